@@ -1,0 +1,500 @@
+/** The client: one socket, the outbox, the documents, and who is here. */
+
+import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange } from "./connection.js";
+import { deferred } from "./deferred.js";
+import { Doc, type Host } from "./document.js";
+import { browserEnvironment, type Environment } from "./environment.js";
+import { reportError, SessileError } from "./errors.js";
+import { Emitter, type Events } from "./events.js";
+import type { NotOpened, Opened, SentVerdict, ServerFrame, Session } from "./frames.js";
+import { uuid7 } from "./identifiers.js";
+import { type Entry, type LastOwner, Outbox } from "./outbox.js";
+import { PageSignals } from "./page.js";
+import { anonymousOwner, Http, ownerOf, type Token } from "./session.js";
+import { type SiblingMessage, Siblings } from "./siblings.js";
+import { IndexedDbBackend } from "./storage.js";
+import type { JsonObject } from "./values.js";
+
+export interface ConnectOptions {
+  /** Where Sessile is mounted; by default the page's origin. */
+  readonly url?: string;
+  /** Name of the IndexedDB database and of the channel between tabs. */
+  readonly storageName?: string;
+  /** Gives up after this many tries in a row; by default never. */
+  readonly maxReconnectAttempts?: number;
+  /** For pages on another origin: a bearer token, sent in headers and in the first frame, never in an address. */
+  readonly token?: Token;
+  /** What other devices see of this one. */
+  readonly device?: { readonly label?: string; readonly screen?: string; readonly time_zone?: string; readonly language?: string; readonly platform?: string };
+  /** Asks before the page is left while changes are not stored anywhere. On by default. */
+  readonly leaveGuard?: boolean;
+  /** For tests. */
+  readonly environment?: Partial<Environment>;
+}
+
+export interface DocumentOptions {
+  /** The state of a document that does not exist yet. */
+  readonly default?: JsonObject;
+}
+
+export interface Stats {
+  readonly connects: number;
+  readonly framesIn: number;
+  readonly framesOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly pending: number;
+  /** False when changes are kept in memory only; `storageFailure` says why. */
+  readonly durable: boolean;
+  readonly storageFailure: string | null;
+  readonly hashesMatched: number;
+  readonly hashesDiffered: number;
+  /** Not checked, because this browser offers no `crypto.subtle` here (an insecure origin). */
+  readonly hashesSkipped: number;
+}
+
+/** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
+const SIBLING_DELAY_MS = 250;
+
+/** Connects to the server of this page. Returns at once; the connection comes and goes by itself. */
+export const connect = (options: ConnectOptions = {}): Client => new Client(options);
+
+export class Client {
+  readonly tabId: string;
+  session: Session | null = null;
+
+  readonly #environment: Environment;
+  readonly #emitter: Emitter;
+  readonly #outbox: Outbox;
+  readonly #http: Http;
+  readonly #connection: Connection;
+  readonly #siblings: Siblings;
+  readonly #signals: PageSignals;
+  readonly #docs = new Map<string, Doc>();
+  /** Documents that no page code opened: they have something to send from an earlier visit. */
+  readonly #errands = new Set<string>();
+  readonly #requests = new Map<string, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  readonly #hashes = { matched: 0, differed: 0, skipped: 0 };
+  readonly #host: Host;
+
+  #last: LastOwner | null = null;
+  #hasOwner = deferred<string>();
+  /** The device of new changes, and the one the open connection speaks for. */
+  #identity: string | null = null;
+  #connectionDevice: string | null = null;
+  #isSessionKnown = false;
+  #loading: Promise<void> = Promise.resolve();
+  #siblingTimer: unknown = null;
+  #lostAt_ms: number | null = null;
+  #hasTried = false;
+
+  constructor(private readonly options: ConnectOptions = {}) {
+    const environment = (this.#environment = { ...browserEnvironment(), ...options.environment });
+    const { timers, random } = environment;
+    const base = new URL(options.url ?? "/", globalThis.location?.href ?? options.url);
+    if (!base.pathname.endsWith("/")) base.pathname += "/";
+    const socketUrl = new URL("ws", base);
+    socketUrl.protocol = base.protocol === "https:" ? "wss:" : "ws:";
+    const storageName = options.storageName ?? "sessile";
+
+    this.tabId = uuid7(timers.now(), random);
+    this.#emitter = new Emitter(environment.page.window);
+    this.#outbox = new Outbox({
+      backend: environment.indexedDB ? new IndexedDbBackend(storageName) : null,
+      now: timers.now,
+      random,
+      onFallback: (reason) => this.#storageFailed(reason),
+    });
+    this.#http = new Http(environment.fetch, base, options.token);
+    this.#host = this.#makeHost();
+    this.#siblings = new Siblings(environment, storageName, (message) => this.#heard(message));
+    this.#connection = new Connection({
+      url: socketUrl.href,
+      WebSocket: environment.WebSocket,
+      timers,
+      random,
+      attempts_max: options.maxReconnectAttempts ?? Infinity,
+      prepare: (afterFailure) => this.#prepare(afterFailure),
+      hello: () => this.#hello(),
+      onFrame: (frame) => this.#frame(frame),
+      onStatus: (change) => this.#statusChanged(change),
+      onTerminal: (code) => this.#terminated(code),
+    });
+    this.#signals = new PageSignals(environment.page, {
+      awake: () => this.#awake(),
+      asleep: () => this.#connection.isOpen && this.#connection.stop("idle", "page_hidden"),
+      flush: () => this.#docs.forEach((doc) => doc.flush()),
+      visible: (visible) => this.#connection.isOpen && this.#connection.send({ type: "presence", visible }),
+    });
+    this.#connection.start();
+  }
+
+  get status(): ConnectionStatus { return this.#connection.status; }
+  /** True when tries to connect have failed: what is shown may be old. */
+  get isOffline(): boolean { return this.#hasTried && !this.#connection.isOpen; }
+  /** False when changes are kept in memory only. */
+  get isStorageDurable(): boolean { return this.#outbox.isDurable; }
+  get documents(): readonly Doc[] { return [...this.#docs.values()]; }
+
+  /** Calls `listener` for a page event; returns the function that stops it. */
+  on<Name extends keyof Events>(name: Name, listener: (detail: Events[Name]) => void): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /**
+   * The document with this name, opened or created. Settles when there is a state: from the server, or from what this
+   * browser kept when the server cannot be reached. Rejected when the server refuses.
+   */
+  document(name: string, options: DocumentOptions = {}): Promise<Doc> {
+    return this.open(name, options).ready;
+  }
+
+  /** The same at once, without waiting for a state: changes made meanwhile are queued. */
+  open(name: string, options: DocumentOptions = {}): Doc {
+    this.#errands.delete(name);
+    return this.#docs.get(name) ?? this.#add(name, options.default);
+  }
+
+  stats(): Stats {
+    const { connects, framesIn, framesOut, bytesIn, bytesOut } = this.#connection;
+    return {
+      connects, framesIn, framesOut, bytesIn, bytesOut,
+      pending: this.documents.reduce((sum, doc) => sum + doc.pendingCount, 0),
+      durable: this.#outbox.isDurable,
+      storageFailure: this.#outbox.failure,
+      hashesMatched: this.#hashes.matched,
+      hashesDiffered: this.#hashes.differed,
+      hashesSkipped: this.#hashes.skipped,
+    };
+  }
+
+  /** Reads the session again and connects, for example after a login without a page load. */
+  reconnect(): void {
+    this.#isSessionKnown = false;
+    this.#connection.attempt = 0;
+    this.#connection.start();
+    this.#siblings.tell({ kind: "session" });
+  }
+
+  /** Ends everything in this tab. Changes that were not acknowledged stay in the outbox. */
+  close(): void {
+    this.#connection.stop("closed", "closed");
+    this.#rejectRequests(new SessileError("closed", "the client was closed"));
+    for (const doc of this.#docs.values()) doc.close(true);
+    this.#signals.close();
+    this.#siblings.close();
+    this.#environment.timers.clear(this.#siblingTimer);
+    this.#outbox.close();
+  }
+
+  // ------------------------------------------------------------------ who is here
+
+  /** Before every socket: make sure that we know whose it will be. */
+  async #prepare(afterFailure: boolean): Promise<Prepared> {
+    if (!this.#isSessionKnown || afterFailure) {
+      const answer = await this.#http.session();
+      if (answer.kind === "none") {
+        this.#setSession(null);
+        return "needs_auth";
+      }
+      if (answer.kind === "unknown") {
+        const last = this.#last ?? (await this.#outbox.lastOwner()) ?? null;
+        if (last && !this.#last) await this.#adopt(last);
+        return "unreachable";
+      }
+      await this.#adopt(ownerOf(answer.session));
+      this.#setSession(answer.session);
+      this.#isSessionKnown = true;
+    }
+    await this.#loading;
+    return "ready";
+  }
+
+  /** Makes `last` the owner of everything that follows; another owner's documents leave the sight. */
+  async #adopt(last: LastOwner): Promise<void> {
+    const isOther = this.#last?.owner !== last.owner;
+    const former = this.#last;
+    const sameSession = last.user_id !== null ? anonymousOwner(last.session) : null;
+    this.#identity = await this.#outbox.identity(last, sameSession);
+    this.#last = last;
+    if (!isOther) return;
+    if (former) for (const doc of this.#docs.values()) doc.reset();
+    this.#hasOwner.resolve(last.owner);
+    this.#loading = this.#load(last.owner);
+    await this.#loading;
+  }
+
+  async #load(owner: string): Promise<void> {
+    await Promise.all([...this.#docs.values()].map((doc) => doc.load(owner)));
+    for (const { name, default: initial } of await this.#outbox.waiting(owner)) {
+      if (this.#docs.has(name)) continue;
+      this.#errands.add(name);
+      await this.#add(name, initial).load(owner);
+    }
+  }
+
+  #setSession(session: Session | null): void {
+    const isSame = this.session?.session_id === session?.session_id && this.session?.user?.id === session?.user?.id;
+    this.session = session;
+    if (!isSame) this.#emitter.emit("sessionStateChanged", { session });
+  }
+
+  #terminated(code: number): void {
+    this.#isSessionKnown = false;
+    const session_id = this.session?.session_id ?? null;
+    if (code === CLOSE.wrongUser) return this.#connection.start(); // reads the session again and switches the store
+    if (code === CLOSE.expired) this.#emitter.emit("sessionExpired", { session_id });
+    if (AUTH_CODES.includes(code)) {
+      this.#setSession(null);
+      this.#siblings.tell({ kind: "session" });
+    }
+  }
+
+  /** The page or the network is back. Without a session: somebody may have logged in elsewhere meanwhile. */
+  #awake(): void {
+    if (this.status === "needs_auth") this.#connection.start();
+    else this.#connection.wake();
+  }
+
+  // ------------------------------------------------------------------ the connection
+
+  async #hello(): Promise<object> {
+    const last = this.#last as LastOwner;
+    const identity = (this.#identity ??= await this.#outbox.identity(last, null));
+    // What an identity left behind that memory has replaced goes out first, under its own name.
+    this.#connectionDevice = (await this.#outbox.formerDevice(last.owner, identity)) ?? identity;
+    return {
+      type: "hello",
+      protocol: 1,
+      device_id: this.#connectionDevice,
+      tab_id: this.tabId,
+      user_id: last.user_id,
+      visible: this.#signals.isVisible,
+      device: { ...this.#signals.facts(), ...this.options.device },
+      ...(this.options.token && { token: await this.options.token() }),
+      documents: this.documents.map((doc) => doc.wanted),
+    };
+  }
+
+  #frame(frame: ServerFrame): void {
+    switch (frame.type) {
+      case "welcome":
+        this.#setSession(frame.session);
+        this.#hasTried = true;
+        this.#connection.welcomed();
+        this.#opened(frame.documents);
+        return this.#subscribeMissing(frame.documents);
+      case "subscribed": return this.#opened(frame.documents);
+      case "ping":
+        for (const doc of this.#docs.values()) {
+          const head = doc.id === null ? undefined : frame.heads[doc.id];
+          if (head) doc.head(...head);
+        }
+        return;
+      case "session_changed":
+        this.#isSessionKnown = false;
+        return this.#connection.start();
+      case "session_expiring": return this.#emitter.emit("sessionExpiring", { session_id: frame.session_id, expires_at: frame.expires_at });
+      case "session_ended": return this.#emitter.emit("sessionEnded", { session_id: frame.session_id, reason: frame.reason });
+      case "error": return this.#failed(frame);
+      case "goaway":
+      case "part": return; // the connection's business
+      case "checkpoint_saved": this.#answer(frame.request_id, frame.checkpoint); break;
+      case "session_restored":
+      case "restore_preview": this.#answer(frame.request_id, frame); break;
+    }
+    this.#byId(frame.document_id)?.frame(frame).catch(reportError);
+  }
+
+  #byId(documentId: string): Doc | undefined {
+    return this.documents.find((doc) => doc.id === documentId);
+  }
+
+  #opened(documents: readonly (Opened | NotOpened)[]): void {
+    for (const opened of documents) {
+      const doc = opened.name === undefined ? opened.document_id && this.#byId(opened.document_id) : this.#docs.get(opened.name);
+      if (!doc) continue;
+      if ("error" in opened) doc.refused(new SessileError(opened.error.code, opened.error.message, opened.error.retryable));
+      else doc.opened(opened).catch(reportError);
+    }
+  }
+
+  /** Documents that were opened here between hello and welcome. */
+  #subscribeMissing(known: readonly (Opened | NotOpened)[]): void {
+    const names = new Set(known.map((opened) => opened.name));
+    for (const doc of this.#docs.values()) if (!names.has(doc.name)) this.#subscribe(doc);
+  }
+
+  #subscribe(doc: Doc): void {
+    this.#connection.send({ type: "subscribe", request_id: this.#id(), documents: [doc.wanted] });
+  }
+
+  #add(name: string, initial: JsonObject | undefined): Doc {
+    const doc = new Doc(this.#host, name, initial);
+    this.#docs.set(name, doc);
+    const owner = this.#last?.owner;
+    if (owner !== undefined) {
+      doc.load(owner).then(() => {
+        if (this.#connection.isOpen) this.#subscribe(doc);
+        else if (this.isOffline) doc.offline();
+      }, reportError);
+    }
+    return doc;
+  }
+
+  #statusChanged(change: StatusChange): void {
+    const now = this.#environment.timers.now();
+    if (change.from === "connected" && change.to !== "connected") {
+      this.#lostAt_ms = now;
+      this.#rejectRequests(new SessileError("connection_lost", "the connection was lost before the answer came", true));
+      for (const doc of this.#docs.values()) doc.disconnected();
+      this.#emitter.emit("disconnectionDetected", { at_ms: now, reason: change.reason });
+    }
+    if (change.retry_in_ms !== null || change.to === "stopped") {
+      this.#hasTried = true;
+      for (const doc of this.#docs.values()) doc.offline();
+    }
+    if (change.to === "connected" && this.#lostAt_ms !== null) {
+      this.#emitter.emit("reconnectionDetected", { at_ms: now, away_ms: now - this.#lostAt_ms, attempts: change.attempt });
+      this.#lostAt_ms = null;
+    }
+    if (change.reason === "attempts_exhausted") this.#emitter.emit("maxReconnectAttemptsReached", { attempts: change.attempt - 1 });
+    if (change.from !== change.to) this.#emitter.emit("connectionStatusChanged", change);
+    for (const doc of this.#docs.values()) doc.statusMayHaveChanged();
+  }
+
+  // ------------------------------------------------------------------ requests with an answer
+
+  #id(): string {
+    return uuid7(this.#environment.timers.now(), this.#environment.random);
+  }
+
+  #request<T>(frame: object): Promise<T> {
+    const request_id = this.#id();
+    const answer = deferred<T>();
+    this.#requests.set(request_id, answer);
+    if (!this.#connection.send({ ...frame, request_id })) {
+      this.#requests.delete(request_id);
+      answer.reject(new SessileError("not_connected", "there is no connection to the server", true));
+    }
+    return answer.promise;
+  }
+
+  #answer(requestId: string | undefined, value: unknown): void {
+    if (requestId === undefined) return;
+    this.#requests.get(requestId)?.resolve(value as never);
+    this.#requests.delete(requestId);
+  }
+
+  #failed(frame: Extract<ServerFrame, { type: "error" }>): void {
+    const error = new SessileError(frame.code, frame.message, frame.retryable);
+    const request = frame.ref === undefined ? undefined : this.#requests.get(frame.ref);
+    if (request) {
+      this.#requests.delete(frame.ref as string);
+      return request.reject(error);
+    }
+    this.#emitter.emit("serverError", { code: frame.code, message: frame.message, retryable: frame.retryable, ref: frame.ref ?? null });
+  }
+
+  #rejectRequests(error: SessileError): void {
+    for (const request of this.#requests.values()) request.reject(error);
+    this.#requests.clear();
+  }
+
+  // ------------------------------------------------------------------ other tabs, other identities
+
+  #heard(message: SiblingMessage): void {
+    if (message.kind === "session") {
+      this.#isSessionKnown = false;
+      return this.#connection.start();
+    }
+    if (message.owner !== this.#last?.owner) return;
+    if (message.kind === "identity") return void this.#identityRenewed().catch(reportError);
+    const doc = this.#docs.get(message.name);
+    if (message.kind === "verdicts") return doc?.heard(message.device_id, message.verdicts);
+    doc?.refresh(false).catch(reportError);
+    this.#siblingTimer ??= this.#environment.timers.set(() => {
+      this.#siblingTimer = null;
+      for (const open of this.#docs.values()) open.pump();
+    }, SIBLING_DELAY_MS);
+  }
+
+  async #renew(deviceId: string): Promise<void> {
+    if (!this.#last) return;
+    await this.#outbox.renew(this.#last.owner, deviceId);
+    this.#siblings.tell({ kind: "identity", owner: this.#last.owner });
+    await this.#identityRenewed();
+  }
+
+  async #identityRenewed(): Promise<void> {
+    if (!this.#last) return;
+    this.#identity = await this.#outbox.identity(this.#last, null);
+    await Promise.all([...this.#docs.values()].map((doc) => doc.refresh(true)));
+    this.#connection.start();
+  }
+
+  #storageFailed(reason: unknown): readonly Entry[] {
+    this.#identity = null;
+    this.#emitter.emit("storageUnavailable", { reason: reason instanceof Error ? reason.message : String(reason) });
+    const owner = this.#last?.owner;
+    if (owner === undefined) return [];
+    return this.documents.flatMap((doc) => doc.unanswered
+      .filter((change) => change.seq !== null && change.device_id !== null)
+      .map((change) => ({ ...change, owner, name: doc.name }) as Entry));
+  }
+
+  #acknowledged(doc: Doc): void {
+    if (this.#errands.has(doc.name) && doc.pendingCount === 0 && doc.id !== null) {
+      this.#errands.delete(doc.name);
+      this.#docs.delete(doc.name);
+      this.#connection.send({ type: "unsubscribe", document_id: doc.id });
+      doc.close(true);
+    }
+    // All that a former identity left is delivered: go on under the present one.
+    if (this.#identity !== this.#connectionDevice && this.#connection.isOpen) this.#switchDevice().catch(reportError);
+  }
+
+  async #switchDevice(): Promise<void> {
+    const last = this.#last as LastOwner;
+    this.#identity ??= await this.#outbox.identity(last, null);
+    const former = await this.#outbox.formerDevice(last.owner, this.#identity);
+    if (former === null && this.#connectionDevice !== this.#identity) this.#connection.start();
+  }
+
+  #makeHost(): Host {
+    const client = this;
+    return {
+      outbox: this.#outbox,
+      timers: this.#environment.timers,
+      random: this.#environment.random,
+      subtle: this.#environment.subtle,
+      get owner() { return client.#last?.owner ?? null; },
+      get deviceId() { return client.#connectionDevice; },
+      get isConnected() { return client.#connection?.isOpen ?? false; },
+      get needsAuth() { return client.#connection?.status === "needs_auth"; },
+      whenOwner: () => this.#hasOwner.promise,
+      send: (frame) => this.#connection.send(frame),
+      request: (frame) => this.#request(frame),
+      getJson: (path) => this.#http.json(path),
+      emit: (name, detail) => this.#emitter.emit(name, detail),
+      stored: (entry) => this.#stored(entry),
+      verdicts: (name, device_id, verdicts: readonly SentVerdict[]) =>
+        this.#last && this.#siblings.tell({ kind: "verdicts", owner: this.#last.owner, name, device_id, verdicts }),
+      acknowledged: (doc) => this.#acknowledged(doc),
+      renewIdentity: (deviceId) => void this.#renew(deviceId).catch(reportError),
+      hashChecked: (outcome) => void this.#hashes[outcome]++,
+      touched: () => this.#guard(),
+    };
+  }
+
+  #stored(entry: Entry): void {
+    this.#siblings.tell({ kind: "outbox", owner: entry.owner, name: entry.name });
+    if (entry.owner !== this.#last?.owner || entry.device_id === this.#identity) return;
+    this.#identity = entry.device_id; // renewed by another tab, or by the fall-back to memory
+    if (this.#connection.isOpen) this.#switchDevice().catch(reportError);
+  }
+
+  #guard(): void {
+    if (this.options.leaveGuard !== false) this.#signals?.guard(this.documents.some((doc) => doc.unstoredCount > 0));
+  }
+}

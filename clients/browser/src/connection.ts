@@ -1,0 +1,280 @@
+/**
+ * One socket and its life: opening, welcome, pings, loss, and trying again (protocol/README.md, rules 6 and 7). It knows
+ * nothing of documents; the client reads and writes the frames.
+ */
+
+import { delayMs, RESET_AFTER_MS } from "./backoff.js";
+import type { SocketLike, Timers } from "./environment.js";
+import { reportError } from "./errors.js";
+import type { ServerFrame } from "./frames.js";
+
+export type ConnectionStatus = "idle" | "connecting" | "connected" | "reconnecting" | "needs_auth" | "stopped" | "closed";
+
+export interface StatusChange {
+  readonly from: ConnectionStatus;
+  readonly to: ConnectionStatus;
+  /** A machine-readable word, for example `closed_4000`, `lost`, `unreachable`. */
+  readonly reason: string;
+  readonly attempt: number;
+  /** Milliseconds until the next try, null when none is planned. */
+  readonly retry_in_ms: number | null;
+}
+
+/** `ready`: the socket may be opened. `needs_auth`: nobody is logged in. `unreachable`: try again later. */
+export type Prepared = "ready" | "needs_auth" | "unreachable";
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly WebSocket: new (url: string, protocols: string[]) => SocketLike;
+  readonly timers: Timers;
+  readonly random: () => number;
+  readonly attempts_max: number;
+  /** Called before every socket; `afterFailure` is true when the try before it never got a welcome. */
+  readonly prepare: (afterFailure: boolean) => Promise<Prepared>;
+  readonly hello: () => Promise<object>;
+  readonly onFrame: (frame: ServerFrame) => void;
+  readonly onStatus: (change: StatusChange) => void;
+  /** A close code that ends the connection for now: what to do next is the client's decision. */
+  readonly onTerminal: (code: number) => void;
+}
+
+export const CLOSE = { protocolError: 4500, ended: 4501, expired: 4502, wrongUser: 4503, unauthenticated: 4504 } as const;
+/** Codes after which somebody has to log in again. */
+export const AUTH_CODES: readonly number[] = [CLOSE.ended, CLOSE.expired, CLOSE.unauthenticated];
+export const isTerminal = (code: number): boolean => code >= 4500 && code < 5000;
+
+const SUBPROTOCOL = "sessile.v1";
+const WELCOME_TIMEOUT_MS = 10_000;
+const LOST_AFTER_MS = 35_000;
+const OPEN = 1;
+
+export class Connection {
+  status: ConnectionStatus = "idle";
+  attempt = 0;
+  connects = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  framesIn = 0;
+  framesOut = 0;
+
+  #socket: SocketLike | null = null;
+  /** Raised with every start, stop and socket: late answers of an earlier one are ignored. */
+  #term = 0;
+  #timer: unknown = null;
+  #watchdog: unknown = null;
+  #lastPing_ms = 0;
+  #lostAfter_ms = LOST_AFTER_MS;
+  #welcomedAt_ms: number | null = null;
+  #isAfterFailure = false;
+  #goaway_ms: number | null = null;
+  #parts = new Map<string, string[]>();
+
+  constructor(private readonly options: ConnectionOptions) {}
+
+  get isOpen(): boolean {
+    return this.status === "connected";
+  }
+
+  /** Tries at once, from whatever state but `closed`. */
+  start(): void {
+    if (this.status === "closed") return;
+    this.#drop(1000, "restart");
+    this.#setStatus(this.connects === 0 ? "connecting" : "reconnecting", "start");
+    this.#begin(++this.#term);
+  }
+
+  /** Gives up until `start` is called again. */
+  stop(status: "needs_auth" | "stopped" | "closed" | "idle", reason: string): void {
+    this.#term++;
+    this.#drop(1000, reason);
+    this.#setStatus(status, reason);
+  }
+
+  /** The page is back, or the network is: a waiting try happens now, a silent socket is found out now. */
+  wake(): void {
+    if (this.status === "connected") {
+      if (this.options.timers.now() - this.#lastPing_ms >= this.#lostAfter_ms) this.#lost();
+    } else if (this.#timer !== null && this.#socket === null) {
+      this.attempt = 0;
+      this.start();
+    } else if (this.status === "idle" || (this.status === "stopped" && this.attempt > this.options.attempts_max)) {
+      this.attempt = 0;
+      this.start();
+    }
+  }
+
+  /** False when there is no connection; then nothing was sent. */
+  send(frame: object): boolean {
+    if (!this.#socket || this.#socket.readyState !== OPEN) return false;
+    const text = JSON.stringify(frame);
+    this.#socket.send(text);
+    this.framesOut++;
+    this.bytesOut += text.length;
+    return true;
+  }
+
+  #begin(term: number): void {
+    this.#try(term).catch((error: unknown) => {
+      reportError(error);
+      if (term === this.#term) this.#retry("internal");
+    });
+  }
+
+  async #try(term: number): Promise<void> {
+    this.#clearTimers();
+    const prepared = await this.options.prepare(this.#isAfterFailure);
+    if (term !== this.#term) return;
+    if (prepared === "needs_auth") return this.stop("needs_auth", "no_session");
+    if (prepared === "unreachable") return this.#retry("unreachable");
+    let socket: SocketLike;
+    try {
+      socket = new this.options.WebSocket(this.options.url, [SUBPROTOCOL]);
+    } catch (error) {
+      reportError(error); // a wrong address or a content security policy
+      return this.stop("stopped", "bad_address");
+    }
+    this.#listen(socket, term);
+  }
+
+  #listen(socket: SocketLike, term: number): void {
+    this.#socket = socket;
+    this.#parts.clear();
+    const isCurrent = () => term === this.#term && socket === this.#socket;
+    this.#watchdog = this.options.timers.set(() => isCurrent() && this.#fail("welcome_timeout"), WELCOME_TIMEOUT_MS);
+    socket.onopen = () => {
+      this.options.hello().then(
+        (hello) => isCurrent() && this.send(hello),
+        (error: unknown) => {
+          reportError(error);
+          if (isCurrent()) this.#fail("internal");
+        },
+      );
+    };
+    socket.onmessage = (event) => {
+      if (isCurrent()) this.#receive(String(event.data));
+    };
+    socket.onclose = (event) => {
+      if (isCurrent()) this.#closed(event.code);
+    };
+    socket.onerror = null; // a close event always follows and says more
+  }
+
+  #receive(text: string): void {
+    this.bytesIn += text.length;
+    this.framesIn++;
+    const frame = this.#parsed(text);
+    if (frame?.type !== "part") return frame ? this.#handle(frame) : undefined;
+    const chunks = this.#parts.get(frame.ref) ?? [];
+    chunks[frame.part - 1] = frame.chunk;
+    this.#parts.set(frame.ref, chunks);
+    if (Object.keys(chunks).length < frame.of) return;
+    this.#parts.delete(frame.ref);
+    const whole = this.#parsed(chunks.join(""));
+    if (whole) this.#handle(whole);
+  }
+
+  /** What is not JSON did not come from our server whole: the connection is given up and made again. */
+  #parsed(text: string): ServerFrame | null {
+    try {
+      return JSON.parse(text) as ServerFrame;
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.#fail("bad_frame");
+      return null;
+    }
+  }
+
+  #handle(frame: ServerFrame): void {
+    if (frame.type === "welcome") {
+      this.#lostAfter_ms = frame.lost_after_ms;
+      this.#welcomedAt_ms = this.options.timers.now();
+      this.#isAfterFailure = false;
+      this.connects++;
+      this.#heardPing();
+      this.options.onFrame(frame); // positions first, so that whoever hears of the connection finds it usable
+      return;
+    }
+    if (frame.type === "ping") {
+      this.#heardPing();
+      this.send({ type: "pong", at: frame.at });
+    }
+    if (frame.type === "goaway") this.#leave(frame.retry_min_ms, frame.retry_max_ms);
+    this.options.onFrame(frame);
+  }
+
+  /** Called by the client when a welcome has been taken in. */
+  welcomed(): void {
+    this.#setStatus("connected", "welcome");
+  }
+
+  #heardPing(): void {
+    this.#lastPing_ms = this.options.timers.now();
+    this.options.timers.clear(this.#watchdog);
+    this.#watchdog = this.options.timers.set(() => this.#lost(), this.#lostAfter_ms);
+  }
+
+  #lost(): void {
+    this.#fail("lost");
+  }
+
+  /** The server drains: come back at a random moment of the window it gave. */
+  #leave(min_ms: number, max_ms: number): void {
+    this.#goaway_ms = min_ms + this.options.random() * Math.max(0, max_ms - min_ms);
+    this.#timer = this.options.timers.set(() => this.#fail("goaway"), this.#goaway_ms);
+  }
+
+  #closed(code: number): void {
+    if (!isTerminal(code)) return this.#fail(`closed_${code}`);
+    this.#term++;
+    this.#drop(1000, "terminal");
+    this.#setStatus(AUTH_CODES.includes(code) ? "needs_auth" : "stopped", `closed_${code}`);
+    this.options.onTerminal(code);
+  }
+
+  #fail(reason: string): void {
+    const hadWelcome = this.#welcomedAt_ms !== null;
+    if (hadWelcome && this.options.timers.now() - (this.#welcomedAt_ms as number) >= RESET_AFTER_MS) this.attempt = 0;
+    this.#isAfterFailure = !hadWelcome;
+    const waited = reason === "goaway";
+    const goaway_ms = this.#goaway_ms;
+    this.#drop(waited ? 1000 : 4001, reason);
+    this.#retry(reason, waited ? 0 : goaway_ms);
+  }
+
+  #retry(reason: string, fixed_ms: number | null = null): void {
+    const term = ++this.#term;
+    this.#isAfterFailure ||= reason === "unreachable";
+    if (this.attempt >= this.options.attempts_max) {
+      this.attempt++;
+      return this.#setStatus("stopped", "attempts_exhausted");
+    }
+    const delay_ms = fixed_ms ?? delayMs(this.attempt, this.options.random);
+    this.attempt++;
+    this.#clearTimers();
+    this.#timer = this.options.timers.set(() => this.#begin(term), delay_ms);
+    this.#setStatus(this.connects === 0 ? "connecting" : "reconnecting", reason, delay_ms);
+  }
+
+  #drop(code: number, reason: string): void {
+    this.#clearTimers();
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#welcomedAt_ms = null;
+    this.#goaway_ms = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(code, reason);
+  }
+
+  #clearTimers(): void {
+    this.options.timers.clear(this.#timer);
+    this.options.timers.clear(this.#watchdog);
+    this.#timer = this.#watchdog = null;
+  }
+
+  #setStatus(to: ConnectionStatus, reason: string, retry_in_ms: number | null = null): void {
+    const from = this.status;
+    this.status = to;
+    this.options.onStatus({ from, to, reason, attempt: this.attempt, retry_in_ms });
+  }
+}

@@ -1,0 +1,73 @@
+/** Everything the client takes from the browser, in one place, so that tests can hand in their own. */
+
+export interface SocketLike {
+  readonly readyState: number;
+  onopen: ((event: Event) => void) | null;
+  onmessage: ((event: MessageEvent) => void) | null;
+  onclose: ((event: CloseEvent) => void) | null;
+  onerror: ((event: Event) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export interface ChannelLike {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+export interface Timers {
+  /** Wall clock in milliseconds: it goes on while a laptop sleeps. */
+  now(): number;
+  set(callback: () => void, delay_ms: number): unknown;
+  clear(handle: unknown): void;
+}
+
+/** What a page can tell. `window` and `document` in a browser, any EventTarget in a test. */
+export interface PageLike {
+  readonly window: EventTarget | undefined;
+  readonly document: (EventTarget & { readonly visibilityState?: string }) | undefined;
+}
+
+export interface Environment {
+  readonly WebSocket: new (url: string, protocols: string[]) => SocketLike;
+  readonly fetch: typeof fetch;
+  /** Null where the browser keeps nothing. */
+  readonly indexedDB: IDBFactory | null;
+  readonly BroadcastChannel: (new (name: string) => ChannelLike) | undefined;
+  readonly subtle: SubtleCrypto | undefined;
+  readonly timers: Timers;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  readonly page: PageLike;
+}
+
+export const browserTimers: Timers = {
+  now: () => Date.now(),
+  set: (callback, delay_ms) => globalThis.setTimeout(callback, delay_ms),
+  clear: (handle) => globalThis.clearTimeout(handle as number),
+};
+
+function storageOf(scope: typeof globalThis): IDBFactory | null {
+  try {
+    return scope.indexedDB ?? null;
+  } catch (error) {
+    // Reading the property throws a SecurityError where storage is switched off.
+    if (error instanceof DOMException) return null;
+    throw error;
+  }
+}
+
+export function browserEnvironment(): Environment {
+  const scope = globalThis;
+  return {
+    WebSocket: scope.WebSocket,
+    fetch: (...call) => scope.fetch(...call),
+    indexedDB: storageOf(scope),
+    BroadcastChannel: scope.BroadcastChannel,
+    subtle: scope.crypto?.subtle,
+    timers: browserTimers,
+    random: () => (scope.crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
+    page: { window: scope.window, document: scope.document },
+  };
+}

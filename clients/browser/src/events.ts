@@ -1,0 +1,70 @@
+/** Page events: on the client object and, as CustomEvents, on window. The names are those of the wire's documentation. */
+
+import type { StatusChange } from "./connection.js";
+import { reportError } from "./errors.js";
+import type { Checkpoint, Conflict, Detail, Device, Logged, Session, SessionRestored, VerdictName } from "./frames.js";
+import type { Operation } from "./operations.js";
+import type { JsonObject } from "./values.js";
+
+export type SyncStatus = "saved_locally" | "syncing" | "synchronized" | "behind" | "diverged" | "needs_auth";
+
+interface OfDocument {
+  readonly document_id: string | null;
+  readonly name: string;
+}
+
+export interface Events {
+  connectionStatusChanged: StatusChange;
+  disconnectionDetected: { readonly at_ms: number; readonly reason: string };
+  reconnectionDetected: { readonly at_ms: number; readonly away_ms: number; readonly attempts: number };
+  maxReconnectAttemptsReached: { readonly attempts: number };
+  stateRestored: OfDocument & { readonly state: JsonObject; readonly version: number };
+  initialStateReceived: OfDocument & { readonly state: JsonObject; readonly version: number };
+  stateUpdateReceived: OfDocument & { readonly version: number; readonly changes: readonly Logged[] };
+  checkpointSaved: OfDocument & { readonly checkpoint: Checkpoint };
+  sessionRestored: OfDocument & Pick<SessionRestored, "checkpoint_id" | "before_checkpoint_id" | "device_no" | "version">;
+  sessionStateChanged: { readonly session: Session | null };
+  sessionExpiring: { readonly session_id: string; readonly expires_at: string };
+  sessionExpired: { readonly session_id: string | null };
+  sessionEnded: { readonly session_id: string | null; readonly reason: string };
+  conflictDetected: OfDocument & { readonly conflict: Conflict };
+  changeRejected: OfDocument & { readonly seq: number; readonly verdict: VerdictName; readonly detail: Detail | null; readonly operations: readonly Operation[] };
+  syncStatusChanged: OfDocument & { readonly from: SyncStatus; readonly to: SyncStatus };
+  presenceChanged: OfDocument & { readonly devices: readonly Device[] };
+  /** The browser's storage failed: changes are kept in memory until the server has them. */
+  storageUnavailable: { readonly reason: string };
+  /** The server refused something that no answer can be tied to. */
+  serverError: { readonly code: string; readonly message: string; readonly retryable: boolean; readonly ref: string | null };
+}
+
+export type EventName = keyof Events;
+type Listener = (detail: never) => void;
+
+export class Emitter {
+  readonly #listeners = new Map<EventName, Set<Listener>>();
+
+  constructor(private readonly window: EventTarget | undefined) {}
+
+  /** Returns the function that takes the listener off again. */
+  on<Name extends EventName>(name: Name, listener: (detail: Events[Name]) => void): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+    return () => listeners.delete(listener);
+  }
+
+  emit<Name extends EventName>(name: Name, detail: Events[Name]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      guarded(() => (listener as (detail: Events[Name]) => void)(detail));
+    }
+    this.window?.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** A page's listener that throws must not stop the client; its error is reported as an uncaught one. */
+export function guarded(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    reportError(error);
+  }
+}

@@ -1,0 +1,213 @@
+"""Run the project's checks and tests as one list of steps, and end with one summary.
+
+`make check`, `make test` and `make soak` call this. Every step runs, also after one has failed, so that one run shows all there is
+to mend; the exit status is 1 when any step failed or the time was up. Counts come from the JUnit files that pytest and vitest write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIENT = ROOT / "clients" / "browser"
+BUNDLE = ROOT / "src" / "sessile" / "server" / "static"
+RESULTS = ROOT / "test-results"
+PYTHON = sys.executable
+TOOLS = Path(PYTHON).parent
+
+TIME_LIMIT_S = {"check": 300.0, "test": 900.0, "soak": 6 * 3600.0}
+"""For all steps of a run together; the longest group that was asked for counts."""
+COUNTED = ("failed", "passed", "skipped", "errors")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command. `junit` is where it leaves its counts; `unchanged` is a folder that it must leave as it was."""
+
+    name: str
+    command: Sequence[str]
+    cwd: Path = ROOT
+    environment: Mapping[str, str] = field(default_factory=dict)
+    junit: Path | None = None
+    unchanged: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step. `problem` is None when it succeeded; `counts` has the keys of `COUNTED`."""
+
+    name: str
+    problem: str | None
+    counts: Mapping[str, int]
+    duration_s: float
+
+
+def steps(group: str) -> list[Step]:
+    """The steps of `check`, `test` or `soak`, in order. Raises KeyError for another name."""
+    typed = ["src", "scripts", "tests", *(["benchmarks"] if (ROOT / "benchmarks").is_dir() else [])]
+    pytest = (PYTHON, "-m", "pytest")
+    long = {"SESSILE_SOAK": "1", "HYPOTHESIS_PROFILE": "soak"}
+    return {
+        "check": [
+            Step("ruff check", (str(TOOLS / "ruff"), "check", ".")),
+            Step("ruff format", (str(TOOLS / "ruff"), "format", "--check", ".")),
+            Step("mypy", (PYTHON, "-m", "mypy", *typed)),
+            Step("lint-imports", (str(TOOLS / "lint-imports"),)),
+            Step("tsc", ("npm", "run", "--silent", "check"), cwd=CLIENT),
+        ],
+        "test": [
+            Step("pytest", (*pytest, f"--junitxml={RESULTS / 'pytest.xml'}"), junit=RESULTS / "pytest.xml"),
+            Step(
+                "vitest",
+                (
+                    "npm",
+                    "test",
+                    "--",
+                    "--reporter=default",
+                    "--reporter=junit",
+                    f"--outputFile.junit={RESULTS / 'vitest.xml'}",
+                ),
+                cwd=CLIENT,
+                junit=RESULTS / "vitest.xml",
+            ),
+            Step("bundle is built from its source", ("npm", "run", "--silent", "build"), cwd=CLIENT, unchanged=BUNDLE),
+        ],
+        "soak": [
+            Step("kills", (PYTHON, "-m", "tests.soak", "--kills", "200")),
+            Step(
+                "pytest, full counts",
+                (*pytest, "-m", "", "-o", "faulthandler_timeout=0", f"--junitxml={RESULTS / 'soak.xml'}"),
+                environment=long,
+                junit=RESULTS / "soak.xml",
+            ),
+        ],
+    }[group]
+
+
+def run(step: Step, time_left_s: float) -> Outcome:
+    """Run one step in a process group of its own, stopped after `time_left_s` seconds. Its output goes where ours goes."""
+    print(f"\n-- {step.name}", flush=True)
+    if step.junit is not None:
+        step.junit.parent.mkdir(parents=True, exist_ok=True)
+        step.junit.unlink(missing_ok=True)
+    before = digest(step.unchanged)
+    started = time.monotonic()
+    problem = _execute(step, time_left_s)
+    duration_s = time.monotonic() - started
+    counts: Mapping[str, int] = {}
+    if step.junit is not None and step.junit.exists():
+        counts = junit_counts(step.junit.read_text(encoding="utf-8"))
+        if problem is None and counts["failed"] + counts["errors"]:
+            problem = "failed tests, although the command succeeded"
+        elif problem is None and not counts["passed"]:
+            problem = "no test ran"
+    elif step.junit is not None and problem is None:
+        problem = "no results were written"
+    if problem is None and digest(step.unchanged) != before:
+        problem = f"{step.unchanged} was not what its source gives; it is now: commit it"
+    return Outcome(step.name, problem, counts, duration_s)
+
+
+def _execute(step: Step, time_left_s: float) -> str | None:
+    if time_left_s <= 0:
+        return "not run: the time was up"
+    environment = {**os.environ, **step.environment}
+    try:
+        process = subprocess.Popen(
+            step.command, cwd=step.cwd, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    except OSError as error:
+        return f"could not be started: {error}"
+    try:
+        status = process.wait(time_left_s)
+    except subprocess.TimeoutExpired:
+        return f"stopped: the time was up after {time_left_s:.0f} s"
+    finally:
+        # Also on Ctrl-C, and for servers or browsers that a test left behind.
+        _end_group(process)
+    return None if status == 0 else f"exit status {status}"
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # the usual case: nobody is left in the group
+    finally:
+        process.wait()
+
+
+def digest(folder: Path | None) -> str:
+    """SHA-256 over the names and contents of all files below `folder`; of nothing when there is none."""
+    total = hashlib.sha256()
+    if folder is None:
+        return total.hexdigest()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            total.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def junit_counts(document: str) -> dict[str, int]:
+    """Counts of a JUnit document, by `COUNTED`."""
+    counts = dict.fromkeys(COUNTED, 0)
+    for case in ET.fromstring(document).iter("testcase"):  # noqa: S314 - written by our own test run a moment ago
+        kinds = {child.tag for child in case}
+        if "error" in kinds:
+            counts["errors"] += 1
+        elif "failure" in kinds:
+            counts["failed"] += 1
+        elif "skipped" in kinds:
+            counts["skipped"] += 1
+        else:
+            counts["passed"] += 1
+    return counts
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """One line a step and a last line in pytest's form. A step that failed without a failed test counts as one failure."""
+    lines = ["", "== steps =="]
+    totals = dict.fromkeys(COUNTED, 0)
+    for outcome in outcomes:
+        for kind in COUNTED:
+            totals[kind] += outcome.counts.get(kind, 0)
+        if outcome.problem is not None and not outcome.counts.get("failed") and not outcome.counts.get("errors"):
+            totals["failed"] += 1
+        told = ", ".join(f"{count} {kind}" for kind, count in outcome.counts.items() if count)
+        verdict = "ok  " if outcome.problem is None else "FAIL"
+        lines.append(
+            f"{verdict} {outcome.name} ({outcome.duration_s:.1f} s)"
+            + (f": {told}" if told else "")
+            + (f": {outcome.problem}" if outcome.problem else "")
+        )
+    if not any(outcome.counts for outcome in outcomes):
+        totals["passed"] = sum(outcome.problem is None for outcome in outcomes)
+    counted = ", ".join(f"{totals[kind]} {kind}" for kind in COUNTED if totals[kind])
+    duration_s = sum(outcome.duration_s for outcome in outcomes)
+    return "\n".join([*lines, f"===== {counted} in {duration_s:.2f}s ====="])
+
+
+def main(groups: Sequence[str]) -> int:
+    """Run the named groups; 0 when every step of them succeeded, else 1; 2 for a name that is none."""
+    if not groups or not set(groups) <= set(TIME_LIMIT_S):
+        print(f"usage: verify.py {'|'.join(TIME_LIMIT_S)} ...", file=sys.stderr)
+        return 2
+    ends_at = time.monotonic() + max(TIME_LIMIT_S[group] for group in groups)
+    todo = [step for group in groups for step in steps(group)]
+    outcomes = [run(step, ends_at - time.monotonic()) for step in todo]
+    print(summary(outcomes), flush=True)
+    return 1 if any(outcome.problem for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

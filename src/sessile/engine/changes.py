@@ -1,0 +1,272 @@
+"""Changes: a batch of them is judged and written in one transaction. A single change is a batch of one, by the same function.
+
+Order inside a batch is order of arrival. Document rows are locked in id order. Verdicts, conflicts, device marks, idempotency keys and
+the state are written together; only a fault of the infrastructure fails a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import msgspec
+
+from sessile.engine.documents import register_device
+from sessile.engine.ownership import roll
+from sessile.model import token as tokens
+from sessile.model.document import (
+    Actor,
+    Change,
+    Conflict,
+    Document,
+    DocumentDevice,
+    LoggedChange,
+    Operation,
+    Outcome,
+    Submission,
+    Verdict,
+)
+from sessile.model.errors import (
+    ChangeRejected,
+    DocumentNotFound,
+    IdentityReused,
+    SequenceGap,
+    SessileError,
+    SessionEnded,
+)
+from sessile.model.events import Event, EventKind
+from sessile.model.limits import STATE_INLINE_BYTES_MAX, STATE_LAG_BYTES_MAX, STATE_LAG_CHANGES_MAX
+from sessile.model.merge import Head, Policies, Touch, judge, operations_hash
+from sessile.model.pointer import parse
+from sessile.ports import Clock, Random, Store, Transaction
+
+PoliciesOf = Callable[[str], Policies]
+"""From a document's name to its policies."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """One document within a batch."""
+
+    head: Head
+    row: Document
+    devices: dict[str, DocumentDevice]
+    lag_bytes: int
+    logged: list[LoggedChange] = field(default_factory=list)
+    by_seq: dict[tuple[str, int], LoggedChange] = field(default_factory=dict)
+    conflicts: dict[str, Conflict] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+
+
+class ChangeEngine:
+    def __init__(self, store: Store, clock: Clock, random: Random, policies_of: PoliciesOf) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._policies_of = policies_of
+
+    async def submit(self, batch: Sequence[Submission]) -> list[Outcome]:
+        """Outcomes in the order of the batch, after the commit. Raises StoreUnavailable when nothing is known to be committed."""
+        return await self._store.write(self._submit, batch)
+
+    async def change(
+        self,
+        actor: Actor,
+        document_id: str,
+        operations: Sequence[Operation],
+        base_version: int | None,
+        idempotency_key: str | None,
+    ) -> LoggedChange:
+        """A change by server code. With an idempotency key, a repetition returns the first one's line of the log.
+
+        Raises ChangeRejected when the verdict is neither applied nor noop.
+        """
+        logged = await self._store.write(self._change, actor, document_id, operations, base_version, idempotency_key)
+        if logged.verdict in (Verdict.REJECTED, Verdict.CONFLICT):
+            raise ChangeRejected(str(logged.verdict), dict(logged.detail or {}))
+        return logged
+
+    # -- inside a transaction -------------------------------------------------------------------------------------------------------
+
+    def _submit(self, tx: Transaction, batch: Sequence[Submission]) -> list[Outcome]:
+        ended = tx.sessions.ended(sorted({s.actor.session_id for s in batch if s.actor.session_id is not None}))
+        works = self._load(tx, batch)
+        outcomes = [self._submit_one(tx, submission, works.get(submission.document_id), ended) for submission in batch]
+        self._save(tx, [work for work in works.values() if work.logged])
+        return outcomes
+
+    def _submit_one(
+        self, tx: Transaction, submission: Submission, work: _Work | None, ended: dict[str, str]
+    ) -> Outcome:
+        document_id, actor = submission.document_id, submission.actor
+        if work is None or not actor.may_open(work.row.owner):
+            return Outcome(document_id, "", (), DocumentNotFound())
+        if actor.session_id in ended:
+            return Outcome(document_id, work.row.epoch, (), SessionEnded(ended[actor.session_id]))
+        logged: list[LoggedChange] = []
+        try:
+            for change in submission.changes:
+                logged.append(self._take(tx, work, change, actor))  # noqa: PERF401 - what came before an error stays
+        except SessileError as error:
+            return Outcome(document_id, work.row.epoch, logged, error)
+        return Outcome(document_id, work.row.epoch, logged)
+
+    def _change(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        document_id: str,
+        operations: Sequence[Operation],
+        base_version: int | None,
+        idempotency_key: str | None,
+    ) -> LoggedChange:
+        document = tx.documents.get(document_id)
+        if document is None or not actor.may_open(document.owner):
+            raise DocumentNotFound
+        if idempotency_key is not None:
+            known = tx.documents.change_by_key(document_id, idempotency_key)
+            if known is not None:
+                return known
+        now_version = tx.documents.get_many([document_id], lock=True)[document_id]
+        change = Change(
+            operations=operations,
+            base_version=now_version.version if base_version is None else base_version,
+            generation=now_version.generation,
+            idempotency_key=idempotency_key,
+        )
+        writer = replace(actor, device_id=None)
+        work = self._load(tx, [Submission(document_id, [change], writer)])[document_id]
+        logged = self._take(tx, work, change, writer)
+        if work.logged:
+            self._save(tx, [work])
+        return logged
+
+    def _load(self, tx: Transaction, batch: Sequence[Submission]) -> dict[str, _Work]:
+        base: dict[str, int] = {}
+        for submission in batch:
+            for change in submission.changes:
+                least = base.get(submission.document_id, change.base_version)
+                base[submission.document_id] = min(least, change.base_version)
+        rows = tx.documents.get_many(sorted(base), lock=True)
+        return {document_id: self._load_one(tx, row, base[document_id]) for document_id, row in rows.items()}
+
+    def _load_one(self, tx: Transaction, row: Document, base_version: int) -> _Work:
+        """The document rolled forward, with what other changes touched since the oldest base in the batch."""
+        since = min(base_version, row.state_version)
+        log = tx.documents.changes(row.document_id, after=since) if since < row.version else []
+        behind = [change for change in log if change.version > row.state_version]
+        document = roll(row, behind)
+        return _Work(
+            head=Head(
+                document=document,
+                size_bytes=len(msgspec.json.encode(document.state)),
+                touches=[
+                    Touch(change.version, change.device_id, change.device_no, parse(path), value)
+                    for change in log
+                    for path, value in change.before
+                ],
+                conflicts={conflict.path: conflict for conflict in tx.documents.open_conflicts(row.document_id)},
+                policies=self._policies_of(row.name),
+            ),
+            row=row,
+            devices={device.device_id: device for device in tx.documents.devices(row.document_id)},
+            lag_bytes=sum(len(msgspec.json.encode(change.operations)) for change in behind),
+        )
+
+    def _take(self, tx: Transaction, work: _Work, change: Change, actor: Actor) -> LoggedChange:
+        """The stored verdict of a replay, or a new one. Raises SequenceGap, IdentityReused."""
+        now = self._clock.now()
+        device = self._device(tx, work, change, actor, now)
+        if device is not None and change.seq is not None:
+            if change.seq <= device.last_seq:
+                return self._replay(tx, work, change, device)
+            if change.seq != device.last_seq + 1:
+                raise SequenceGap(device.last_seq + 1)
+        conflicts_before = {conflict.conflict_id: conflict for conflict in work.head.conflicts.values()}
+        logged = judge(work.head, change, device=device, session_id=actor.session_id, now=now, new_id=self._new_id)
+        work.logged.append(logged)
+        for conflict in logged.conflicts:
+            work.conflicts[conflict.conflict_id] = conflict
+        for conflict_id in logged.resolved:
+            work.conflicts[conflict_id] = replace(conflicts_before[conflict_id], status="resolved")
+        if device is not None and change.seq is not None:
+            self._mark(work, device, change.seq, actor, now)
+            work.by_seq[device.device_id, change.seq] = logged
+        work.lag_bytes += len(msgspec.json.encode(change.operations))
+        return logged
+
+    def _device(
+        self, tx: Transaction, work: _Work, change: Change, actor: Actor, now: datetime
+    ) -> DocumentDevice | None:
+        if change.device_id is None:
+            return None
+        device = work.devices.get(change.device_id)
+        if device is None:
+            device = register_device(tx, work.row, replace(actor, device_id=change.device_id), now)
+            if device is not None:
+                work.devices[change.device_id] = device
+        return device
+
+    def _replay(self, tx: Transaction, work: _Work, change: Change, device: DocumentDevice) -> LoggedChange:
+        seq = change.seq or 0
+        stored = work.by_seq.get((device.device_id, seq)) or tx.documents.change_of_device(
+            work.row.document_id, device.device_id, seq
+        )
+        if stored is None:  # compacted away: it is known to have had a verdict, and that is all that is needed
+            return LoggedChange(
+                document_id=work.row.document_id,
+                version=work.head.document.version,
+                generation=work.head.document.generation,
+                base_version=change.base_version,
+                operations=(),
+                verdict=Verdict.NOOP,
+                detail={"code": "known", "message": "This change was taken long ago."},
+                device_id=device.device_id,
+                device_no=device.device_no,
+                seq=seq,
+                created_at=self._clock.now(),
+            )
+        if stored.operations_hash != operations_hash(change):
+            raise IdentityReused(device.last_seq + 1)
+        return stored
+
+    def _mark(self, work: _Work, device: DocumentDevice, seq: int, actor: Actor, now: datetime) -> None:
+        """Moves the device's mark on; it is the primary one now."""
+        for other in work.devices.values():
+            if other.is_primary and other.device_id != device.device_id:
+                work.devices[other.device_id] = replace(other, is_primary=False)
+                work.moved.add(other.device_id)
+        work.devices[device.device_id] = replace(
+            device, last_seq=seq, is_primary=True, session_id=actor.session_id or device.session_id, last_active_at=now
+        )
+        work.moved.add(device.device_id)
+
+    def _save(self, tx: Transaction, works: Sequence[_Work]) -> None:
+        documents, with_state = [], []
+        for work in works:
+            document, lag = work.head.document, work.head.document.version - work.row.state_version
+            inline = (
+                work.head.size_bytes <= STATE_INLINE_BYTES_MAX
+                or lag >= STATE_LAG_CHANGES_MAX
+                or work.lag_bytes >= STATE_LAG_BYTES_MAX
+            )
+            documents.append(replace(document, state_version=document.version if inline else work.row.state_version))
+            with_state.append(inline)
+        tx.documents.insert_changes([change for work in works for change in work.logged])
+        tx.documents.put_devices([work.devices[device_id] for work in works for device_id in sorted(work.moved)])
+        tx.documents.put_conflicts([conflict for work in works for conflict in work.conflicts.values()])
+        tx.documents.update(documents, with_state=with_state)
+        for work in works:
+            tx.emit(
+                Event(
+                    EventKind.DOCUMENT_CHANGED,
+                    work.row.document_id,
+                    work.head.document.version,
+                    epoch=work.row.epoch,
+                    changes=tuple(work.logged),
+                )
+            )
+
+    def _new_id(self) -> str:
+        return tokens.uuid7(self._clock.now(), self._random.token_bytes(10))

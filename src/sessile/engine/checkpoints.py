@@ -1,0 +1,267 @@
+"""Checkpoints: immutable snapshots to go back to, each whole in itself, so that removing one never breaks another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sessile.engine.ownership import find
+from sessile.model import token as tokens
+from sessile.model.audit import AuditEvent
+from sessile.model.canonical import state_hash
+from sessile.model.difference import differences, restored_state
+from sessile.model.document import (
+    Actor,
+    Checkpoint,
+    CheckpointKind,
+    Difference,
+    Document,
+    LoggedChange,
+    Operation,
+    Restored,
+    State,
+    Verdict,
+)
+from sessile.model.errors import ChangeRejected, CheckpointNotFound, DocumentNotFound, InvalidChange, VersionConflict
+from sessile.model.events import Event, EventKind
+from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, HASH_EVERY_VERSIONS, LABEL_LENGTH_MAX
+from sessile.model.operations import OperationFault
+from sessile.model.pointer import parse
+from sessile.ports import Clock, Random, Store, Transaction
+
+_COUNTED = (CheckpointKind.AUTOMATIC, CheckpointKind.BEFORE_RESTORE)
+"""Kinds of which only the newest are kept; what a person made on purpose stays."""
+
+
+class CheckpointEngine:
+    """Make, list, restore. Raises DocumentNotFound and CheckpointNotFound."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+
+    async def create(
+        self, actor: Actor, document_id: str, label: str, kind: CheckpointKind, step: int | None, request_id: str | None
+    ) -> Checkpoint:
+        """A snapshot of now. The same request_id gives the same checkpoint."""
+        if len(label) > LABEL_LENGTH_MAX:
+            raise InvalidChange("/label", f"a label has at most {LABEL_LENGTH_MAX} characters")
+        return await self._store.write(self._create, actor, document_id, label, kind, step, request_id)
+
+    async def automatic(self, active_within: timedelta, limit: int) -> int:
+        """Takes automatic checkpoints of documents that changed since their last one; how many."""
+        since = self._clock.now() - active_within
+        document_ids = await self._store.read(_needing, since, limit)
+        taken = 0
+        for document_id in document_ids:
+            taken += await self._store.write(self._automatic, document_id)
+        return taken
+
+    async def list(self, actor: Actor, document_id: str) -> list[Checkpoint]:
+        """Newest first, without their states."""
+        return await self._store.read(_list, actor, document_id)
+
+    async def restore(
+        self,
+        actor: Actor,
+        document_id: str,
+        checkpoint_id: str,
+        paths: Sequence[str] | None,
+        expected_version: int | None,
+        *,
+        dry_run: bool,
+    ) -> Restored:
+        """Back to a checkpoint, whole or the chosen paths only, as a new version: history is never cut.
+
+        What stands there now is kept in a `before_restore` checkpoint of the same transaction. A dry run only tells the differences.
+        Raises VersionConflict when the document is not at `expected_version` any more, InvalidChange for a path that is no pointer.
+        """
+        for index, path in enumerate(paths or ()):
+            try:
+                parse(path)
+            except ValueError as error:
+                raise InvalidChange(f"/paths/{index}", str(error)) from None
+        if dry_run:
+            return await self._store.read(_preview, actor, document_id, checkpoint_id, paths)
+        return await self._store.write(self._restore, actor, document_id, checkpoint_id, paths, expected_version)
+
+    # -- inside a transaction -------------------------------------------------------------------------------------------------------
+
+    def _create(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        document_id: str,
+        label: str,
+        kind: CheckpointKind,
+        step: int | None,
+        request_id: str | None,
+    ) -> Checkpoint:
+        document = find(tx, actor, document_id, lock=True)
+        if request_id is not None:
+            known = tx.documents.checkpoint_by_request(document_id, request_id)
+            if known is not None:
+                return known
+        return self._take(
+            tx, document, kind, label=label, step=step, request_id=request_id, device_no=_device_no(tx, document, actor)
+        )
+
+    def _take(
+        self,
+        tx: Transaction,
+        document: Document,
+        kind: CheckpointKind,
+        *,
+        label: str = "",
+        step: int | None = None,
+        request_id: str | None = None,
+        device_no: int | None = None,
+    ) -> Checkpoint:
+        now = self._clock.now()
+        checkpoint = Checkpoint(
+            checkpoint_id=tokens.uuid7(now, self._random.token_bytes(10)),
+            document_id=document.document_id,
+            version=document.version,
+            generation=document.generation,
+            kind=kind,
+            label=label,
+            step=step,
+            device_no=device_no,
+            request_id=request_id,
+            created_at=now,
+            state=document.state,
+        )
+        tx.documents.insert_checkpoint(checkpoint)
+        tx.documents.update([replace(document, checkpoint_version=document.version)], with_state=[False])
+        self._retain(tx, document.document_id)
+        tx.emit(
+            Event(
+                EventKind.CHECKPOINT_SAVED,
+                document.document_id,
+                document.version,
+                detail=checkpoint.checkpoint_id,
+                epoch=document.epoch,
+                checkpoint=checkpoint,
+            )
+        )
+        return checkpoint
+
+    def _retain(self, tx: Transaction, document_id: str) -> None:
+        counted = [c for c in tx.documents.checkpoints(document_id) if c.kind in _COUNTED]
+        tx.documents.delete_checkpoints([c.checkpoint_id for c in counted[CHECKPOINTS_AUTOMATIC_KEPT:]])
+
+    def _automatic(self, tx: Transaction, document_id: str) -> int:
+        try:
+            document = find(tx, Actor.system(), document_id, lock=True)
+        except DocumentNotFound:
+            return 0
+        if document.checkpoint_version >= document.version:
+            return 0
+        self._take(tx, document, CheckpointKind.AUTOMATIC)
+        return 1
+
+    def _restore(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        document_id: str,
+        checkpoint_id: str,
+        paths: Sequence[str] | None,
+        expected_version: int | None,
+    ) -> Restored:
+        document = find(tx, actor, document_id, lock=True)
+        if expected_version is not None and document.version != expected_version:
+            raise VersionConflict({"version": document.version})
+        checkpoint, state, operations, found = _plan(tx, document, checkpoint_id, paths)
+        device_no = _device_no(tx, document, actor)
+        before = self._take(tx, document, CheckpointKind.BEFORE_RESTORE, device_no=device_no)
+        now = self._clock.now()
+        version = document.version + 1
+        restored = replace(
+            document,
+            state=state,
+            version=version,
+            state_version=version,
+            generation=document.generation + 1,
+            checkpoint_version=document.version,
+            updated_at=now,
+            last_activity_at=now,
+        )
+        change = LoggedChange(
+            document_id=document_id,
+            version=version,
+            generation=restored.generation,
+            base_version=document.version,
+            operations=operations,
+            verdict=Verdict.APPLIED,
+            device_id=actor.device_id,
+            device_no=device_no or 0,
+            before=[("", {})],
+            state_hash=state_hash(state) if version % HASH_EVERY_VERSIONS == 0 else None,
+            session_id=actor.session_id,
+            created_at=now,
+        )
+        tx.documents.insert_changes([change])
+        tx.documents.update([restored], with_state=[True])
+        tx.audit([_event(restored, now, actor, checkpoint_id, before.checkpoint_id)])
+        outcome = Restored(restored, checkpoint, before, found, [change])
+        tx.emit(
+            Event(
+                EventKind.DOCUMENT_RESTORED,
+                document_id,
+                version,
+                checkpoint_id,
+                epoch=document.epoch,
+                changes=(change,),
+                restored=outcome,
+            )
+        )
+        return outcome
+
+
+def _plan(
+    tx: Transaction, document: Document, checkpoint_id: str, paths: Sequence[str] | None
+) -> tuple[Checkpoint, State, list[Operation], list[Difference]]:
+    checkpoint = tx.documents.checkpoint(document.document_id, checkpoint_id)
+    if checkpoint is None:
+        raise CheckpointNotFound
+    try:
+        state, operations = restored_state(document.state, checkpoint.state, paths)
+    except OperationFault as fault:
+        raise ChangeRejected("rejected", {"code": fault.code, "message": str(fault), "path": fault.path}) from None
+    return checkpoint, state, operations, list(differences(document.state, state))
+
+
+def _preview(
+    tx: Transaction, actor: Actor, document_id: str, checkpoint_id: str, paths: Sequence[str] | None
+) -> Restored:
+    document = find(tx, actor, document_id)
+    checkpoint, _state, _operations, found = _plan(tx, document, checkpoint_id, paths)
+    return Restored(document, checkpoint, None, found)
+
+
+def _device_no(tx: Transaction, document: Document, actor: Actor) -> int | None:
+    device = tx.documents.device(document.document_id, actor.device_id) if actor.device_id is not None else None
+    return device.device_no if device is not None else None
+
+
+def _needing(tx: Transaction, since: datetime, limit: int) -> list[str]:
+    return tx.documents.needing_checkpoint(since, limit)
+
+
+def _list(tx: Transaction, actor: Actor, document_id: str) -> list[Checkpoint]:
+    return tx.documents.checkpoints(find(tx, actor, document_id).document_id)
+
+
+def _event(document: Document, at: datetime, actor: Actor, checkpoint_id: str, before_id: str) -> AuditEvent:
+    return AuditEvent(
+        stream=f"document:{document.document_id}",
+        type="document_restored",
+        at=at,
+        user_id=actor.user_id,
+        session_id=actor.session_id,
+        document_id=document.document_id,
+        data={"checkpoint_id": checkpoint_id, "before_checkpoint_id": before_id, "version": document.version},
+    )

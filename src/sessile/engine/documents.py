@@ -1,0 +1,223 @@
+"""Opening, reading, naming and archiving documents. What changes their state is in `changes` and `checkpoints`."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+
+from sessile.engine.ownership import find, rolled_forward
+from sessile.model import token as tokens
+from sessile.model.audit import AuditEvent
+from sessile.model.change_format import check_value
+from sessile.model.document import Actor, Conflict, Delta, Document, DocumentDevice, LoggedChange, Opened, State
+from sessile.model.errors import DocumentNotFound, DocumentTooLarge, InvalidChange, VersionConflict
+from sessile.model.limits import NAME_LENGTH_MAX, REPLAY_CHANGES_MAX, STATE_BYTES_MAX
+from sessile.ports import Clock, Random, Store, Transaction
+
+
+class DocumentEngine:
+    """Open, read, list, follow, rename, archive. Raises DocumentNotFound for what is not the actor's."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+
+    async def open(self, actor: Actor, name: str, default: State | None) -> Opened:
+        """The actor's active document of that name, made with `default` if there is none; registers the actor's device."""
+        check_name(name)
+        known = await self._store.read(_open_known, actor, name, None)
+        if known is not None:
+            return known
+        state = check_value(dict(default or {}), "/default")
+        if len(msgspec.json.encode(state)) > STATE_BYTES_MAX:
+            raise DocumentTooLarge(f"The default state is larger than {STATE_BYTES_MAX} bytes.")
+        return await self._store.write(self._open, actor, name, None, state)
+
+    async def open_by_id(self, actor: Actor, document_id: str) -> Opened:
+        known = await self._store.read(_open_known, actor, None, document_id)
+        return known or await self._store.write(self._open, actor, None, document_id, {})
+
+    async def get(self, actor: Actor, document_id: str) -> Document:
+        return await self._store.read(_find, actor, document_id)
+
+    async def list(self, actor: Actor) -> list[Document]:
+        return await self._store.read(_list, actor)
+
+    async def since(self, actor: Actor, document_id: str, epoch: str | None, version: int | None) -> Delta:
+        """Contiguous changes from a position, or a snapshot where those are not to be had (absent, of another epoch, ahead, too far back)."""
+        return await self._store.read(_since, actor, document_id, epoch, version)
+
+    async def log(self, actor: Actor, document_id: str, before: int | None, limit: int) -> Sequence[LoggedChange]:
+        """The log, newest first."""
+        return await self._store.read(_log, actor, document_id, before, limit)
+
+    async def conflicts(self, actor: Actor, document_id: str) -> Sequence[Conflict]:
+        """The open ones."""
+        return await self._store.read(_conflicts, actor, document_id)
+
+    async def rename(self, actor: Actor, document_id: str, name: str) -> Document:
+        """Raises VersionConflict when the owner has another active document of that name."""
+        check_name(name)
+        return await self._store.write(self._rename, actor, document_id, name)
+
+    async def archive(self, actor: Actor, document_id: str) -> None:
+        """Takes it out of the list and frees its name; nothing is deleted."""
+        await self._store.write(self._archive, actor, document_id)
+
+    # -- inside a transaction -------------------------------------------------------------------------------------------------------
+
+    def _open(self, tx: Transaction, actor: Actor, name: str | None, document_id: str | None, default: State) -> Opened:
+        known = _open_known(tx, actor, name, document_id)
+        if known is not None:
+            return known
+        now = self._clock.now()
+        if document_id is not None:
+            document, created = find(tx, actor, document_id, lock=True), False
+        else:
+            found = tx.documents.by_name(actor.owner, name or "")
+            created = found is None
+            document = (
+                self._new(tx, actor, name or "", default, now)
+                if found is None
+                else find(tx, actor, found.document_id, lock=True)
+            )
+        device = register_device(tx, document, actor, now)
+        return _opened(tx, document, device, created=created)
+
+    def _new(self, tx: Transaction, actor: Actor, name: str, default: State, now: datetime) -> Document:
+        document = Document(
+            document_id=tokens.uuid7(now, self._random.token_bytes(10)),
+            owner=actor.owner,
+            name=name,
+            state=default,
+            epoch=self._random.token_bytes(8).hex(),
+            created_at=now,
+            updated_at=now,
+            last_activity_at=now,
+        )
+        tx.documents.insert(document)
+        tx.audit([_event(document, "document_created", now, actor, name=name)])
+        return document
+
+    def _rename(self, tx: Transaction, actor: Actor, document_id: str, name: str) -> Document:
+        document = find(tx, actor, document_id, lock=True)
+        if document.name == name:
+            return document
+        if tx.documents.by_name(document.owner, name) is not None:
+            raise VersionConflict({"name": name}, "There is another document of that name.")
+        now = self._clock.now()
+        renamed = replace(document, name=name, updated_at=now)
+        tx.documents.update([renamed], with_state=[False])
+        tx.audit([_event(renamed, "document_renamed", now, actor, name=name)])
+        return renamed
+
+    def _archive(self, tx: Transaction, actor: Actor, document_id: str) -> None:
+        document = find(tx, actor, document_id, lock=True)
+        if document.status == "archived":
+            return
+        now = self._clock.now()
+        tx.documents.update([replace(document, status="archived", updated_at=now)], with_state=[False])
+        tx.audit([_event(document, "document_archived", now, actor)])
+
+
+def check_name(name: str) -> None:
+    """Raises InvalidChange for a name that is empty, too long, or has control characters."""
+    if not isinstance(name, str) or not name or len(name) > NAME_LENGTH_MAX:
+        raise InvalidChange("/name", f"a document's name has 1 to {NAME_LENGTH_MAX} characters")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise InvalidChange("/name", "a document's name has no control characters")
+
+
+def register_device(tx: Transaction, document: Document, actor: Actor, now: datetime) -> DocumentDevice | None:
+    """The actor's device on this document, with the next number if it is new. The caller holds the document's lock."""
+    if actor.device_id is None:
+        return None
+    known = tx.documents.device(document.document_id, actor.device_id)
+    if known is not None:
+        return known
+    number = max((device.device_no for device in tx.documents.devices(document.document_id)), default=0) + 1
+    device = DocumentDevice(
+        document_id=document.document_id,
+        device_id=actor.device_id,
+        device_no=number,
+        session_id=actor.session_id,
+        last_active_at=now,
+    )
+    tx.documents.put_devices([device])
+    return device
+
+
+def _open_known(tx: Transaction, actor: Actor, name: str | None, document_id: str | None) -> Opened | None:
+    """The answer when there is nothing to write: the document exists and the device is registered (or there is none)."""
+    if document_id is not None:
+        document = find(tx, actor, document_id)
+    else:
+        found = tx.documents.by_name(actor.owner, name or "")
+        if found is None:
+            return None
+        document = rolled_forward(tx, found)
+    device = tx.documents.device(document.document_id, actor.device_id) if actor.device_id is not None else None
+    if device is None and actor.device_id is not None:
+        return None
+    return _opened(tx, document, device, created=False)
+
+
+def _opened(tx: Transaction, document: Document, device: DocumentDevice | None, *, created: bool) -> Opened:
+    return Opened(
+        document=document,
+        device_no=device.device_no if device else 0,
+        last_seq=device.last_seq if device else 0,
+        conflicts=tx.documents.open_conflicts(document.document_id),
+        created=created,
+    )
+
+
+def _find(tx: Transaction, actor: Actor, document_id: str) -> Document:
+    return find(tx, actor, document_id)
+
+
+def _list(tx: Transaction, actor: Actor) -> list[Document]:
+    return [rolled_forward(tx, document) for document in tx.documents.of_owner(actor.owner)]
+
+
+def _since(tx: Transaction, actor: Actor, document_id: str, epoch: str | None, version: int | None) -> Delta:
+    document = tx.documents.get(document_id)
+    if document is None or not actor.may_open(document.owner):
+        raise DocumentNotFound
+    if version is not None and epoch == document.epoch and 0 <= document.version - version <= REPLAY_CHANGES_MAX:
+        changes = tx.documents.changes(document_id, after=version) if version < document.version else []
+        if len(changes) == document.version - version:  # otherwise part of the log was compacted away
+            return Delta(document=document, from_version=version, changes=changes, snapshot=False)
+    return Delta(
+        document=rolled_forward(tx, document),
+        from_version=document.version,
+        changes=(),
+        snapshot=True,
+        conflicts=tx.documents.open_conflicts(document_id),
+    )
+
+
+def _log(tx: Transaction, actor: Actor, document_id: str, before: int | None, limit: int) -> list[LoggedChange]:
+    document = find(tx, actor, document_id)
+    return tx.documents.recent_changes(document.document_id, before=before, limit=limit)
+
+
+def _conflicts(tx: Transaction, actor: Actor, document_id: str) -> list[Conflict]:
+    return tx.documents.open_conflicts(find(tx, actor, document_id).document_id)
+
+
+def _event(document: Document, kind: str, at: datetime, actor: Actor, **data: str) -> AuditEvent:
+    return AuditEvent(
+        stream=f"document:{document.document_id}",
+        type=kind,
+        at=at,
+        user_id=actor.user_id,
+        session_id=actor.session_id,
+        document_id=document.document_id,
+        data=data,
+    )

@@ -1,0 +1,366 @@
+"""The verbs of a session. Each is one transaction; reads write nothing; every transition leaves one audit event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sessile.engine.ownership import claim_documents
+from sessile.model import token as tokens
+from sessile.model.audit import AuditEvent
+from sessile.model.delta import DataOperation, apply_delta
+from sessile.model.errors import (
+    InvalidValue,
+    SessionCreationError,
+    SessionEnded,
+    SessionExpired,
+    SessionNotFound,
+    SessionUpdateError,
+)
+from sessile.model.events import Event, EventKind
+from sessile.model.expiry import ExpiryPolicy, check_alive
+from sessile.model.limits import RETIRED_TOKENS_MAX, USER_ID_LENGTH_MAX
+from sessile.model.session import EndReason, Issued, Principal, RetiredToken, Session, Standing
+from sessile.ports import Clock, Random, Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """What the engine needs of the settings."""
+
+    expiry: ExpiryPolicy
+    anonymous_keys_dropped: tuple[str, ...] = ()
+    claim_on_login: bool = True
+    end_on_late_use: bool = False
+
+
+class SessionEngine:
+    """Create, authenticate, read, touch, change, rotate, login, end, list, sweep. Raises the errors of `sessile.model.errors`."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random, rules: SessionRules) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._rules = rules
+
+    async def create(
+        self,
+        user_id: str | None,
+        *,
+        data: bytes = b"{}",
+        public: Mapping[str, Any] | None = None,
+        device: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
+    ) -> Issued:
+        check_user_id(user_id)
+        return await self._store.write(self._create, user_id, data, public, device, platform_id)
+
+    async def authenticate(self, token: str) -> Session:
+        """The session a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded, StoreUnavailable. Writes nothing,
+        unless a retired token is used after its window: that is a theft signal and is audited."""
+        session_id, secret = tokens.parse(token)
+        secret_hash = tokens.hash_secret(secret)
+        session = await self._store.read(_get, session_id)
+        if session is None:
+            raise SessionNotFound
+        seen = self._standing(session, secret_hash)
+        if seen is None:
+            if any(tokens.hashes_equal(retired.token_hash, secret_hash) for retired in session.retired_tokens):
+                await self._store.write(self._late_use, session_id)
+            raise SessionNotFound
+        check_alive(session, self._clock.now())
+        return seen
+
+    async def get(self, session_id: str) -> Session:
+        """By handle. Raises like `authenticate`."""
+        session = await self._store.read(_get, session_id)
+        if session is None:
+            raise SessionNotFound
+        check_alive(session, self._clock.now())
+        return session
+
+    def touched(self, session: Session) -> Session | None:
+        """The record as activity now would leave it, or None when there is nothing worth writing."""
+        now = self._clock.now()
+        if session.standing is not Standing.CURRENT or not self._rules.expiry.touch_is_due(session, now):
+            return None
+        deadline = self._rules.expiry.idle_deadline(now, session.absolute_expires_at)
+        return replace(session, last_seen_at=now, idle_expires_at=deadline, token_seen_at=session.token_seen_at or now)
+
+    async def touch(self, seen: Sequence[Session]) -> None:
+        """Writes a batch of `touched` records."""
+        await self._store.write(_touch, seen)
+
+    async def change_data(self, session_id: str, operations: Sequence[DataOperation], user_id: str | None) -> Session:
+        """Applies a delta to whatever stands there now. A delta made under another user is dropped, audited, and raises SessionUpdateError."""
+        session, dropped = await self._store.write(self._change_data, session_id, operations, user_id)
+        if dropped:
+            raise SessionUpdateError("The session belongs to another user by now; the change was dropped.")
+        return session
+
+    async def rotate(self, session_id: str) -> Issued:
+        """A new token for the same principal. The old one serves requests in flight for a short window."""
+        return await self._store.write(self._rotate, session_id)
+
+    async def login(
+        self,
+        session_id: str | None,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        device: Mapping[str, Any] | None = None,
+    ) -> Issued:
+        """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`."""
+        check_user_id(user_id)
+        return await self._store.write(self._login, session_id, user_id, public, device)
+
+    async def end(self, session_id: str, reason: EndReason) -> bool:
+        """True when this call ended it, False when it was unknown or over already. When it has returned, no later read accepts the session."""
+        return await self._store.write(self._end_one, session_id, reason)
+
+    async def end_of_user(self, user_id: str, keep: str | None, reason: EndReason) -> int:
+        """Ends all sessions of a user but `keep`; how many. The principal's lock keeps a login from slipping through."""
+        return await self._store.write(self._end_of_user, user_id, keep, reason)
+
+    async def of_user(self, user_id: str) -> list[Session]:
+        return await self._store.read(_of_user, user_id, self._clock.now())
+
+    async def sweep(self, batch: int) -> int:
+        """Ends at most `batch` sessions that are past a deadline; how many."""
+        return await self._store.write(self._sweep, batch)
+
+    # -- inside a transaction -------------------------------------------------------------------------------------------------------
+
+    def _new_session(self, user_id: str | None, **facts: Any) -> Issued:
+        now = self._clock.now()
+        session_id = tokens.uuid7(now, self._random.token_bytes(10))
+        token = tokens.make(session_id, self._random.token_bytes(tokens.SECRET_BYTES))
+        absolute = now + self._rules.expiry.absolute_timeout
+        session = Session(
+            session_id=session_id,
+            user_id=user_id,
+            token_hash=tokens.hash_secret(tokens.parse(token)[1]),
+            created_at=now,
+            authenticated_at=now if user_id is not None else None,
+            last_seen_at=now,
+            idle_expires_at=self._rules.expiry.idle_deadline(now, absolute),
+            absolute_expires_at=absolute,
+            **facts,
+        )
+        return Issued(session, token)
+
+    def _create(
+        self,
+        tx: Transaction,
+        user_id: str | None,
+        data: bytes,
+        public: Mapping[str, Any] | None,
+        device: Mapping[str, Any] | None,
+        platform_id: str | None,
+    ) -> Issued:
+        facts = self._principal(tx, user_id, public) if user_id is not None else dict(public or {})
+        issued = self._new_session(user_id, data=data, public=facts, device=dict(device or {}), platform_id=platform_id)
+        tx.sessions.insert(issued.session)
+        tx.audit([_event(issued.session, "session_created", self._clock.now())])
+        return issued
+
+    def _principal(self, tx: Transaction, user_id: str, public: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Locks the user's row, made if need be, and returns the facts pages may see. Raises SessionCreationError for a disabled user."""
+        principal = tx.sessions.principal(user_id, lock=True)
+        if principal is not None and principal.disabled_at is not None:
+            raise SessionCreationError("This account is disabled.")
+        if principal is None or (public is not None and dict(public) != dict(principal.public)):
+            principal = replace(principal or Principal(user_id), public=dict(public or {}))
+            tx.sessions.put_principal(principal)
+        return dict(principal.public)
+
+    def _standing(self, session: Session, secret_hash: bytes) -> Session | None:
+        if tokens.hashes_equal(session.token_hash, secret_hash):
+            return session
+        for retired in session.retired_tokens:
+            if not tokens.hashes_equal(retired.token_hash, secret_hash):
+                continue
+            if not self._rules.expiry.window_is_open(session, retired.retired_at, self._clock.now()):
+                return None
+            if retired.principal_changed:
+                return replace(
+                    session, user_id=None, platform_id=None, device_id=None, public={}, data=b"{}", authenticated_at=None,
+                    standing=Standing.SUPERSEDED,
+                )  # fmt: skip
+            return replace(session, authenticated_at=retired.authenticated_at, standing=Standing.ROTATED)
+        return None
+
+    def _late_use(self, tx: Transaction, session_id: str) -> None:
+        session = tx.sessions.get(session_id, lock=True)
+        if session is None:
+            return
+        now = self._clock.now()
+        # Forgetting the lapsed tokens makes this one event, not one for every request that a thief sends.
+        kept = tuple(t for t in session.retired_tokens if self._rules.expiry.window_is_open(session, t.retired_at, now))
+        if len(kept) == len(session.retired_tokens):
+            return
+        session = replace(session, retired_tokens=kept)
+        tx.sessions.update(session)
+        tx.audit([_event(session, "authn_token_reuse", now)])
+        if self._rules.end_on_late_use and session.ended_at is None:
+            self._end(tx, session, EndReason.THEFT)
+
+    def _live(self, tx: Transaction, session_id: str) -> Session:
+        session = tx.sessions.get(session_id, lock=True)
+        if session is None:
+            raise SessionNotFound
+        check_alive(session, self._clock.now())
+        return session
+
+    def _change_data(
+        self, tx: Transaction, session_id: str, operations: Sequence[DataOperation], user_id: str | None
+    ) -> tuple[Session, bool]:
+        session = self._live(tx, session_id)
+        if session.user_id != user_id:
+            tx.audit([_event(session, "session_delta_dropped", self._clock.now())])
+            return session, True
+        changed = replace(session, data=apply_delta(session.data, operations), version=session.version + 1)
+        tx.sessions.update(changed)
+        return changed, False
+
+    def _with_new_token(
+        self, session: Session, *, principal_changed: bool, authenticated_at: datetime | None
+    ) -> Issued:
+        now = self._clock.now()
+        token = tokens.make(session.session_id, self._random.token_bytes(tokens.SECRET_BYTES))
+        retired = RetiredToken(session.token_hash, now, principal_changed, session.authenticated_at)
+        earlier = session.retired_tokens
+        if principal_changed:  # an older token must not see the new login through an earlier rotation's window
+            earlier = tuple(replace(old, principal_changed=True) for old in earlier)
+        renewed = replace(
+            session,
+            token_hash=tokens.hash_secret(tokens.parse(token)[1]),
+            token_seen_at=None,
+            retired_tokens=(retired, *earlier)[:RETIRED_TOKENS_MAX],
+            authenticated_at=authenticated_at,
+            last_seen_at=now,
+            idle_expires_at=self._rules.expiry.idle_deadline(now, session.absolute_expires_at),
+            version=session.version + 1,
+        )
+        return Issued(renewed, token)
+
+    def _rotate(self, tx: Transaction, session_id: str) -> Issued:
+        session = self._live(tx, session_id)
+        issued = self._with_new_token(session, principal_changed=False, authenticated_at=session.authenticated_at)
+        tx.sessions.update(issued.session)
+        tx.audit([_event(issued.session, "session_renewed", self._clock.now())])
+        return issued
+
+    def _login(
+        self,
+        tx: Transaction,
+        session_id: str | None,
+        user_id: str,
+        public: Mapping[str, Any] | None,
+        device: Mapping[str, Any] | None,
+    ) -> Issued:
+        session = self._usable(tx, session_id)
+        facts = self._principal(tx, user_id, public)
+        now = self._clock.now()
+        if session is None or (session.user_id is not None and session.user_id != user_id):
+            if session is not None:
+                self._end(tx, session, EndReason.SUPERSEDED)
+            issued = self._new_session(user_id, public=facts, device=dict(device or {}))
+            tx.sessions.insert(issued.session)
+            tx.audit([_event(issued.session, "session_created", now)])
+            return issued
+        was_anonymous = session.user_id is None
+        if was_anonymous:
+            # A login starts the absolute clock anew (NIST SP 800-63B-4: re-authentication resets both timeouts).
+            session = replace(
+                session, absolute_expires_at=now + self._rules.expiry.absolute_timeout, data=self._kept_data(session)
+            )
+        issued = self._with_new_token(session, principal_changed=was_anonymous, authenticated_at=now)
+        logged_in = replace(issued.session, user_id=user_id, public=facts, device=dict(device or issued.session.device))
+        tx.sessions.update(logged_in)
+        tx.audit([_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])
+        if was_anonymous and self._rules.claim_on_login:
+            claim_documents(tx, logged_in, now)
+        tx.emit(Event(EventKind.SESSION_CHANGED, logged_in.session_id, logged_in.version))
+        return Issued(logged_in, issued.token)
+
+    def _usable(self, tx: Transaction, session_id: str | None) -> Session | None:
+        """A session to log into; an unknown or finished one is no obstacle to a login, it just begins anew."""
+        if session_id is None:
+            return None
+        try:
+            return self._live(tx, session_id)
+        except (SessionNotFound, SessionExpired, SessionEnded):
+            return None
+
+    def _kept_data(self, session: Session) -> bytes:
+        dropped = self._rules.anonymous_keys_dropped
+        return apply_delta(session.data, [("remove", (key,), None) for key in dropped]) if dropped else session.data
+
+    def _end_one(self, tx: Transaction, session_id: str, reason: EndReason) -> bool:
+        session = tx.sessions.get(session_id, lock=True)
+        if session is None or session.ended_at is not None:
+            return False
+        self._end(tx, session, reason)
+        return True
+
+    def _end(self, tx: Transaction, session: Session, reason: EndReason) -> None:
+        now = self._clock.now()
+        ended = replace(session, ended_at=now, end_reason=reason, version=session.version + 1)
+        tx.sessions.update(ended)
+        tx.audit([_event(ended, "session_ended", now, reason=str(reason))])
+        tx.emit(Event(EventKind.SESSION_ENDED, session.session_id, ended.version, detail=str(reason)))
+
+    def _end_of_user(self, tx: Transaction, user_id: str, keep: str | None, reason: EndReason) -> int:
+        tx.sessions.principal(user_id, lock=True)
+        sessions = [s for s in tx.sessions.of_user(user_id, self._clock.now(), lock=True) if s.session_id != keep]
+        for session in sessions:
+            self._end(tx, session, reason)
+        return len(sessions)
+
+    def _sweep(self, tx: Transaction, batch: int) -> int:
+        expired = tx.sessions.expired(self._clock.now(), batch)
+        for session in expired:
+            self._end(tx, session, EndReason.EXPIRED)
+        return len(expired)
+
+
+def check_user_id(user_id: str | None) -> None:
+    """Raises InvalidValue for an id that could not be told apart or kept."""
+    if user_id is None:
+        return
+    if not isinstance(user_id, str) or not user_id:
+        raise InvalidValue("/user_id", "a user id is a text that is not empty")
+    if len(user_id) > USER_ID_LENGTH_MAX:
+        raise InvalidValue("/user_id", f"a user id has at most {USER_ID_LENGTH_MAX} characters")
+
+
+def _get(tx: Transaction, session_id: str) -> Session | None:
+    return tx.sessions.get(session_id)
+
+
+def _touch(tx: Transaction, seen: Sequence[Session]) -> None:
+    tx.sessions.touch(seen)
+
+
+def _of_user(tx: Transaction, user_id: str, now: datetime) -> list[Session]:
+    return tx.sessions.of_user(user_id, now)
+
+
+def _event(session: Session, kind: str, at: datetime, **data: Any) -> AuditEvent:
+    return AuditEvent(
+        stream=f"session:{session.session_id}",
+        type=kind,
+        at=at,
+        user_id=session.user_id,
+        session_id=session.session_id,
+        data=data,
+    )
+
+
+def expiry_policy(idle_timeout_s: float, absolute_timeout_s: float, rotation_window_s: float) -> ExpiryPolicy:
+    return ExpiryPolicy(
+        timedelta(seconds=idle_timeout_s), timedelta(seconds=absolute_timeout_s), timedelta(seconds=rotation_window_s)
+    )

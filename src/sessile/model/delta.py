@@ -1,0 +1,102 @@
+"""What a request changed in the session's dict: the delta, not the blob, so that parallel requests do not undo each other.
+
+- An object that was loaded and changed in place gives one operation per changed leaf.
+- A key that was not there before and is bound to a dict is *merged*: two requests that both begin with `setdefault("basket", {})` keep
+  both their entries.
+- Any other key bound to a new object is one `set` of the whole value. Lists and tagged values are leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sessile.model import values
+from sessile.model.errors import DocumentTooLarge
+from sessile.model.limits import SESSION_DATA_BYTES_MAX
+
+DataOperation = tuple[str, tuple[str, ...], Any]
+"""("set" | "merge" | "remove", keys, value)"""
+
+
+class Tracked:
+    """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
+
+    __slots__ = ("_baseline", "_loaded", "value")
+
+    def __init__(self, data: bytes = b"{}") -> None:
+        self._baseline = data
+        self.value: dict[str, Any] = values.decode(data)
+        self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._remember((), self.value)
+
+    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
+        self._loaded[path] = loaded
+        for key, item in loaded.items():
+            if type(item) is dict:
+                self._remember((*path, key), item)
+
+    @property
+    def is_modified(self) -> bool:
+        return values.encode(self.value) != self._baseline
+
+    @property
+    def operations(self) -> list[DataOperation]:
+        """The delta, in a deterministic order; empty when nothing changed. Raises InvalidValue, DocumentTooLarge."""
+        encoded = values.encode(self.value)
+        if encoded == self._baseline:
+            return []
+        if len(encoded) > SESSION_DATA_BYTES_MAX:
+            raise DocumentTooLarge(
+                f"The session's data is {len(encoded)} bytes; the limit is {SESSION_DATA_BYTES_MAX}."
+            )
+        found: list[DataOperation] = []
+        self._compare((), values.decode(self._baseline), self.value, found)
+        return found
+
+    def _compare(
+        self, path: tuple[str, ...], before: Mapping[str, Any], now: Mapping[str, Any], found: list[DataOperation]
+    ) -> None:
+        found.extend(("remove", (*path, key), None) for key in before if key not in now)
+        for key, item in now.items():
+            here = (*path, key)
+            if key not in before:
+                found.append(("merge" if type(item) is dict else "set", here, item))
+            elif values.encode(before[key]) != values.encode(item):
+                if type(item) is dict and item is self._loaded.get(here):
+                    self._compare(here, before[key], item, found)
+                else:
+                    found.append(("set", here, item))
+
+
+def apply_delta(data: bytes, operations: Sequence[DataOperation]) -> bytes:
+    """The data with the delta applied on whatever stands there now. Raises DocumentTooLarge, InvalidValue."""
+    root: dict[str, Any] = values.decode(data)
+    for kind, path, value in operations:
+        parent = root
+        for key in path[:-1]:
+            child = parent.get(key)
+            if type(child) is not dict:
+                child = parent[key] = {}
+            parent = child
+        last = path[-1]
+        if kind == "remove":
+            parent.pop(last, None)
+        elif kind == "merge" and type(parent.get(last)) is dict:
+            _merge(parent[last], value)
+        else:
+            parent[last] = value
+    encoded = values.encode(root)
+    if len(encoded) > SESSION_DATA_BYTES_MAX:
+        raise DocumentTooLarge(
+            f"The session's data would be {len(encoded)} bytes; the limit is {SESSION_DATA_BYTES_MAX}."
+        )
+    return encoded
+
+
+def _merge(target: dict[str, Any], value: Mapping[str, Any]) -> None:
+    for key, item in value.items():
+        if type(item) is dict and type(target.get(key)) is dict:
+            _merge(target[key], item)
+        else:
+            target[key] = item

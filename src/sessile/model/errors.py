@@ -1,0 +1,269 @@
+"""Every error Sessile raises.
+
+    SessileError
+    ├── ConfigurationError              a setting is missing, weak or contradicts another
+    ├── StoreUnavailable                cannot look: the store is down, locked or too slow (retryable)
+    ├── SessionError
+    │   ├── SessionNotFound             no such session, or the token is not one of ours
+    │   ├── SessionExpired              idle or absolute deadline passed
+    │   ├── SessionEnded                ended, with the reason
+    │   ├── SessionClosed               written to after the response had started
+    │   ├── SessionCreationError        a session could not be made
+    │   ├── SessionUpdateError          a session could not be changed
+    │   └── AuthenticationRequired      a user is needed here
+    ├── FreshnessRequired               the last authentication is too old for this
+    ├── OriginRefused / CsrfFailed      a request from somewhere else
+    ├── InvalidValue                    a value that cannot be kept; names the path
+    ├── InvalidChange                   a change that is malformed; names the path
+    ├── DocumentNotFound / CheckpointNotFound / ConflictNotFound
+    ├── DocumentTooLarge                over a limit of `sessile.model.limits`
+    ├── VersionConflict                 somebody was faster; carries what is there now
+    ├── ChangeRejected                  a server-side change got the verdict rejected or conflict
+    └── SequenceGap / IdentityReused    a device's sequence does not fit (answered with nack)
+
+"Not found" and "cannot look" are never the same error: an outage must not look like a logout.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SessileError(Exception):
+    """Root. `code` is stable, `message` is safe to show to anybody, `retryable` says whether the same call may succeed later."""
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    default_message: ClassVar[str] = "Something went wrong on the server."
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message if message is not None else self.default_message
+        super().__init__(self.message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Code, message, retryable: the body of a problem response and of an error frame."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+
+
+class ConfigurationError(SessileError):
+    code = "configuration"
+    default_message = "The configuration is not valid."
+
+
+class StoreUnavailable(SessileError):
+    """The store cannot be reached or did not answer in time. Nothing was decided, nothing was lost."""
+
+    code = "store_unavailable"
+    http_status = 503
+    retryable = True
+    default_message = "The store cannot be reached just now. Nothing was lost; try again."
+    retry_after_s: ClassVar[int] = 2
+
+
+class SessionError(SessileError):
+    code = "session_error"
+    http_status = 401
+    default_message = "There is no usable session."
+
+
+class SessionNotFound(SessionError):
+    code = "session_not_found"
+    default_message = "There is no such session."
+
+
+class SessionExpired(SessionError):
+    """`clock` is "idle" or "absolute"."""
+
+    code = "session_expired"
+    default_message = "The session has expired. Log in again; what you had open is still there."
+
+    def __init__(self, clock: str) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "clock": self.clock}
+
+
+class SessionEnded(SessionError):
+    """`reason` is a value of `sessile.model.session.EndReason`."""
+
+    code = "session_ended"
+    default_message = "The session has ended. Log in again; what you had open is still there."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "reason": self.reason}
+
+
+class SessionClosed(SessionError):
+    code = "session_closed"
+    http_status = 500
+    default_message = (
+        "The session was written to after the response had started. Change it before the first byte is sent."
+    )
+
+
+class SessionCreationError(SessionError):
+    code = "session_creation_failed"
+    http_status = 409
+    default_message = "The session could not be created."
+
+
+class SessionUpdateError(SessionError):
+    code = "session_update_failed"
+    http_status = 409
+    default_message = "The session could not be changed."
+
+
+class AuthenticationRequired(SessionError):
+    """`reason` is `no_cookie`, `unknown`, `expired`, `ended:<reason>` or `anonymous`."""
+
+    code = "authentication_required"
+    default_message = "Log in to continue."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "reason": self.reason}
+
+
+class FreshnessRequired(SessileError):
+    code = "freshness_required"
+    http_status = 403
+    default_message = "Confirm who you are to continue: the last log-in is too long ago for this."
+
+    def __init__(self, max_age_s: float) -> None:
+        super().__init__()
+        self.max_age_s = max_age_s
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "max_age_s": self.max_age_s}
+
+
+class OriginRefused(SessileError):
+    code = "origin_refused"
+    http_status = 403
+    default_message = "Requests from this origin are not allowed. Add it to SESSILE_ALLOWED_ORIGINS if it is yours."
+
+
+class CsrfFailed(SessileError):
+    code = "csrf_failed"
+    http_status = 403
+    default_message = "The request does not prove that it comes from this site (Origin or Sec-Fetch-Site)."
+
+
+class InvalidValue(SessileError):
+    """A value that cannot be stored. `path` is a JSON Pointer to it."""
+
+    code = "invalid_value"
+    http_status = 422
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path or '(top level)'}: {problem}")
+        self.path = path
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "path": self.path}
+
+
+class InvalidChange(SessileError):
+    """A change that no correct client sends. `path` names the faulty field, e.g. `/changes/0/operations/2/path`."""
+
+    code = "invalid_change"
+    http_status = 422
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path or '(change)'}: {problem}")
+        self.path = path
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "path": self.path}
+
+
+class DocumentNotFound(SessileError):
+    """No such document, or it belongs to somebody else: the two answer alike."""
+
+    code = "document_not_found"
+    http_status = 404
+    default_message = "There is no such document."
+
+
+class CheckpointNotFound(SessileError):
+    code = "checkpoint_not_found"
+    http_status = 404
+    default_message = "There is no such checkpoint of this document."
+
+
+class ConflictNotFound(SessileError):
+    code = "conflict_not_found"
+    http_status = 404
+    default_message = "There is no such open conflict."
+
+
+class DocumentTooLarge(SessileError):
+    code = "too_large"
+    http_status = 413
+    default_message = "This is larger than the limit."
+
+
+class VersionConflict(SessileError):
+    """`current` is what stands there now."""
+
+    code = "version_conflict"
+    http_status = 409
+    default_message = "It was changed meanwhile."
+
+    def __init__(self, current: Any, message: str | None = None) -> None:
+        super().__init__(message)
+        self.current = current
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "current": self.current}
+
+
+class ChangeRejected(SessileError):
+    """A change made by server code was not applied. `detail` is the verdict's detail."""
+
+    code = "change_rejected"
+    http_status = 409
+
+    def __init__(self, verdict: str, detail: dict[str, Any]) -> None:
+        super().__init__(f"The change was not applied ({verdict}): {detail.get('message', detail.get('code', ''))}")
+        self.verdict = verdict
+        self.detail = detail
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "verdict": self.verdict, "detail": self.detail}
+
+
+class SequenceGap(SessileError):
+    """The device skipped a sequence number; `expected_seq` is the one to go on with."""
+
+    code = "gap"
+    http_status = 409
+    retryable = True
+
+    def __init__(self, expected_seq: int) -> None:
+        super().__init__(f"The next change of this device must have seq {expected_seq}.")
+        self.expected_seq = expected_seq
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "expected_seq": self.expected_seq}
+
+
+class IdentityReused(SessileError):
+    """The same (device, seq) came with other operations: two browsers share one device id. Take a new one and resubmit."""
+
+    code = "identity_reused"
+    http_status = 409
+
+    def __init__(self, expected_seq: int) -> None:
+        super().__init__("This device id and seq were used for another change. Take a new device id and resubmit.")
+        self.expected_seq = expected_seq

@@ -1,0 +1,32 @@
+"""What a commit tells others. An event is a hint: versions are the truth, and whoever finds a gap reads what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sessile.model.document import Checkpoint, LoggedChange, Restored
+
+
+class EventKind(StrEnum):
+    DOCUMENT_CHANGED = "document_changed"
+    CHECKPOINT_SAVED = "checkpoint_saved"
+    DOCUMENT_RESTORED = "document_restored"
+    SESSION_CHANGED = "session_changed"
+    SESSION_ENDED = "session_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`key` is a document id or a session id. The last three fields are only there in the process that committed."""
+
+    kind: EventKind
+    key: str
+    version: int = 0
+    detail: str = ""
+    """An end reason, or a checkpoint id."""
+    epoch: str = ""
+    changes: Sequence[LoggedChange] = field(default=(), repr=False)
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
+    restored: Restored | None = field(default=None, repr=False)

@@ -1,0 +1,103 @@
+"""A session: who is here, on what, until when. Records are immutable; `sessile.engine.sessions` makes new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EndReason(StrEnum):
+    LOGOUT = "logout"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    SUPERSEDED = "superseded"
+    LIMIT = "limit"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, not a password
+    ADMIN = "admin"
+    THEFT = "theft"
+    MAINTENANCE = "maintenance"
+
+
+class Standing(StrEnum):
+    """How the presented token relates to the session."""
+
+    CURRENT = "current"
+    ROTATED = "rotated"
+    """A token retired by a rotation of the same principal, within its window: the session as it was."""
+    SUPERSEDED = "superseded"
+    """A token retired by a change of principal, within its window: anonymous, read-only, without data, documents or socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredToken:
+    """A token that no longer is the current one. `principal_changed` decides what it may still see."""
+
+    token_hash: bytes = field(repr=False)
+    retired_at: datetime
+    principal_changed: bool
+    authenticated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One browser or app that is known to us. `session_id` is the handle: public, never a credential. Times are UTC."""
+
+    session_id: str
+    user_id: str | None = None
+    platform_id: str | None = None
+    device_id: str | None = None
+    device: Mapping[str, Any] = field(default_factory=dict)
+    public: Mapping[str, Any] = field(default_factory=dict)
+    """What pages may see of the user; filled by the application."""
+    data: bytes = field(default=b"{}", repr=False)
+    """The framework's dict, encoded by `sessile.model.values`. Never leaves the server."""
+    version: int = 1
+    created_at: datetime
+    authenticated_at: datetime | None = None
+    last_seen_at: datetime
+    idle_expires_at: datetime
+    absolute_expires_at: datetime
+    ended_at: datetime | None = None
+    end_reason: EndReason | None = None
+    token_hash: bytes = field(default=b"", repr=False)
+    token_seen_at: datetime | None = None
+    """When the current token was first presented; a retired token's window counts from here."""
+    retired_tokens: tuple[RetiredToken, ...] = field(default=(), repr=False)
+    standing: Standing = Standing.CURRENT
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self.user_id is not None
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.standing is Standing.SUPERSEDED
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A session together with the token that was just made for it: the only time the token is known."""
+
+    session: Session
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """What a page may know: the session's handle and times, the user's public facts, the platform."""
+
+    session: Session
+    user: Mapping[str, Any] | None
+    platform: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    user_id: str
+    public: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    disabled_at: datetime | None = None
+    sessions_max: int | None = None

@@ -1,0 +1,109 @@
+"""Records as they go over the wire (`protocol/README.md`), for the server and for the Python client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sessile.model.document import ABSENT, Checkpoint, Conflict, Difference, Document, LoggedChange
+from sessile.model.session import Session
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not ABSENT}
+
+
+def conflict_to_wire(conflict: Conflict) -> dict[str, Any]:
+    return {
+        "conflict_id": conflict.conflict_id,
+        "path": conflict.path,
+        "reason": str(conflict.reason),
+        **_present(base=conflict.base, winner=conflict.winner, loser=conflict.loser),
+        "winner_device_no": conflict.winner_device_no,
+        "loser_device_no": conflict.loser_device_no,
+        "version": conflict.version,
+        "opened_at": iso(conflict.opened_at),
+    }
+
+
+def logged_to_wire(change: LoggedChange) -> dict[str, Any]:
+    wire: dict[str, Any] = {
+        "version": change.version,
+        "generation": change.generation,
+        "device_no": change.device_no,
+        "seq": change.seq,
+        "operations": change.operations,
+        "verdict": str(change.verdict),
+        "at": iso(change.created_at),
+    }
+    if change.detail:
+        wire["detail"] = change.detail
+    if change.conflicts:
+        wire["conflicts"] = [conflict_to_wire(conflict) for conflict in change.conflicts]
+    if change.resolved:
+        wire["resolved"] = list(change.resolved)
+    if change.state_hash is not None:
+        wire["hash"] = change.state_hash
+    return wire
+
+
+def verdict_to_wire(change: LoggedChange) -> dict[str, Any]:
+    """One entry of an ack."""
+    wire: dict[str, Any] = {"seq": change.seq, "version": change.version, "verdict": str(change.verdict)}
+    if change.detail:
+        wire["detail"] = change.detail
+    if change.conflicts:
+        wire["conflicts"] = [conflict.conflict_id for conflict in change.conflicts]
+    return wire
+
+
+def checkpoint_to_wire(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "checkpoint_id": checkpoint.checkpoint_id,
+        "document_id": checkpoint.document_id,
+        "version": checkpoint.version,
+        "kind": str(checkpoint.kind),
+        "label": checkpoint.label,
+        "step": checkpoint.step,
+        "created_at": iso(checkpoint.created_at),
+        "device_no": checkpoint.device_no,
+    }
+
+
+def difference_to_wire(difference: Difference) -> dict[str, Any]:
+    return {"path": difference.path, **_present(current=difference.current, restored=difference.restored)}
+
+
+def document_to_wire(document: Document) -> dict[str, Any]:
+    """A document over HTTP: position, times, state."""
+    return {
+        "document_id": document.document_id,
+        "name": document.name,
+        "epoch": document.epoch,
+        "version": document.version,
+        "generation": document.generation,
+        "status": document.status,
+        "created_at": iso(document.created_at),
+        "updated_at": iso(document.updated_at),
+        "last_activity_at": iso(document.last_activity_at),
+        "state": document.state,
+    }
+
+
+def session_to_wire(session: Session, platform: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a page may know of its session (decisions 3.3): never `data`, never a token."""
+    return {
+        "session_id": session.session_id,
+        "user": {**session.public, "id": session.user_id} if session.user_id is not None else None,
+        "platform": dict(platform) if platform is not None else None,
+        "created_at": iso(session.created_at),
+        "last_activity": iso(session.last_seen_at),
+        "idle_expires_at": iso(session.idle_expires_at),
+        "absolute_expires_at": iso(session.absolute_expires_at),
+    }

@@ -1,0 +1,199 @@
+"""The seam between what can be done (`engine`) and where it is kept (`stores`).
+
+One business action is one call of `Store.write` (or `Store.read`) with a plain function of the engine: the function runs inside one
+transaction, sees rows through `Transaction`, and is run again from the start by nobody. So the rules of a session or a document are
+written once, and a store supplies rows, locks and durability. `sessile.testing.store_contract` says what a store must keep; it can be
+run against any store.
+
+What the methods of the row groups promise, together:
+- Missing is None or an empty list, never an error. A store that cannot look raises StoreUnavailable.
+- Reads inside a transaction see its own writes. Nothing is visible outside before `write` returns; after it has returned, it is durable.
+- `lock=True` holds the row until the end: two writers of the same session or document run one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from sessile.model.audit import AuditEvent
+from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange, Owner
+from sessile.model.events import Event
+from sessile.model.session import Principal, Session
+
+T = TypeVar("T")
+Listener = Callable[[Sequence[Event]], None]
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+        ...
+
+
+class Random(Protocol):
+    def token_bytes(self, count: int) -> bytes:
+        """`count` unpredictable bytes."""
+        ...
+
+
+class SessionRows(Protocol):
+    def get(self, session_id: str, *, lock: bool = False) -> Session | None: ...
+
+    def insert(self, session: Session) -> None:
+        """Insert only, never replace. Raises SessionCreationError when the id is taken."""
+        ...
+
+    def update(self, session: Session) -> None:
+        """Writes the whole record. The caller holds the row's lock."""
+        ...
+
+    def touch(self, seen: Sequence[Session]) -> None:
+        """Max-merge of last_seen_at, idle_expires_at and first token_seen_at; never matches an ended row, changes no version."""
+        ...
+
+    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
+        """Live sessions (not ended, not expired at `now`), oldest first."""
+        ...
+
+    def expired(self, now: datetime, limit: int) -> list[Session]:
+        """Locked: sessions past a deadline that have not ended, at most `limit`."""
+        ...
+
+    def ended(self, session_ids: Sequence[str]) -> dict[str, str]:
+        """Of these, the ended ones with their reasons."""
+        ...
+
+    def principal(self, user_id: str, *, lock: bool = False) -> Principal | None: ...
+
+    def put_principal(self, principal: Principal) -> None: ...
+
+
+class DocumentRows(Protocol):
+    def get(self, document_id: str) -> Document | None: ...
+
+    def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
+        """Locked in id order, so that two batches cannot wait for each other."""
+        ...
+
+    def by_name(self, owner: Owner, name: str) -> Document | None:
+        """The active document of that name."""
+        ...
+
+    def of_owner(self, owner: Owner) -> list[Document]:
+        """Active ones, latest activity first."""
+        ...
+
+    def insert(self, document: Document) -> None:
+        """Raises VersionConflict when the owner already has an active document of that name."""
+        ...
+
+    def update(self, documents: Sequence[Document], *, with_state: Sequence[bool]) -> None:
+        """Writes the records; `state` and `state_version` only where asked. The caller holds the locks."""
+        ...
+
+    def needing_checkpoint(self, active_since: datetime, limit: int) -> list[str]:
+        """Ids of active documents whose version is ahead of their last checkpoint and that were active since then."""
+        ...
+
+    def changes(self, document_id: str, *, after: int, limit: int | None = None) -> list[LoggedChange]:
+        """The log behind a version, oldest first."""
+        ...
+
+    def recent_changes(self, document_id: str, *, before: int | None, limit: int) -> list[LoggedChange]:
+        """Newest first, below version `before` where given."""
+        ...
+
+    def change_of_device(self, document_id: str, device_id: str, seq: int) -> LoggedChange | None: ...
+
+    def change_by_key(self, document_id: str, idempotency_key: str) -> LoggedChange | None: ...
+
+    def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
+        """(document, version) and (document, device, seq) are unique in the store itself."""
+        ...
+
+    def devices(self, document_id: str) -> list[DocumentDevice]: ...
+
+    def device(self, document_id: str, device_id: str) -> DocumentDevice | None: ...
+
+    def put_devices(self, devices: Sequence[DocumentDevice]) -> None: ...
+
+    def open_conflicts(self, document_id: str) -> list[Conflict]: ...
+
+    def put_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        """Inserts, or replaces the one of the same id."""
+        ...
+
+    def insert_checkpoint(self, checkpoint: Checkpoint) -> None: ...
+
+    def checkpoint(self, document_id: str, checkpoint_id: str) -> Checkpoint | None: ...
+
+    def checkpoint_by_request(self, document_id: str, request_id: str) -> Checkpoint | None: ...
+
+    def checkpoints(self, document_id: str) -> list[Checkpoint]:
+        """Newest first, without their states."""
+        ...
+
+    def delete_checkpoints(self, checkpoint_ids: Sequence[str]) -> None: ...
+
+
+class Transaction(Protocol):
+    """One unit of work. Never called a session."""
+
+    @property
+    def sessions(self) -> SessionRows: ...
+
+    @property
+    def documents(self) -> DocumentRows: ...
+
+    def audit(self, events: Sequence[AuditEvent]) -> None:
+        """Appends to each event's stream, chained by hash."""
+        ...
+
+    def audit_stream(self, stream: str) -> list[AuditEvent]:
+        """A stream, oldest first."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Told to the store's listeners after the commit, and as a hint to the other processes on the same store."""
+        ...
+
+    def lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """True when `holder` now has the lease of that name: it was free, lapsed, or its own."""
+        ...
+
+    def instance(self, key: str, value: str | None = None) -> str | None:
+        """A small value kept once for the whole installation; the first writer wins. Returns what stands there."""
+        ...
+
+
+class Store(Protocol):
+    """A place for rows. `work` gets a Transaction and whatever arguments follow; an exception rolls everything back and comes through."""
+
+    async def open(self) -> None:
+        """Makes the store usable (embedded stores migrate themselves). Raises StoreUnavailable, ConfigurationError."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def write(self, work: Callable[..., T], *args: Any) -> T:
+        """One durable transaction. When this returns, it is committed; when it raises, nothing happened, except that
+        StoreUnavailable from the commit itself leaves the outcome unknown (fully done or not at all)."""
+        ...
+
+    async def read(self, work: Callable[..., T], *args: Any) -> T:
+        """A consistent view that writes nothing."""
+        ...
+
+    async def poll(self) -> None:
+        """Looks for what other processes have committed and tells the listeners. Nothing to do for a store of one process."""
+        ...
+
+    async def tidy(self) -> None:
+        """Forgets hints that everybody has seen; called now and then."""
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """`listener` is called with the events of each commit, after it. Returns the way to stop."""
+        ...

@@ -1,0 +1,184 @@
+"""Everything that is connected to this process: sockets by session, documents with their readers, and the events that reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sessile.model.canonical import state_hash
+from sessile.model.document import Document, Outcome, Submission
+from sessile.model.errors import SessileError
+from sessile.model.events import Event, EventKind
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.server.realtime import messages
+from sessile.server.realtime.channel import Channel
+from sessile.server.realtime.presence import LEAVE_AFTER_S
+
+if TYPE_CHECKING:
+    from sessile.server.realtime.connection import Connection
+
+_log = logging.getLogger("sessile.server")
+
+UNPROVEN_PER_ADDRESS_MAX: Final = 64
+"""Sockets of one address that have neither cookie nor accepted token yet."""
+GOAWAY_SPREAD_MS: Final = 2000
+"""Clients of a server that goes away come back spread over this time."""
+_ENDED_REMEMBERED: Final = 4096
+_HASHES_KEPT: Final = 256
+
+
+class Hub:
+    """One per process and manager. Starts to listen with the first socket; `drain` ends it."""
+
+    def __init__(self, manager: AsyncSessionManager, *, presence_leave_after_s: float = LEAVE_AFTER_S) -> None:
+        self.manager = manager
+        self.documents = manager.documents
+        self.settings = manager.settings
+        self.leave_after_s = presence_leave_after_s
+        self.draining = False
+        self.jitter = random.Random()  # noqa: S311 - spreads pings over time, guards nothing
+        self.connections: set[Connection] = set()
+        self._by_session: dict[str, set[Connection]] = {}
+        self._channels: dict[str, Channel] = {}
+        self._unproven: Counter[str] = Counter()
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        self._hashes: OrderedDict[tuple[str, str, int], str] = OrderedDict()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Listens to the manager's events. Must come before a socket's credential is looked at: an end in between is not missed then."""
+        if self._unsubscribe is None:
+            self._unsubscribe = self.manager.subscribe(self._on_events)
+
+    def now(self) -> datetime:
+        return self.manager.clock.now()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs on its own; a fault is logged, never lost."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def submit(self, submission: Submission) -> asyncio.Task[Outcome]:
+        """Starts a submission and keeps hold of it until it is decided, whatever becomes of the socket it came from."""
+        task = asyncio.get_running_loop().create_task(self.documents.submit(submission))
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def state_hash(self, document: Document) -> str:
+        """The state's hash, remembered: many readers open the same state."""
+        key = (document.document_id, document.epoch, document.version)
+        known = self._hashes.get(key)
+        if known is None:
+            known = self._hashes[key] = state_hash(document.state)
+            if len(self._hashes) > _HASHES_KEPT:
+                self._hashes.popitem(last=False)
+        return known
+
+    def channel(self, document_id: str) -> Channel:
+        """The channel of a document, made when needed; `release` it when a reader leaves."""
+        channel = self._channels.get(document_id)
+        if channel is None:
+            channel = self._channels[document_id] = Channel(self, document_id)
+        return channel
+
+    def release(self, channel: Channel) -> None:
+        if not channel.subscriptions and self._channels.get(channel.document_id) is channel:
+            channel.close()
+            del self._channels[channel.document_id]
+
+    def reserve_unproven(self, address: str) -> bool:
+        """A place for a socket that has not shown a credential yet. False: this address has too many."""
+        if self._unproven[address] >= UNPROVEN_PER_ADDRESS_MAX:
+            return False
+        self._unproven[address] += 1
+        return True
+
+    def free_unproven(self, address: str) -> None:
+        self._unproven[address] -= 1
+        if self._unproven[address] <= 0:
+            del self._unproven[address]
+
+    def join(self, connection: Connection, session_id: str) -> str | None:
+        """Registers a socket under its session. Returns the reason when that session has ended since its credential was looked at."""
+        self._by_session.setdefault(session_id, set()).add(connection)
+        return self._ended.get(session_id)
+
+    def leave(self, connection: Connection, session_id: str | None) -> None:
+        self.connections.discard(connection)
+        if session_id is None:
+            return
+        siblings = self._by_session.get(session_id)
+        if siblings is not None:
+            siblings.discard(connection)
+            if not siblings:
+                del self._by_session[session_id]
+
+    async def drain(self, reason: str = "the server is going away") -> None:
+        """Says goaway, lets what is in flight be acknowledged, closes every socket with 4000. Returns within `drain_timeout_s`."""
+        self.draining = True
+        goaway = messages.goaway(reason, retry_min_ms=0, retry_max_ms=GOAWAY_SPREAD_MS)
+        drains = {asyncio.ensure_future(connection.drain(goaway)) for connection in tuple(self.connections)}
+        if drains:
+            _done, late = await asyncio.wait(drains, timeout=self.settings.drain_timeout_s)
+            for task in late:
+                task.cancel()
+            if late:
+                _log.warning("%d sockets did not drain in time", len(late))
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        for channel in self._channels.values():
+            channel.close()
+
+    def heartbeat(self, session_id: str) -> None:
+        """A sign of life over HTTP for the devices of a session."""
+        for connection in self._by_session.get(session_id, ()):
+            connection.show_life()
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, SessileError):
+            _log.error("background work of the socket service failed", exc_info=error)
+
+    def _on_events(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind is EventKind.SESSION_ENDED:
+                self._session_ended(event)
+            elif event.kind is EventKind.SESSION_CHANGED:
+                for connection in tuple(self._by_session.get(event.key, ())):
+                    connection.session_changed()
+            else:
+                channel = self._channels.get(event.key)
+                if channel is not None:
+                    self._document_event(channel, event)
+
+    def _document_event(self, channel: Channel, event: Event) -> None:
+        if event.kind is EventKind.CHECKPOINT_SAVED:
+            channel.checkpoint_saved(event)
+            return
+        if event.changes:
+            channel.commit(event.epoch, event.changes)
+        elif event.restored is not None and event.restored.changes:
+            channel.commit(event.epoch, event.restored.changes)
+        else:
+            channel.hint(event.epoch, event.version)
+        if event.kind is EventKind.DOCUMENT_RESTORED:
+            channel.restored(event)
+
+    def _session_ended(self, event: Event) -> None:
+        self._ended[event.key] = event.detail
+        if len(self._ended) > _ENDED_REMEMBERED:
+            self._ended.popitem(last=False)
+        for connection in tuple(self._by_session.get(event.key, ())):
+            connection.end(event.detail)

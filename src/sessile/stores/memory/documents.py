@@ -1,0 +1,138 @@
+"""Document rows, logs, devices, conflicts and checkpoints in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange, Owner
+from sessile.model.errors import VersionConflict
+from sessile.stores.memory.table import Table
+
+
+class MemoryDocumentRows:
+    def __init__(
+        self,
+        documents: Table[str, Document],
+        logs: Table[str, tuple[LoggedChange, ...]],
+        devices: Table[tuple[str, str], DocumentDevice],
+        conflicts: Table[str, Conflict],
+        checkpoints: Table[str, Checkpoint],
+    ) -> None:
+        self._documents = documents
+        self._logs = logs
+        self._devices = devices
+        self._conflicts = conflicts
+        self._checkpoints = checkpoints
+        self.tables: tuple[Table[Any, Any], ...] = (documents, logs, devices, conflicts, checkpoints)
+
+    def get(self, document_id: str) -> Document | None:
+        return self._documents.get(document_id)
+
+    def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
+        found = ((document_id, self._documents.get(document_id)) for document_id in sorted(set(document_ids)))
+        return {document_id: document for document_id, document in found if document is not None}
+
+    def by_name(self, owner: Owner, name: str) -> Document | None:
+        return next((d for d in self._active(owner) if d.name == name), None)
+
+    def of_owner(self, owner: Owner) -> list[Document]:
+        by_id = sorted(self._active(owner), key=lambda document: document.document_id)
+        return sorted(by_id, key=lambda document: document.last_activity_at, reverse=True)
+
+    def _active(self, owner: Owner) -> list[Document]:
+        return [d for d in self._documents.rows() if d.owner == owner and d.status == "active"]
+
+    def insert(self, document: Document) -> None:
+        if self.by_name(document.owner, document.name) is not None:
+            raise VersionConflict({"name": document.name}, "There is another document of that name.")
+        self._documents.put(document.document_id, document)
+
+    def update(self, documents: Sequence[Document], *, with_state: Sequence[bool]) -> None:
+        for document, state in zip(documents, with_state, strict=True):
+            stored = self._documents.get(document.document_id)
+            if stored is None:
+                continue
+            if not state:
+                document = replace(document, state=stored.state, state_version=stored.state_version)
+            self._documents.put(document.document_id, document)
+
+    def needing_checkpoint(self, active_since: datetime, limit: int) -> list[str]:
+        return sorted(
+            d.document_id
+            for d in self._documents.rows()
+            if d.last_activity_at >= active_since and d.version > d.checkpoint_version and d.status == "active"
+        )[:limit]
+
+    # -- the log ----------------------------------------------------------------------------------------------------
+
+    def _log(self, document_id: str) -> tuple[LoggedChange, ...]:
+        return self._logs.get(document_id) or ()
+
+    def changes(self, document_id: str, *, after: int, limit: int | None = None) -> list[LoggedChange]:
+        found = [change for change in self._log(document_id) if change.version > after]
+        return found if limit is None else found[:limit]
+
+    def recent_changes(self, document_id: str, *, before: int | None, limit: int) -> list[LoggedChange]:
+        found = [change for change in self._log(document_id) if before is None or change.version < before]
+        return found[::-1][:limit]
+
+    def change_of_device(self, document_id: str, device_id: str, seq: int) -> LoggedChange | None:
+        return next((c for c in self._log(document_id) if c.device_id == device_id and c.seq == seq), None)
+
+    def change_by_key(self, document_id: str, idempotency_key: str) -> LoggedChange | None:
+        return next((c for c in self._log(document_id) if c.idempotency_key == idempotency_key), None)
+
+    def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
+        for change in changes:
+            log = self._log(change.document_id)
+            if log and change.version <= log[-1].version:
+                raise AssertionError(f"version {change.version} is in the log of {change.document_id} already")
+            if change.seq is not None and self.change_of_device(change.document_id, change.device_id or "", change.seq):
+                raise AssertionError(f"seq {change.seq} of this device is in the log of {change.document_id} already")
+            self._logs.put(change.document_id, (*log, change))
+
+    # -- devices and conflicts --------------------------------------------------------------------------------------
+
+    def devices(self, document_id: str) -> list[DocumentDevice]:
+        found = [device for device in self._devices.rows() if device.document_id == document_id]
+        return sorted(found, key=lambda device: device.device_no)
+
+    def device(self, document_id: str, device_id: str) -> DocumentDevice | None:
+        return self._devices.get((document_id, device_id))
+
+    def put_devices(self, devices: Sequence[DocumentDevice]) -> None:
+        for device in devices:
+            self._devices.put((device.document_id, device.device_id), device)
+
+    def open_conflicts(self, document_id: str) -> list[Conflict]:
+        found = [c for c in self._conflicts.rows() if c.document_id == document_id and c.status == "open"]
+        return sorted(found, key=lambda conflict: (conflict.opened_at, conflict.conflict_id))
+
+    def put_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        for conflict in conflicts:
+            self._conflicts.put(conflict.conflict_id, conflict)
+
+    # -- checkpoints ------------------------------------------------------------------------------------------------
+
+    def insert_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._checkpoints.put(checkpoint.checkpoint_id, checkpoint)
+
+    def checkpoint(self, document_id: str, checkpoint_id: str) -> Checkpoint | None:
+        found = self._checkpoints.get(checkpoint_id)
+        return found if found is not None and found.document_id == document_id else None
+
+    def checkpoint_by_request(self, document_id: str, request_id: str) -> Checkpoint | None:
+        return next(
+            (c for c in self._checkpoints.rows() if c.document_id == document_id and c.request_id == request_id), None
+        )
+
+    def checkpoints(self, document_id: str) -> list[Checkpoint]:
+        found = [replace(c, state={}) for c in self._checkpoints.rows() if c.document_id == document_id]
+        return sorted(found, key=lambda checkpoint: (checkpoint.created_at, checkpoint.checkpoint_id), reverse=True)
+
+    def delete_checkpoints(self, checkpoint_ids: Sequence[str]) -> None:
+        for checkpoint_id in checkpoint_ids:
+            self._checkpoints.delete(checkpoint_id)

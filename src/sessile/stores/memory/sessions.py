@@ -1,0 +1,70 @@
+"""Session and principal rows in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sessile.model.errors import SessionCreationError
+from sessile.model.session import Principal, Session, Standing
+from sessile.stores.memory.table import Table
+
+
+class MemorySessionRows:
+    def __init__(self, sessions: Table[str, Session], principals: Table[str, Principal]) -> None:
+        self._sessions = sessions
+        self._principals = principals
+        self.tables: tuple[Table[Any, Any], ...] = (sessions, principals)
+
+    def get(self, session_id: str, *, lock: bool = False) -> Session | None:
+        return self._sessions.get(session_id)
+
+    def insert(self, session: Session) -> None:
+        if self._sessions.get(session.session_id) is not None:
+            raise SessionCreationError("The session id is taken.")
+        self._sessions.put(session.session_id, session)
+
+    def update(self, session: Session) -> None:
+        if self._sessions.get(session.session_id) is not None:
+            self._sessions.put(session.session_id, replace(session, standing=Standing.CURRENT))
+
+    def touch(self, seen: Sequence[Session]) -> None:
+        for session in seen:
+            current = self._sessions.get(session.session_id)
+            if current is None or current.ended_at is not None:
+                continue
+            first = session.token_seen_at if current.token_hash == session.token_hash else None
+            touched = replace(
+                current,
+                last_seen_at=max(current.last_seen_at, session.last_seen_at),
+                idle_expires_at=max(current.idle_expires_at, session.idle_expires_at),
+                token_seen_at=current.token_seen_at or first,
+            )
+            self._sessions.put(session.session_id, touched)
+
+    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
+        live = [
+            session
+            for session in self._sessions.rows()
+            if session.user_id == user_id
+            and session.ended_at is None
+            and session.idle_expires_at > now
+            and session.absolute_expires_at > now
+        ]
+        return sorted(live, key=lambda session: (session.created_at, session.session_id))
+
+    def expired(self, now: datetime, limit: int) -> list[Session]:
+        over = [s for s in self._sessions.rows() if s.ended_at is None and s.idle_expires_at <= now]
+        return sorted(over, key=lambda session: session.idle_expires_at)[:limit]
+
+    def ended(self, session_ids: Sequence[str]) -> dict[str, str]:
+        found = (self._sessions.get(session_id) for session_id in session_ids)
+        return {s.session_id: str(s.end_reason) for s in found if s is not None and s.ended_at is not None}
+
+    def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
+        return self._principals.get(user_id)
+
+    def put_principal(self, principal: Principal) -> None:
+        self._principals.put(principal.user_id, principal)

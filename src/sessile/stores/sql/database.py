@@ -1,0 +1,115 @@
+"""One SQLite file: connections, durability, errors, migrations. Blocking; the asyncio lane runs it in threads of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import QueuePool
+
+from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
+from sessile.stores.sql.migrate import upgrade
+
+T = TypeVar("T")
+_BUSY_TIMEOUT_MS: Final = 5000
+_FULL: Final = 2
+
+
+class SqliteDatabase:
+    """WAL with `synchronous=FULL`: what is committed survives kill -9 and loss of power. Raises ConfigurationError, StoreUnavailable."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url: URL = make_url(url)
+        if self.url.get_backend_name() != "sqlite":
+            raise ConfigurationError(
+                f"SESSILE_DATABASE_URL: {self.url.get_backend_name()} is not supported by this version; use sqlite:///file"
+            )
+        if not self.url.database or self.url.database == ":memory:":
+            raise ConfigurationError("SESSILE_DATABASE_URL: name a file; for nothing but memory there is memory://")
+        self.path = Path(self.url.database)
+        self._engine = self._make_engine(pool_size)
+        self._write_lock = threading.Lock()
+
+    def _make_engine(self, pool_size: int) -> Engine:
+        engine = create_engine(
+            self.url,
+            poolclass=QueuePool,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            connect_args={"check_same_thread": False},
+        )
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def open(self) -> None:
+        """Makes the file if need be, migrates it, and checks that a commit is durable."""
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(f"SESSILE_DATABASE_URL: there is no folder {self.path.parent}")
+        with self.errors():
+            with self._engine.connect() as connection:
+                self._check_durability(connection)
+            with self._write_lock:
+                upgrade(self._engine, self.path)
+
+    def _check_durability(self, connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        journal = driver.execute("PRAGMA journal_mode").fetchone()[0]
+        synchronous = driver.execute("PRAGMA synchronous").fetchone()[0]
+        if journal != "wal" or synchronous < _FULL:
+            raise ConfigurationError(
+                f"{self.path}: journal_mode is {journal} and synchronous is {synchronous}; "
+                "an acknowledgement would not be durable. The file must be on a file system that supports WAL."
+            )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """`work` in one transaction that holds SQLite's write lock from its beginning."""
+        # The lock keeps the threads of this process in a fair queue; SQLite's own busy handler only polls.
+        with self._write_lock, self.errors(), self._engine.connect() as connection:
+            writing = connection.execution_options(sessile_write=True)
+            with writing.begin():
+                return work(writing)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        with self.errors(), self._engine.connect() as connection, connection.begin():
+            return work(connection)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """The only place where errors of the driver become ours."""
+        try:
+            yield
+        except SessileError:
+            raise
+        except (OperationalError, sqlite3.OperationalError, TimeoutError) as error:
+            raise StoreUnavailable from error
+        except DBAPIError as error:
+            if isinstance(error.orig, sqlite3.DatabaseError) and not isinstance(error.orig, sqlite3.IntegrityError):
+                raise StoreUnavailable from error
+            raise
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours: the driver's own would begin too late to lock
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("sessile_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,267 @@
+"""Document rows, their log, devices and conflicts. Checkpoint rows are in `checkpoints`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, Select, bindparam, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from sessile.model.document import (
+    ABSENT,
+    Conflict,
+    ConflictReason,
+    Document,
+    DocumentDevice,
+    LoggedChange,
+    Owner,
+    Verdict,
+)
+from sessile.model.errors import VersionConflict
+from sessile.stores.sql.checkpoints import SqlCheckpointRows
+from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
+
+_GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
+_CHANGES = (
+    select(changes)
+    .where(changes.c.document_id == bindparam("document_id"), changes.c.version > bindparam("after"))
+    .order_by(changes.c.version)
+)
+_DEVICES = (
+    select(document_devices)
+    .where(document_devices.c.document_id == bindparam("document_id"))
+    .order_by(document_devices.c.device_no)
+)
+_OPEN_CONFLICTS = (
+    select(conflicts)
+    .where(conflicts.c.document_id == bindparam("document_id"), conflicts.c.status == "open")
+    .order_by(conflicts.c.opened_at, conflicts.c.conflict_id)
+)
+_RECORD: Final = (
+    "name", "schema_name", "schema_version", "version", "checkpoint_version", "epoch", "generation", "status", "updated_at",
+    "last_activity_at",
+)  # fmt: skip
+
+
+def _update(columns: Sequence[str]) -> Any:
+    values = {column: bindparam(f"new_{column}", type_=documents.c[column].type) for column in columns}
+    return update(documents).where(documents.c.document_id == bindparam("of_document")).values(values)
+
+
+_UPDATE = _update((*_RECORD, "owner_user_id", "owner_session_id"))
+_UPDATE_WITH_STATE = _update((*_RECORD, "owner_user_id", "owner_session_id", "state", "state_version"))
+
+
+class SqlDocumentRows(SqlCheckpointRows):
+    def get(self, document_id: str) -> Document | None:
+        row = self._connection.execute(_GET, {"document_id": document_id}).one_or_none()
+        return None if row is None else _document(row)
+
+    def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
+        # SQLite has one writer at a time, so the whole transaction is the lock.
+        found = ((document_id, self.get(document_id)) for document_id in sorted(set(document_ids)))
+        return {document_id: document for document_id, document in found if document is not None}
+
+    def by_name(self, owner: Owner, name: str) -> Document | None:
+        statement = _active(owner).where(documents.c.name == name)
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _document(row)
+
+    def of_owner(self, owner: Owner) -> list[Document]:
+        statement = _active(owner).order_by(documents.c.last_activity_at.desc(), documents.c.document_id)
+        return [_document(row) for row in self._connection.execute(statement)]
+
+    def insert(self, document: Document) -> None:
+        values = {
+            **_record(document),
+            "document_id": document.document_id,
+            "state": document.state,
+            "state_version": document.state_version,
+            "created_at": document.created_at,
+        }
+        try:
+            self._connection.execute(insert(documents), values)
+        except IntegrityError as error:
+            raise VersionConflict({"name": document.name}, "There is another document of that name.") from error
+
+    def update(self, documents: Sequence[Document], *, with_state: Sequence[bool]) -> None:
+        for document, state in zip(documents, with_state, strict=True):
+            values = {f"new_{column}": value for column, value in _record(document).items()}
+            values["of_document"] = document.document_id
+            if state:
+                values |= {"new_state": document.state, "new_state_version": document.state_version}
+            self._connection.execute(_UPDATE_WITH_STATE if state else _UPDATE, values)
+
+    def needing_checkpoint(self, active_since: datetime, limit: int) -> list[str]:
+        statement = (
+            select(documents.c.document_id)
+            .where(
+                documents.c.last_activity_at >= active_since,
+                documents.c.version > documents.c.checkpoint_version,
+                documents.c.status == "active",
+            )
+            .order_by(documents.c.document_id)
+            .limit(limit)
+        )
+        return list(self._connection.execute(statement).scalars())
+
+    # -- the log --------------------------------------------------------------------------------------------------------------------
+
+    def changes(self, document_id: str, *, after: int, limit: int | None = None) -> list[LoggedChange]:
+        statement = _CHANGES if limit is None else _CHANGES.limit(limit)
+        return [
+            _change(row) for row in self._connection.execute(statement, {"document_id": document_id, "after": after})
+        ]
+
+    def recent_changes(self, document_id: str, *, before: int | None, limit: int) -> list[LoggedChange]:
+        statement = (
+            select(changes).where(changes.c.document_id == document_id).order_by(changes.c.version.desc()).limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(changes.c.version < before)
+        return [_change(row) for row in self._connection.execute(statement)]
+
+    def change_of_device(self, document_id: str, device_id: str, seq: int) -> LoggedChange | None:
+        statement = select(changes).where(
+            changes.c.document_id == document_id, changes.c.device_id == device_id, changes.c.seq == seq
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _change(row)
+
+    def change_by_key(self, document_id: str, idempotency_key: str) -> LoggedChange | None:
+        statement = select(changes).where(
+            changes.c.document_id == document_id, changes.c.idempotency_key == idempotency_key
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _change(row)
+
+    def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
+        if changes:
+            self._connection.execute(_INSERT_CHANGE, [_change_values(change) for change in changes])
+
+    # -- devices and conflicts ------------------------------------------------------------------------------------------------------
+
+    def devices(self, document_id: str) -> list[DocumentDevice]:
+        rows = self._connection.execute(_DEVICES, {"document_id": document_id})
+        return [DocumentDevice(**row._asdict()) for row in rows]
+
+    def device(self, document_id: str, device_id: str) -> DocumentDevice | None:
+        statement = select(document_devices).where(
+            document_devices.c.document_id == document_id, document_devices.c.device_id == device_id
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else DocumentDevice(**row._asdict())
+
+    def put_devices(self, devices: Sequence[DocumentDevice]) -> None:
+        if devices:
+            self._connection.execute(_PUT_DEVICE, [_device_values(device) for device in devices])
+
+    def open_conflicts(self, document_id: str) -> list[Conflict]:
+        rows = self._connection.execute(_OPEN_CONFLICTS, {"document_id": document_id})
+        return [conflict_from({**row._asdict(), "opened_at": row.opened_at}) for row in rows]
+
+    def put_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        # Resolved ones first: their paths must be free before a new conflict opens on one.
+        for conflict in sorted(conflicts, key=lambda conflict: conflict.status == "open"):
+            self._connection.execute(_PUT_CONFLICT, conflict_values(conflict))
+
+
+def conflict_values(conflict: Conflict) -> dict[str, Any]:
+    return {
+        "conflict_id": conflict.conflict_id,
+        "document_id": conflict.document_id,
+        "path": conflict.path,
+        "reason": str(conflict.reason),
+        "base": conflict.base,
+        "winner": conflict.winner,
+        "loser": conflict.loser,
+        "winner_device_no": conflict.winner_device_no,
+        "loser_device_no": conflict.loser_device_no,
+        "version": conflict.version,
+        "opened_at": conflict.opened_at,
+        "status": conflict.status,
+    }
+
+
+def conflict_from(values: dict[str, Any]) -> Conflict:
+    return Conflict(**{**values, "reason": ConflictReason(values["reason"])})
+
+
+def _put(table: Any, keys: Sequence[str]) -> Any:
+    statement = upsert(table)
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+
+
+_INSERT_CHANGE = insert(changes)
+_PUT_DEVICE = _put(document_devices, ("document_id", "device_id"))
+_PUT_CONFLICT = _put(conflicts, ("conflict_id",))
+
+
+def _active(owner: Owner) -> Select[Any]:
+    statement = select(documents).where(documents.c.status == "active")
+    if owner.user_id is not None:
+        return statement.where(documents.c.owner_user_id == owner.user_id)
+    return statement.where(documents.c.owner_session_id == owner.session_id)
+
+
+def _record(document: Document) -> dict[str, Any]:
+    return {
+        **{column: getattr(document, column) for column in _RECORD},
+        "owner_user_id": document.owner.user_id,
+        "owner_session_id": document.owner.session_id,
+    }
+
+
+def _document(row: Row[Any]) -> Document:
+    values = row._asdict()
+    owner = Owner(values.pop("owner_user_id"), values.pop("owner_session_id"))
+    return Document(owner=owner, **values)
+
+
+def _device_values(device: DocumentDevice) -> dict[str, Any]:
+    return {column.name: getattr(device, column.name) for column in document_devices.columns}
+
+
+def _change_values(change: LoggedChange) -> dict[str, Any]:
+    return {
+        "document_id": change.document_id,
+        "version": change.version,
+        "generation": change.generation,
+        "base_version": change.base_version,
+        "operations": list(change.operations),
+        "operations_hash": change.operations_hash,
+        "verdict": str(change.verdict),
+        "detail": ABSENT if change.detail is None else change.detail,
+        "device_id": change.device_id,
+        "device_no": change.device_no,
+        "seq": change.seq,
+        "idempotency_key": change.idempotency_key,
+        "before": [[path] if value is ABSENT else [path, value] for path, value in change.before],
+        "conflicts": [_conflict_to_json(conflict) for conflict in change.conflicts],
+        "resolved": list(change.resolved),
+        "state_hash": change.state_hash,
+        "session_id": change.session_id,
+        "created_at": change.created_at,
+    }
+
+
+def _change(row: Row[Any]) -> LoggedChange:
+    values = row._asdict()
+    values["verdict"] = Verdict(values["verdict"])
+    values["detail"] = None if values["detail"] is ABSENT else values["detail"]
+    values["before"] = [(item[0], item[1] if len(item) > 1 else ABSENT) for item in values["before"]]
+    values["conflicts"] = [_conflict_from_json(item) for item in values["conflicts"]]
+    return LoggedChange(**values)
+
+
+def _conflict_to_json(conflict: Conflict) -> dict[str, Any]:
+    values = {key: value for key, value in conflict_values(conflict).items() if value is not ABSENT}
+    return {**values, "opened_at": conflict.opened_at.isoformat()}
+
+
+def _conflict_from_json(values: dict[str, Any]) -> Conflict:
+    return conflict_from({**values, "opened_at": datetime.fromisoformat(values["opened_at"])})

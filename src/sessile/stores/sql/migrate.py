@@ -1,0 +1,64 @@
+"""Migrations (Alembic). The embedded database upgrades itself at start; an existing file is copied first."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.engine import Connection
+
+from sessile.model.errors import ConfigurationError
+
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
+
+
+def upgrade(engine: Engine, path: Path) -> None:
+    """Brings the file to the newest schema. Several processes may start at once: one upgrades, the others find it done.
+
+    Raises ConfigurationError when the file was made by a newer version.
+    """
+    with engine.connect() as connection:
+        writing = connection.execution_options(sessile_write=True)
+        with writing.begin():
+            current = current_revision(writing)
+            scripts = ScriptDirectory.from_config(_config(writing))
+            head = scripts.get_current_head()
+            if current == head:
+                return
+            if current is not None:
+                if current not in {script.revision for script in scripts.walk_revisions()}:
+                    raise ConfigurationError(
+                        f"{path} was made by a newer version of Sessile (schema {current}). Nothing was changed."
+                    )
+                _copy(path, path.with_name(f"{path.name}.before-{head}"))
+            command.upgrade(_config(writing), "head")
+
+
+def current_revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A consistent copy by SQLite's own backup; an existing one is kept."""
+    if target.exists():
+        return
+    reading: Any = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+    writing = sqlite3.connect(target)
+    try:
+        reading.backup(writing)
+    finally:
+        writing.close()
+        reading.close()

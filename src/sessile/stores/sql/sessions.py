@@ -1,0 +1,153 @@
+"""Session and principal rows."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from sessile.model.errors import SessionCreationError
+from sessile.model.session import EndReason, Principal, RetiredToken, Session
+from sessile.stores.sql.tables import principals, sessions
+
+_COLUMNS: Final = (
+    "session_id", "user_id", "platform_id", "device_id", "device", "public", "data", "version", "created_at", "authenticated_at",
+    "last_seen_at", "idle_expires_at", "absolute_expires_at", "ended_at", "end_reason", "token_hash", "token_seen_at",
+)  # fmt: skip
+_GET = select(sessions).where(sessions.c.session_id == bindparam("session_id"))
+_TOUCH = (
+    update(sessions)
+    .where(sessions.c.session_id == bindparam("of_session"), sessions.c.ended_at.is_(None))
+    .values(
+        last_seen_at=func.max(sessions.c.last_seen_at, bindparam("seen", type_=sessions.c.last_seen_at.type)),
+        idle_expires_at=func.max(sessions.c.idle_expires_at, bindparam("idle", type_=sessions.c.idle_expires_at.type)),
+        token_seen_at=func.coalesce(sessions.c.token_seen_at, bindparam("first", type_=sessions.c.token_seen_at.type)),
+    )
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SqlSessionRows:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, session_id: str, *, lock: bool = False) -> Session | None:
+        row = self._connection.execute(_GET, {"session_id": session_id}).one_or_none()
+        return None if row is None else _session(row)
+
+    def insert(self, session: Session) -> None:
+        try:
+            self._connection.execute(insert(sessions), _values(session))
+        except IntegrityError as error:
+            raise SessionCreationError("The session id is taken.") from error
+
+    def update(self, session: Session) -> None:
+        self._connection.execute(update(sessions).where(sessions.c.session_id == session.session_id), _values(session))
+
+    def touch(self, seen: Sequence[Session]) -> None:
+        # The token hash is part of the condition only for token_seen_at: a touch that comes late must not open a newer token's window.
+        for session in seen:
+            current = self.get(session.session_id)
+            first = session.token_seen_at if current and current.token_hash == session.token_hash else None
+            self._connection.execute(
+                _TOUCH,
+                {
+                    "of_session": session.session_id,
+                    "seen": session.last_seen_at,
+                    "idle": session.idle_expires_at,
+                    "first": first,
+                },
+            )
+
+    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
+        statement = (
+            select(sessions)
+            .where(
+                sessions.c.user_id == user_id,
+                sessions.c.ended_at.is_(None),
+                sessions.c.idle_expires_at > now,
+                sessions.c.absolute_expires_at > now,
+            )
+            .order_by(sessions.c.created_at, sessions.c.session_id)
+        )
+        return [_session(row) for row in self._connection.execute(statement)]
+
+    def expired(self, now: datetime, limit: int) -> list[Session]:
+        # The idle deadline never lies behind the absolute one, so one index finds both kinds.
+        statement = (
+            select(sessions)
+            .where(sessions.c.ended_at.is_(None), sessions.c.idle_expires_at <= now)
+            .order_by(sessions.c.idle_expires_at)
+            .limit(limit)
+        )
+        return [_session(row) for row in self._connection.execute(statement)]
+
+    def ended(self, session_ids: Sequence[str]) -> dict[str, str]:
+        if not session_ids:
+            return {}
+        statement = select(sessions.c.session_id, sessions.c.end_reason).where(
+            sessions.c.session_id.in_(session_ids), sessions.c.ended_at.is_not(None)
+        )
+        return {row.session_id: row.end_reason for row in self._connection.execute(statement)}
+
+    def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
+        row = self._connection.execute(select(principals).where(principals.c.user_id == user_id)).one_or_none()
+        if row is None:
+            return None
+        return Principal(row.user_id, row.public, tuple(row.roles), row.disabled_at, row.sessions_max)
+
+    def put_principal(self, principal: Principal) -> None:
+        values = {
+            "user_id": principal.user_id,
+            "public": dict(principal.public),
+            "roles": list(principal.roles),
+            "disabled_at": principal.disabled_at,
+            "sessions_max": principal.sessions_max,
+        }
+        statement = upsert(principals).values(values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_=values))
+
+
+def _values(session: Session) -> dict[str, Any]:
+    values = {name: getattr(session, name) for name in _COLUMNS}
+    values["device"], values["public"] = dict(session.device), dict(session.public)
+    values["end_reason"] = None if session.end_reason is None else str(session.end_reason)
+    values["retired_tokens"] = [
+        {
+            "hash": base64.b64encode(retired.token_hash).decode(),
+            "at": _micros(retired.retired_at),
+            "principal_changed": retired.principal_changed,
+            "authenticated_at": _micros(retired.authenticated_at),
+        }
+        for retired in session.retired_tokens
+    ]
+    return values
+
+
+def _session(row: Row[Any]) -> Session:
+    values = row._asdict()
+    reason = values.pop("end_reason")
+    retired = values.pop("retired_tokens")
+    return Session(
+        **values,
+        end_reason=None if reason is None else EndReason(reason),
+        retired_tokens=tuple(
+            RetiredToken(
+                base64.b64decode(item["hash"]),
+                _EPOCH + timedelta(microseconds=item["at"]),
+                item["principal_changed"],
+                None if item["authenticated_at"] is None else _EPOCH + timedelta(microseconds=item["authenticated_at"]),
+            )
+            for item in retired
+        ),
+    )
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,237 @@
+"""The tables. A migration in `migrations/versions` makes the same ones; a test compares the two.
+
+Ending a session is an update, never a delete. `session_id` outside `sessions` is a plain column: history outlives what it names.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from sessile.stores.sql.types import Json, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_ID = String(36)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", _ID, primary_key=True),
+    Column("user_id", String(255)),
+    Column("platform_id", _ID),
+    Column("device_id", _ID),
+    Column("device", Json, nullable=False),
+    Column("public", Json, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("authenticated_at", UtcDateTime),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("idle_expires_at", UtcDateTime, nullable=False),
+    Column("absolute_expires_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("end_reason", String(32)),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("token_seen_at", UtcDateTime),
+    Column("retired_tokens", Json, nullable=False),
+)
+Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.created_at, sqlite_where=sessions.c.ended_at.is_(None))
+Index("ix_sessions_idle_deadline", sessions.c.idle_expires_at, sqlite_where=sessions.c.ended_at.is_(None))
+
+principals = Table(
+    "principals",
+    metadata,
+    Column("user_id", String(255), primary_key=True),
+    Column("public", Json, nullable=False),
+    Column("roles", Json, nullable=False),
+    Column("disabled_at", UtcDateTime),
+    Column("sessions_max", Integer),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("document_id", _ID, primary_key=True),
+    Column("owner_user_id", String(255)),
+    Column("owner_session_id", _ID, ForeignKey("sessions.session_id", ondelete="RESTRICT")),
+    Column("name", String(200), nullable=False),
+    Column("schema_name", String(200), nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("state", Json, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("state_version", BigInteger, nullable=False),
+    Column("checkpoint_version", BigInteger, nullable=False),
+    Column("epoch", String(36), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("last_activity_at", UtcDateTime, nullable=False),
+    CheckConstraint("(owner_user_id IS NULL) <> (owner_session_id IS NULL)", name="one_owner"),
+    CheckConstraint("state_version <= version", name="state_not_ahead"),
+)
+Index(
+    "uq_documents_name_of_user",
+    documents.c.owner_user_id,
+    documents.c.name,
+    unique=True,
+    sqlite_where=text("owner_user_id IS NOT NULL AND status = 'active'"),
+)
+Index(
+    "uq_documents_name_of_session",
+    documents.c.owner_session_id,
+    documents.c.name,
+    unique=True,
+    sqlite_where=text("owner_session_id IS NOT NULL AND status = 'active'"),
+)
+Index("ix_documents_last_activity_at", documents.c.last_activity_at)
+
+
+def _of_document() -> Column[str]:
+    return Column("document_id", _ID, ForeignKey("documents.document_id", ondelete="CASCADE"), nullable=False)
+
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("document_id", _ID, ForeignKey("documents.document_id", ondelete="CASCADE"), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("base_version", BigInteger, nullable=False),
+    Column("operations", Json, nullable=False),
+    Column("operations_hash", LargeBinary, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("detail", Json),
+    Column("device_id", _ID),
+    Column("device_no", Integer, nullable=False),
+    Column("seq", BigInteger),
+    Column("idempotency_key", String(255)),
+    Column("before", Json, nullable=False),
+    Column("conflicts", Json, nullable=False),
+    Column("resolved", Json, nullable=False),
+    Column("state_hash", String(16)),
+    Column("session_id", _ID),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("document_id", "device_id", "seq"),
+    UniqueConstraint("document_id", "idempotency_key"),
+    sqlite_with_rowid=False,
+)
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("conflict_id", _ID, primary_key=True),
+    _of_document(),
+    Column("path", Text, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("base", Json),
+    Column("winner", Json),
+    Column("loser", Json),
+    Column("winner_device_no", Integer, nullable=False),
+    Column("loser_device_no", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("status", String(16), nullable=False),
+)
+Index(
+    "uq_conflicts_open_path",
+    conflicts.c.document_id,
+    conflicts.c.path,
+    unique=True,
+    sqlite_where=text("status = 'open'"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("checkpoint_id", _ID, primary_key=True),
+    _of_document(),
+    Column("version", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("step", Integer),
+    Column("device_no", Integer),
+    Column("request_id", String(255)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state", Json, nullable=False),
+    UniqueConstraint("document_id", "request_id"),
+)
+Index("ix_checkpoints_of_document", checkpoints.c.document_id, checkpoints.c.created_at)
+
+document_devices = Table(
+    "document_devices",
+    metadata,
+    Column("document_id", _ID, ForeignKey("documents.document_id", ondelete="CASCADE"), primary_key=True),
+    Column("device_id", _ID, primary_key=True),
+    Column("device_no", Integer, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("is_primary", Boolean, nullable=False),
+    Column("session_id", _ID),
+    Column("last_active_at", UtcDateTime, nullable=False),
+    UniqueConstraint("document_id", "device_no"),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("stream", String(300), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("user_id", String(255)),
+    Column("session_id", _ID),
+    Column("document_id", _ID),
+    Column("data", Json, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+Index("ix_audit_events_at", audit_events.c.at)
+
+bus_events = Table(
+    "bus_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("detail", String(64), nullable=False),
+    Column("epoch", String(36), nullable=False),
+    Column("origin", String(36), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+
+instance = Table(
+    "instance", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False)
+)

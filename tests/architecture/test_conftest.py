@@ -1,0 +1,71 @@
+"""The fixtures of tests/conftest.py, tried in a pytest run of their own: they decide whether other tests mean anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import ROOT
+
+TESTS = """
+import asyncio
+
+async def test_awaits():
+    await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+
+async def test_passes(rng):
+    assert rng.random() != rng.random()
+
+def test_needs(require):
+    require("no-such-binary")
+
+def test_has(require):
+    assert require("python3")
+
+def test_draws(rng, record_property):
+    record_property("drawn", rng.random())
+"""
+
+
+def run(folder: Path, **environment: str) -> dict[str, tuple[str, str]]:
+    """Outcome and text of each test, by name."""
+    shutil.copy(ROOT / "tests" / "conftest.py", folder / "conftest.py")
+    (folder / "test_it.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=out.xml", "test_it.py"]
+    inherited = {name: value for name, value in os.environ.items() if name not in {"CI", "SESSILE_TEST_SEED"}}
+    subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, check=False)
+    outcomes = {}
+    for case in ET.parse(folder / "out.xml").iter("testcase"):
+        outcome = next((child for child in case if child.tag != "properties"), None)
+        drawn = "".join(entry.get("value", "") for entry in case.iter("property"))
+        told = drawn if outcome is None else outcome.get("message", "")
+        outcomes[case.get("name", "")] = ("passed" if outcome is None else outcome.tag, told)
+    return outcomes
+
+
+def test_on_a_laptop(tmp_path: Path) -> None:
+    found = run(tmp_path)
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        "test_awaits": "failure",
+        "test_passes": "passed",
+        "test_needs": "skipped",
+        "test_has": "passed",
+        "test_draws": "passed",
+    }
+    assert found["test_needs"][1] == "not run: no-such-binary is not installed here"
+
+
+def test_a_missing_binary_is_an_error_in_ci(tmp_path: Path) -> None:
+    assert run(tmp_path, CI="true")["test_needs"][0] == "failure"
+
+
+@pytest.mark.parametrize(("seed", "same"), [("1", True), ("2", False)])
+def test_randomness_is_the_seeds(tmp_path: Path, seed: str, same: bool) -> None:
+    first = run(tmp_path, SESSILE_TEST_SEED="1")["test_draws"]
+    assert (run(tmp_path, SESSILE_TEST_SEED=seed)["test_draws"] == first) is same

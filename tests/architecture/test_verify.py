@@ -1,0 +1,107 @@
+"""`make test` is only worth something if every step's failure fails it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import verify
+
+JUNIT = """<testsuites><testsuite>
+<testcase name="a"/><testcase name="b"><failure>no</failure></testcase><testcase name="c"><skipped/></testcase>
+<testcase name="d"><error/></testcase><testcase name="e"><system-out>x</system-out></testcase>
+</testsuite></testsuites>"""
+
+
+def python(code: str, **more: object) -> verify.Step:
+    return verify.Step("step", (sys.executable, "-c", code), **more)  # type: ignore[arg-type]
+
+
+def test_a_step_that_succeeds() -> None:
+    assert verify.run(python("pass"), 20).problem is None
+
+
+def test_a_step_that_fails() -> None:
+    assert verify.run(python("raise SystemExit(3)"), 20).problem == "exit status 3"
+
+
+def test_a_command_that_is_missing(tmp_path: Path) -> None:
+    outcome = verify.run(verify.Step("step", (str(tmp_path / "none"),)), 20)
+    assert outcome.problem is not None
+    assert outcome.problem.startswith("could not be started")
+
+
+def test_a_step_that_takes_too_long() -> None:
+    outcome = verify.run(python("import threading; threading.Event().wait()"), 0.2)
+    assert outcome.problem == "stopped: the time was up after 0 s"
+
+
+def test_no_time_left() -> None:
+    assert verify.run(python("pass"), 0).problem == "not run: the time was up"
+
+
+def test_counts_are_read() -> None:
+    assert verify.junit_counts(JUNIT) == {"failed": 1, "passed": 2, "skipped": 1, "errors": 1}
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ('<testsuite><testcase name="a"/></testsuite>', None),
+        (JUNIT, "failed tests, although the command succeeded"),
+        ('<testsuite><testcase name="a"><skipped/></testcase></testsuite>', "no test ran"),
+        (None, "no results were written"),
+    ],
+)
+def test_results_are_looked_at(tmp_path: Path, written: str | None, problem: str | None) -> None:
+    junit = tmp_path / "results.xml"
+    code = "pass" if written is None else f"import pathlib; pathlib.Path({str(junit)!r}).write_text({written!r})"
+    assert verify.run(python(code, junit=junit), 20).problem == problem
+
+
+def test_results_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:
+    junit = tmp_path / "results.xml"
+    junit.write_text('<testsuite><testcase name="a"/></testsuite>')
+    assert verify.run(python("pass", junit=junit), 20).problem == "no results were written"
+
+
+def test_a_bundle_that_drifted(tmp_path: Path) -> None:
+    (tmp_path / "bundle.js").write_text("old")
+    write = f"import pathlib; pathlib.Path({str(tmp_path / 'bundle.js')!r}).write_text('new')"
+    first = verify.run(python(write, unchanged=tmp_path), 20)
+    assert first.problem is not None
+    assert first.problem.endswith("commit it")
+    assert verify.run(python(write, unchanged=tmp_path), 20).problem is None
+
+
+def test_the_summary_ends_like_pytests() -> None:
+    outcomes = [
+        verify.Outcome("ruff", None, {}, 1.0),
+        verify.Outcome("mypy", "exit status 1", {}, 2.0),
+        verify.Outcome("pytest", None, {"failed": 0, "passed": 7, "skipped": 2, "errors": 0}, 3.0),
+    ]
+    assert verify.summary(outcomes).splitlines() == [
+        "",
+        "== steps ==",
+        "ok   ruff (1.0 s)",
+        "FAIL mypy (2.0 s): exit status 1",
+        "ok   pytest (3.0 s): 7 passed, 2 skipped",
+        "===== 1 failed, 7 passed, 2 skipped in 6.00s =====",
+    ]
+
+
+@pytest.mark.parametrize(("code", "status"), [("pass", 0), ("raise SystemExit(1)", 1)])
+def test_the_exit_status(monkeypatch: pytest.MonkeyPatch, code: str, status: int) -> None:
+    monkeypatch.setattr(verify, "steps", lambda group: [python(code), python("pass")])
+    assert verify.main(["check", "test"]) == status
+
+
+@pytest.mark.parametrize("groups", [[], ["everything"]])
+def test_a_wrong_name_is_refused(groups: list[str]) -> None:
+    assert verify.main(groups) == 2
+
+
+def test_every_group_has_steps() -> None:
+    assert [len(verify.steps(group)) for group in ("check", "test", "soak")] == [5, 3, 2]
