@@ -1,4 +1,46 @@
 """Sessions and live documents that keep people where they were."""
 
-__all__ = ["__version__"]
+from sessile.model.document import Actor, CheckpointKind, Policy
+from sessile.model.errors import (
+    AuthenticationRequired,
+    ChangeRejected,
+    ConfigurationError,
+    DocumentNotFound,
+    FreshnessRequired,
+    InvalidChange,
+    SessileError,
+    SessionEnded,
+    SessionExpired,
+    SessionNotFound,
+    StoreUnavailable,
+    VersionConflict,
+)
+from sessile.model.session import EndReason, Session
+from sessile.runtime.blocking import SessionManager
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.runtime.settings import Settings
+
 __version__ = "0.1.0"
+__all__ = [
+    "Actor",
+    "AsyncSessionManager",
+    "AuthenticationRequired",
+    "ChangeRejected",
+    "CheckpointKind",
+    "ConfigurationError",
+    "DocumentNotFound",
+    "EndReason",
+    "FreshnessRequired",
+    "InvalidChange",
+    "Policy",
+    "SessileError",
+    "Session",
+    "SessionEnded",
+    "SessionExpired",
+    "SessionManager",
+    "SessionNotFound",
+    "Settings",
+    "StoreUnavailable",
+    "VersionConflict",
+    "__version__",
+]

@@ -7,7 +7,8 @@ it takes True for 1.
 from __future__ import annotations
 
 import hashlib
-from json.encoder import encode_basestring  # type: ignore[attr-defined]
+import math
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 _HASH_HEX_DIGITS: Final = 16
@@ -90,7 +91,7 @@ def _utf16(key: str) -> bytes:
 
 def _number(value: float) -> str:
     """ECMA-262 Number::toString: shortest digits that round-trip, exponent form from 1e21 and below 1e-6."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         raise TypeError("NaN and infinity are not JSON values")
     if value == 0:
         return "0"

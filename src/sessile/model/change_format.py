@@ -63,7 +63,7 @@ def check_value(value: Any, at: str, level: int = 0) -> Any:
     raise InvalidChange(at, f"a value of type {type(value).__name__} is not JSON")
 
 
-def _check_number(value: int | float, at: str) -> int | float:
+def _check_number(value: float, at: str) -> int | float:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidChange(at, "NaN and infinity are not JSON numbers")

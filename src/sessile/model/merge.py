@@ -87,7 +87,7 @@ class _Case:
     caused: list[Operation] = field(default_factory=list)
 
 
-class _Stop(Exception):  # noqa: N818 - leaves the judgement, never the module
+class _Stop(Exception):
     def __init__(self, verdict: Verdict, detail: dict[str, Any]) -> None:
         self.verdict = verdict
         self.detail = detail

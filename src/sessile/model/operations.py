@@ -17,7 +17,7 @@ from sessile.model.limits import DEPTH_MAX, NUMBER_MAX
 from sessile.model.pointer import Keys, format_keys, lookup, parse
 
 
-class OperationFault(Exception):  # noqa: N818 - a verdict in the making, not an error to let through
+class OperationFault(Exception):
     """The operation does not fit the state. `code` is one of `change_codes` in protocol/codes.json."""
 
     def __init__(self, code: str, message: str, path: str) -> None:
@@ -146,7 +146,7 @@ def _set(applied: Applied, keys: Keys, operation: Operation) -> None:
     _put(applied, keys, operation["value"])
 
 
-def _remove(applied: Applied, keys: Keys, operation: Operation) -> None:
+def _remove(applied: Applied, keys: Keys, _operation: Operation) -> None:
     _put(applied, keys, ABSENT)
 
 

@@ -63,6 +63,10 @@ def _plain(value: Any, path: tuple[str, ...], level: int) -> Any:
         return [_plain(item, (*path, str(index)), level + 1) for index, item in enumerate(value)]
     if isinstance(value, Mapping):
         return _plain_mapping(value, path, level)
+    return _tagged(value, path, level)
+
+
+def _tagged(value: Any, path: tuple[str, ...], level: int) -> Any:
     for name, python_type, dump in _DUMPERS:
         if isinstance(value, python_type):
             content = dump(value)
@@ -72,7 +76,7 @@ def _plain(value: Any, path: tuple[str, ...], level: int) -> Any:
     for base in (str, int, float):
         if isinstance(value, base):  # subclasses such as StrEnum or IntEnum are stored as what they are worth
             return _plain(base(value), path, level)
-    raise InvalidValue(_at(path), f"a value of type {kind.__qualname__} cannot be stored in a session")
+    raise InvalidValue(_at(path), f"a value of type {type(value).__qualname__} cannot be stored in a session")
 
 
 def _plain_mapping(value: Mapping[Any, Any], path: tuple[str, ...], level: int) -> Any:
@@ -109,10 +113,10 @@ def _rich(value: Any) -> Any:
 
 def _load_markup(text: str) -> Any:
     try:
-        from markupsafe import Markup as Safe  # noqa: PLC0415 - optional: there only with Flask or Jinja
+        from markupsafe import Markup as Safe
     except ImportError:
         return Markup(text)
-    return Safe(text)
+    return Safe(text)  # noqa: S704 - it was safe when the application put it in
 
 
 _DUMPERS: Final[tuple[tuple[str, type, Callable[[Any], Any]], ...]] = (

@@ -55,9 +55,8 @@ class MemoryDocumentRows:
             stored = self._documents.get(document.document_id)
             if stored is None:
                 continue
-            if not state:
-                document = replace(document, state=stored.state, state_version=stored.state_version)
-            self._documents.put(document.document_id, document)
+            kept = document if state else replace(document, state=stored.state, state_version=stored.state_version)
+            self._documents.put(document.document_id, kept)
 
     def needing_checkpoint(self, active_since: datetime, limit: int) -> list[str]:
         return sorted(

@@ -87,9 +87,11 @@ class _SqliteStore:
 
     def _forget_events(self) -> None:
         before = datetime.now(UTC) - _EVENTS_KEPT
-        self.database.write(
-            lambda connection: connection.execute(delete(bus_events).where(bus_events.c.at < before)) and None
-        )
+
+        def run(connection: Connection) -> None:
+            connection.execute(delete(bus_events).where(bus_events.c.at < before))
+
+        self.database.write(run)
 
 
 class BlockingSqliteStore(_SqliteStore):

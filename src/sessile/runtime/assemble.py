@@ -1,0 +1,64 @@
+"""From settings to parts: the store that a URL names, the system's clock and randomness, the engines."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sessile.engine.changes import ChangeEngine
+from sessile.engine.checkpoints import CheckpointEngine
+from sessile.engine.documents import DocumentEngine
+from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
+from sessile.model.errors import ConfigurationError
+from sessile.ports import Clock, Random, Store
+from sessile.runtime.settings import Settings
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class SystemRandom:
+    def token_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    sessions: SessionEngine
+    documents: DocumentEngine
+    changes: ChangeEngine
+    checkpoints: CheckpointEngine
+
+
+def make_store(database_url: str, *, blocking: bool) -> Store:
+    """The store of that URL for one of the two lanes. Raises ConfigurationError for a scheme that is not supported."""
+    scheme = database_url.partition(":")[0].partition("+")[0]
+    if database_url == "memory://":
+        from sessile.stores.memory import MemoryStore
+
+        return MemoryStore()
+    if scheme != "sqlite":
+        raise ConfigurationError(
+            f"SESSILE_DATABASE_URL: `{scheme}` is not supported by this version; use sqlite:///sessile.db or memory://"
+        )
+    from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore
+
+    return BlockingSqliteStore(database_url) if blocking else AsyncSqliteStore(database_url)
+
+
+def make_engines(settings: Settings, store: Store, clock: Clock, random: Random) -> Engines:
+    rules = SessionRules(
+        expiry=expiry_policy(settings.idle_timeout_s, settings.absolute_timeout_s, settings.rotation_window_s),
+        anonymous_keys_dropped=settings.anonymous_keys_dropped,
+        claim_on_login=settings.claim_on_login,
+        end_on_late_use=settings.end_on_late_use,
+    )
+    return Engines(
+        SessionEngine(store, clock, random, rules),
+        DocumentEngine(store, clock, random),
+        ChangeEngine(store, clock, random, settings.policies_of),
+        CheckpointEngine(store, clock, random),
+    )

@@ -1,0 +1,99 @@
+"""What happens between requests: hints from other processes, touches, automatic checkpoints, sweeping. Each loop survives an outage.
+
+Of several processes on one store, one elected by a lease sweeps and takes checkpoints; if it dies, another takes over when the lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from sessile.model.errors import StoreUnavailable
+from sessile.ports import Clock, Store, Transaction
+from sessile.runtime.assemble import Engines
+from sessile.runtime.settings import Settings
+from sessile.runtime.touches import Touches
+
+logger = logging.getLogger("sessile.background")
+
+POLL_INTERVAL_S: Final = 0.05
+"""How late another process's change may show here: half of what a person notices."""
+TOUCH_INTERVAL_S: Final = 1.0
+RETRY_INTERVAL_S: Final = 1.0
+_ACTIVE_WITHIN: Final = timedelta(days=1)
+_CHECKPOINTS_AT_ONCE: Final = 100
+
+
+class Background:
+    def __init__(self, store: Store, engines: Engines, settings: Settings, clock: Clock, touches: Touches) -> None:
+        self._store = store
+        self._engines = engines
+        self._settings = settings
+        self._clock = clock
+        self._touches = touches
+        self._holder = secrets.token_hex(8)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Starts the loops on the running event loop."""
+        loops: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+            ("poll", POLL_INTERVAL_S, self._store.poll),
+            ("touch", TOUCH_INTERVAL_S, self._touches.write),
+            ("checkpoint", self._settings.checkpoint_interval_s, self.take_checkpoints),
+            ("sweep", self._settings.sweep_interval_s, self.sweep),
+        ]
+        self._tasks = [
+            asyncio.create_task(_repeat(name, interval_s, work), name=f"sessile-{name}")
+            for name, interval_s, work in loops
+        ]
+
+    async def stop(self) -> None:
+        """Ends the loops and writes the touches that still wait."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        try:
+            await self._touches.write()
+        except StoreUnavailable:
+            logger.warning("The store is away: the last activity of some sessions was not written")
+
+    async def take_checkpoints(self) -> None:
+        """Automatic checkpoints of what changed, when it is this process's turn."""
+        if await self._elected("checkpoints", self._settings.checkpoint_interval_s):
+            await self._engines.checkpoints.automatic(_ACTIVE_WITHIN, _CHECKPOINTS_AT_ONCE)
+            await self._store.tidy()
+
+    async def sweep(self) -> None:
+        """Ends sessions past a deadline, batch by batch, when it is this process's turn."""
+        if await self._elected("sweep", self._settings.sweep_interval_s):
+            while await self._engines.sessions.sweep(self._settings.sweep_batch) == self._settings.sweep_batch:
+                pass
+
+    async def _elected(self, name: str, interval_s: float) -> bool:
+        now = self._clock.now()
+        return await self._store.write(_lease, name, self._holder, now, now + timedelta(seconds=2 * interval_s))
+
+
+async def _repeat(name: str, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    away = False
+    while True:
+        await asyncio.sleep(max(interval_s, RETRY_INTERVAL_S) if away else interval_s)
+        try:
+            await work()
+        except StoreUnavailable:
+            if not away:
+                logger.warning("The store cannot be reached; %s goes on when it is back", name)
+            away = True
+        except Exception:  # the loop must outlive one bad round; the traceback is in the log
+            logger.exception("A round of %s failed", name)
+        else:
+            away = False
+
+
+def _lease(tx: Transaction, name: str, holder: str, now: datetime, until: datetime) -> bool:
+    return tx.lease(name, holder, now, until)

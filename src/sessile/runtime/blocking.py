@@ -1,0 +1,283 @@
+"""The blocking facade: the same verbs without await, for WSGI, scripts and threads. Every call finishes before it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sessile.model.delta import DataOperation
+from sessile.model.document import (
+    Actor,
+    Checkpoint,
+    CheckpointKind,
+    Conflict,
+    Delta,
+    Document,
+    LoggedChange,
+    Opened,
+    Operation,
+    Outcome,
+    Restored,
+    State,
+    Submission,
+)
+from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.session import EndReason, Issued, Session, SessionContext
+from sessile.model.values import encode
+from sessile.ports import Clock, Random, Store, Transaction
+from sessile.runtime.assemble import Engines, SystemClock, SystemRandom, make_engines, make_store
+from sessile.runtime.documents import AsyncDocuments, Submit
+from sessile.runtime.group_commit import Probe, no_probe
+from sessile.runtime.settings import Settings
+
+T = TypeVar("T")
+
+
+class CoreSuspended(RuntimeError):
+    """A store of the asyncio lane was given to the blocking facade."""
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine that never waits, without an event loop. Raises CoreSuspended if it waits after all."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise CoreSuspended("This store needs an event loop: use AsyncSessionManager, or a blocking store.")
+
+
+class Documents:
+    """Everything an actor can do with documents; see `AsyncDocuments`, whose twin this is."""
+
+    def __init__(self, engines: Engines, submit: Submit, probe: Probe) -> None:
+        self._twin = AsyncDocuments(engines, submit, probe)
+
+    def open(self, actor: Actor, name: str, *, default: State | None = None) -> Opened:
+        """The actor's document of that name, made with `default` if there is none."""
+        return drive(self._twin.open(actor, name, default=default))
+
+    def open_by_id(self, actor: Actor, document_id: str) -> Opened:
+        """The same for a document that is known by its id."""
+        return drive(self._twin.open_by_id(actor, document_id))
+
+    def get(self, actor: Actor, document_id: str) -> Document:
+        """The document with its state."""
+        return drive(self._twin.get(actor, document_id))
+
+    def list(self, actor: Actor) -> list[Document]:
+        """The actor's active documents, latest activity first."""
+        return drive(self._twin.list(actor))
+
+    def submit(self, submission: Submission) -> Outcome:
+        """Changes of a device, in seq order; returns after the commit."""
+        return drive(self._twin.submit(submission))
+
+    def change(
+        self,
+        actor: Actor,
+        document_id: str,
+        operations: Sequence[Operation],
+        *,
+        base_version: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> LoggedChange:
+        """A change by server code. Raises ChangeRejected, InvalidChange."""
+        return drive(
+            self._twin.change(
+                actor, document_id, operations, base_version=base_version, idempotency_key=idempotency_key
+            )
+        )
+
+    def since(self, actor: Actor, document_id: str, *, epoch: str | None, version: int | None) -> Delta:
+        """What happened since a position: contiguous changes, or a snapshot."""
+        return drive(self._twin.since(actor, document_id, epoch=epoch, version=version))
+
+    def log(
+        self, actor: Actor, document_id: str, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[LoggedChange]:
+        """Lines of the log, newest first."""
+        return drive(self._twin.log(actor, document_id, before=before, limit=limit))
+
+    def conflicts(self, actor: Actor, document_id: str) -> Sequence[Conflict]:
+        """The open ones."""
+        return drive(self._twin.conflicts(actor, document_id))
+
+    def checkpoint(
+        self,
+        actor: Actor,
+        document_id: str,
+        *,
+        label: str = "",
+        kind: CheckpointKind = CheckpointKind.MANUAL,
+        step: int | None = None,
+        request_id: str | None = None,
+    ) -> Checkpoint:
+        """A snapshot of now. The same request_id gives the same checkpoint."""
+        return drive(
+            self._twin.checkpoint(actor, document_id, label=label, kind=kind, step=step, request_id=request_id)
+        )
+
+    def checkpoints(self, actor: Actor, document_id: str) -> Sequence[Checkpoint]:
+        """Newest first, without their states."""
+        return drive(self._twin.checkpoints(actor, document_id))
+
+    def restore(
+        self,
+        actor: Actor,
+        document_id: str,
+        checkpoint_id: str,
+        *,
+        paths: Sequence[str] | None = None,
+        dry_run: bool = False,
+        expected_version: int | None = None,
+    ) -> Restored:
+        """Back to a checkpoint, as a new version. Raises CheckpointNotFound, VersionConflict."""
+        return drive(
+            self._twin.restore(
+                actor, document_id, checkpoint_id, paths=paths, dry_run=dry_run, expected_version=expected_version
+            )
+        )
+
+    def rename(self, actor: Actor, document_id: str, name: str) -> Document:
+        """Raises VersionConflict when the name is taken."""
+        return drive(self._twin.rename(actor, document_id, name))
+
+    def archive(self, actor: Actor, document_id: str) -> None:
+        """Takes it out of the list and frees its name; nothing is deleted."""
+        drive(self._twin.archive(actor, document_id))
+
+
+class SessionManager:
+    """Sessions without an event loop; safe to share between threads. See `AsyncSessionManager`, whose twin this is."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        probe: Probe = no_probe,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._store = store or make_store(self.settings.database_url, blocking=True)
+        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
+        self._sessions = engines.sessions
+
+        async def submit(submission: Submission) -> Outcome:
+            probe("before_commit")
+            outcome = (await engines.changes.submit([submission]))[0]
+            probe("after_commit")
+            return outcome
+
+        self.documents = Documents(engines, submit, probe)
+
+    def open(self) -> None:
+        """Makes the store usable. Raises StoreUnavailable, ConfigurationError."""
+        drive(self._store.open())
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        drive(self._store.close())
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def create_session(
+        self,
+        user_id: str | None = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+        public: Mapping[str, Any] | None = None,
+        device: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
+    ) -> Issued:
+        """A new session and its token. Raises InvalidValue, SessionCreationError."""
+        return drive(
+            self._sessions.create(
+                user_id, data=encode(dict(data or {})), public=public, device=device, platform_id=platform_id
+            )
+        )
+
+    def authenticate(self, token: str) -> Session:
+        """The session that a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        return drive(self._sessions.authenticate(token))
+
+    def get_session(self, session_id: str) -> Session:
+        """The session with this handle. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        return drive(self._sessions.get(session_id))
+
+    def get_session_context(self, session_id: str) -> SessionContext | None:
+        """What a page may know of a live session; None when there is no such session (any more)."""
+        try:
+            session = self.get_session(session_id)
+        except (SessionNotFound, SessionExpired, SessionEnded):
+            return None
+        return SessionContext(session, session.public if session.is_authenticated else None, None)
+
+    def validate_session(self, session_id: str) -> bool:
+        """True when the session is live."""
+        return self.get_session_context(session_id) is not None
+
+    def touch_session(self, session: Session) -> None:
+        """Notes activity of the user, which moves the idle deadline; costs nothing when it is not due."""
+        touched = self._sessions.touched(session)
+        if touched is not None:
+            drive(self._sessions.touch([touched]))
+
+    def change_session_data(
+        self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None
+    ) -> Session:
+        """Applies a delta to what stands there now. Raises SessionUpdateError, and like `get_session`."""
+        return drive(self._sessions.change_data(session_id, operations, user_id))
+
+    def rotate_session(self, session_id: str) -> Issued:
+        """A new token for the same principal. Raises like `get_session`."""
+        return drive(self._sessions.rotate(session_id))
+
+    def login(
+        self,
+        session_id: str | None,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        device: Mapping[str, Any] | None = None,
+    ) -> Issued:
+        """The user is authenticated now: always a new token (ASVS 7.2.4)."""
+        return drive(self._sessions.login(session_id, user_id, public=public, device=device))
+
+    def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
+        """True when this call ended it."""
+        return drive(self._sessions.end(session_id, reason))
+
+    def cleanup_user_sessions(
+        self, user_id: str, *, keep: str | None = None, reason: EndReason = EndReason.REVOKED
+    ) -> int:
+        """Ends all sessions of a user but `keep`; how many."""
+        return drive(self._sessions.end_of_user(user_id, keep, reason))
+
+    def list_sessions(self, user_id: str) -> list[Session]:
+        """The user's live sessions, oldest first."""
+        return drive(self._sessions.of_user(user_id))
+
+    def cleanup_expired_sessions(self) -> int:
+        """Ends a batch (`sweep_batch`) of sessions past a deadline; how many."""
+        return drive(self._sessions.sweep(self.settings.sweep_batch))
+
+    def ready(self) -> None:
+        """Raises StoreUnavailable when the store cannot be reached."""
+        drive(self._store.read(_look))
+
+
+def _look(tx: Transaction) -> None:
+    tx.instance("ready")

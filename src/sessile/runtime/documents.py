@@ -1,0 +1,139 @@
+"""The asyncio facade of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from sessile.model.document import (
+    Actor,
+    Checkpoint,
+    CheckpointKind,
+    Conflict,
+    Delta,
+    Document,
+    LoggedChange,
+    Opened,
+    Operation,
+    Outcome,
+    Restored,
+    State,
+    Submission,
+)
+from sessile.model.errors import IdentityReused, SequenceGap
+from sessile.runtime.assemble import Engines
+from sessile.runtime.group_commit import Probe
+
+Submit = Callable[[Submission], Awaitable[Outcome]]
+
+
+class AsyncDocuments:
+    """Everything an actor can do with documents. A foreign id is DocumentNotFound like an unknown one; StoreUnavailable can come from each."""
+
+    def __init__(self, engines: Engines, submit: Submit, probe: Probe) -> None:
+        self._documents = engines.documents
+        self._changes = engines.changes
+        self._checkpoints = engines.checkpoints
+        self._submit = submit
+        self._probe = probe
+
+    async def open(self, actor: Actor, name: str, *, default: State | None = None) -> Opened:
+        """The actor's document of that name, made with `default` if there is none. An actor with a device gets it registered.
+        Raises InvalidChange for a name or default that cannot be, DocumentTooLarge."""
+        return await self._documents.open(actor, name, default)
+
+    async def open_by_id(self, actor: Actor, document_id: str) -> Opened:
+        """The same for a document that is known by its id."""
+        return await self._documents.open_by_id(actor, document_id)
+
+    async def get(self, actor: Actor, document_id: str) -> Document:
+        """The document with its state."""
+        return await self._documents.get(actor, document_id)
+
+    async def list(self, actor: Actor) -> list[Document]:
+        """The actor's active documents, latest activity first."""
+        return await self._documents.list(actor)
+
+    async def submit(self, submission: Submission) -> Outcome:
+        """Changes of a device, in seq order; returns after the commit with their verdicts. A sequence that does not fit is in
+        `outcome.error` (SequenceGap, IdentityReused) beside the verdicts of what came before it; everything else raises."""
+        return checked(await self._submit(submission))
+
+    async def change(
+        self,
+        actor: Actor,
+        document_id: str,
+        operations: Sequence[Operation],
+        *,
+        base_version: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> LoggedChange:
+        """A change by server code, based on what stands there now or on `base_version`. The same idempotency_key is applied once.
+        Raises ChangeRejected when the verdict is rejected or conflict, InvalidChange for malformed operations."""
+        return await self._changes.change(actor, document_id, operations, base_version, idempotency_key)
+
+    async def since(self, actor: Actor, document_id: str, *, epoch: str | None, version: int | None) -> Delta:
+        """What happened since a position: contiguous changes, or a snapshot where those are not to be had."""
+        return await self._documents.since(actor, document_id, epoch, version)
+
+    async def log(
+        self, actor: Actor, document_id: str, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[LoggedChange]:
+        """Lines of the log, newest first, below version `before` where given."""
+        return await self._documents.log(actor, document_id, before, limit)
+
+    async def conflicts(self, actor: Actor, document_id: str) -> Sequence[Conflict]:
+        """The open ones."""
+        return await self._documents.conflicts(actor, document_id)
+
+    async def checkpoint(
+        self,
+        actor: Actor,
+        document_id: str,
+        *,
+        label: str = "",
+        kind: CheckpointKind = CheckpointKind.MANUAL,
+        step: int | None = None,
+        request_id: str | None = None,
+    ) -> Checkpoint:
+        """A snapshot of now. The same request_id gives the same checkpoint."""
+        self._probe("before_checkpoint")
+        checkpoint = await self._checkpoints.create(actor, document_id, label, kind, step, request_id)
+        self._probe("after_checkpoint")
+        return checkpoint
+
+    async def checkpoints(self, actor: Actor, document_id: str) -> Sequence[Checkpoint]:
+        """Newest first, without their states."""
+        return await self._checkpoints.list(actor, document_id)
+
+    async def restore(
+        self,
+        actor: Actor,
+        document_id: str,
+        checkpoint_id: str,
+        *,
+        paths: Sequence[str] | None = None,
+        dry_run: bool = False,
+        expected_version: int | None = None,
+    ) -> Restored:
+        """Back to a checkpoint, whole or the chosen paths only, as a new version. Raises CheckpointNotFound, VersionConflict."""
+        self._probe("before_restore")
+        restored = await self._checkpoints.restore(
+            actor, document_id, checkpoint_id, paths, expected_version, dry_run=dry_run
+        )
+        self._probe("after_restore")
+        return restored
+
+    async def rename(self, actor: Actor, document_id: str, name: str) -> Document:
+        """Raises VersionConflict when the name is taken."""
+        return await self._documents.rename(actor, document_id, name)
+
+    async def archive(self, actor: Actor, document_id: str) -> None:
+        """Takes it out of the list and frees its name; nothing is deleted."""
+        await self._documents.archive(actor, document_id)
+
+
+def checked(outcome: Outcome) -> Outcome:
+    """The outcome, if its error is one of a sequence; raises any other error."""
+    if outcome.error is not None and not isinstance(outcome.error, SequenceGap | IdentityReused):
+        raise outcome.error
+    return outcome

@@ -1,0 +1,175 @@
+"""The asyncio facade: sessions, and `documents` beside them. One object for a process, made once and opened with the application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from sessile.model.delta import DataOperation
+from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.events import Event
+from sessile.model.session import EndReason, Issued, Session, SessionContext
+from sessile.model.values import encode
+from sessile.ports import Clock, Listener, Random, Store, Transaction
+from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
+from sessile.runtime.background import Background
+from sessile.runtime.documents import AsyncDocuments
+from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
+from sessile.runtime.settings import Settings
+from sessile.runtime.touches import Touches
+
+logger = logging.getLogger("sessile.manager")
+
+
+class AsyncSessionManager:
+    """Sessions on an event loop. Every verb can raise StoreUnavailable: that is an outage and never means that nobody is logged in."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        probe: Probe = no_probe,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._store = store or make_store(self.settings.database_url, blocking=False)
+        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
+        self._sessions = engines.sessions
+        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
+        self._touches = Touches(self._sessions)
+        self._background = Background(self._store, engines, self.settings, self.clock, self._touches)
+        self.documents = AsyncDocuments(engines, self._commits.submit, probe)
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Makes the store usable (an embedded database migrates itself) and starts the background work. Again is no harm.
+        Raises StoreUnavailable, ConfigurationError."""
+        async with self._opening:
+            if self._is_open:
+                return
+            await self._store.open()
+            self._background.start()
+            self._is_open = True
+
+    async def close(self) -> None:
+        """Waits for the commits under way, writes what activity was seen, and lets go of the store. Again is no harm."""
+        async with self._opening:
+            if not self._is_open:
+                return
+            self._is_open = False
+            await self._commits.drained()
+            await self._background.stop()
+            await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def create_session(
+        self,
+        user_id: str | None = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+        public: Mapping[str, Any] | None = None,
+        device: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
+    ) -> Issued:
+        """A new session and its token. Raises InvalidValue for data that cannot be kept, SessionCreationError for a disabled user."""
+        return await self._sessions.create(
+            user_id, data=encode(dict(data or {})), public=public, device=device, platform_id=platform_id
+        )
+
+    async def authenticate(self, token: str) -> Session:
+        """The session that a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        return await self._sessions.authenticate(token)
+
+    async def get_session(self, session_id: str) -> Session:
+        """The session with this handle. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        return await self._sessions.get(session_id)
+
+    async def get_session_context(self, session_id: str) -> SessionContext | None:
+        """What a page may know of a live session; None when there is no such session (any more)."""
+        try:
+            session = await self._sessions.get(session_id)
+        except (SessionNotFound, SessionExpired, SessionEnded):
+            return None
+        return SessionContext(session, session.public if session.is_authenticated else None, None)
+
+    async def validate_session(self, session_id: str) -> bool:
+        """True when the session is live."""
+        return await self.get_session_context(session_id) is not None
+
+    async def touch_session(self, session: Session) -> None:
+        """Notes activity of the user, which moves the idle deadline. Written with others a moment later; costs nothing when it is not due."""
+        self._touches.add(session)
+
+    async def change_session_data(
+        self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None
+    ) -> Session:
+        """Applies a delta to what stands there now. Raises SessionUpdateError when the session is another user's by now, and like `get_session`."""
+        return await self._sessions.change_data(session_id, operations, user_id)
+
+    async def rotate_session(self, session_id: str) -> Issued:
+        """A new token for the same principal. Raises like `get_session`."""
+        return await self._sessions.rotate(session_id)
+
+    async def login(
+        self,
+        session_id: str | None,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        device: Mapping[str, Any] | None = None,
+    ) -> Issued:
+        """The user is authenticated now: always a new token (ASVS 7.2.4), data of an anonymous session is kept, another user's session ends."""
+        return await self._sessions.login(session_id, user_id, public=public, device=device)
+
+    async def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
+        """True when this call ended it. After it has returned no token of it is accepted anywhere."""
+        return await self._sessions.end(session_id, reason)
+
+    async def cleanup_user_sessions(
+        self, user_id: str, *, keep: str | None = None, reason: EndReason = EndReason.REVOKED
+    ) -> int:
+        """Ends all sessions of a user but `keep`; how many."""
+        return await self._sessions.end_of_user(user_id, keep, reason)
+
+    async def list_sessions(self, user_id: str) -> list[Session]:
+        """The user's live sessions, oldest first."""
+        return await self._sessions.of_user(user_id)
+
+    async def cleanup_expired_sessions(self) -> int:
+        """Ends a batch (`sweep_batch`) of sessions past a deadline; how many. The background work does it anyway."""
+        return await self._sessions.sweep(self.settings.sweep_batch)
+
+    async def ready(self) -> None:
+        """Raises StoreUnavailable when the store cannot be reached."""
+        await self._store.read(_look)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """`listener` is called on the loop with the events of each commit, and with hints of what other processes committed
+        (then without `changes`). It must not raise or block. Returns the way to stop."""
+
+        def guarded(events: Sequence[Event]) -> None:
+            try:
+                listener(events)
+            except Exception:  # a listener's fault must not undo what is committed, nor starve the other listeners
+                logger.exception("A listener for events failed")
+
+        return self._store.subscribe(guarded)
+
+
+def _look(tx: Transaction) -> None:
+    tx.instance("ready")

@@ -1,0 +1,165 @@
+"""Settings: constructor arguments, or environment variables with the prefix `SESSILE_`. What does not fit together is refused at start."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sessile.model.document import Policy
+from sessile.model.errors import ConfigurationError
+from sessile.model.limits import COMMIT_BATCH_MAX
+from sessile.model.merge import Policies
+
+logger = logging.getLogger("sessile.settings")
+_SERVICE_KEY_LENGTH_MIN: Final = 16
+_OLD_NAMES: Final = {
+    "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
+    "SESSION_IDLE_TIMEOUT_SECONDS": "idle_timeout_s",
+}
+
+Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400)]
+Names = Annotated[tuple[str, ...], NoDecode]
+"""In the environment: separated by commas."""
+
+
+class Settings(BaseSettings):
+    """Immutable. Raises ConfigurationError that names every setting that is wrong; secrets are shown by no repr."""
+
+    model_config = SettingsConfigDict(env_prefix="SESSILE_", frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: str = "sqlite:///sessile.db"
+    """`sqlite:///file`, `sqlite:////absolute/file`, or `memory://` (nothing is kept)."""
+    service_key: SecretStr | None = None
+    """Lets a trusted service make sessions over HTTP. Without it that route does not exist."""
+    allowed_origins: Names = ()
+    """Origins besides the application's own that may send changes and open sockets, exactly as browsers send them."""
+    trusted_proxies: Names = ()
+    """Addresses whose X-Forwarded-* headers `sessile serve` believes."""
+    idle_timeout_s: Seconds = 86400
+    """A session ends this long after the last activity."""
+    absolute_timeout_s: Seconds = 172800
+    """A session ends this long after the login, whatever happens."""
+    expiry_warning_s: Seconds = 900
+    """A page is warned this long before its session ends."""
+    rotation_window_s: Seconds = 30
+    """How long the previous token still serves requests that were under way, counted from the first use of the new one."""
+    anonymous_keys_dropped: Names = ()
+    """Keys of an anonymous session's data that a login does not take over."""
+    claim_on_login: bool = True
+    """Documents made anonymously become the user's at login."""
+    end_on_late_use: bool = False
+    """End a session whose retired token is used after its window, instead of only writing an audit event."""
+    sweep_interval_s: Seconds = 1800
+    sweep_batch: Annotated[int, Field(ge=1, le=10_000)] = 100
+    checkpoint_interval_s: Seconds = 30
+    """How often documents that changed get an automatic checkpoint."""
+    document_policies: Mapping[str, Mapping[str, Policy]] = Field(default_factory=dict)
+    """By document name (with * wildcards) and path pattern: what happens when two devices change the same path."""
+    commit_batch_max: Annotated[int, Field(ge=1, le=COMMIT_BATCH_MAX)] = COMMIT_BATCH_MAX
+    """How many submissions share one commit at most. 1 turns group commit off."""
+    ping_interval_s: Seconds = 20
+    ping_timeout_s: Seconds = 10
+    hello_timeout_s: Seconds = 5
+    drain_timeout_s: Seconds = 10
+    presence_linger_s: Annotated[float, Field(ge=0, le=3600)] = 10
+    """A device is still shown this long after its last socket closed."""
+    cookie_name: str | None = None
+    """By default `__Host-Http-sessile` under https and `sessile` on this machine."""
+    cookie_samesite: Literal["lax", "strict", "none"] = "lax"
+    cookie_path: str = "/"
+    insecure_lan: bool = False
+    """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
+
+    _policies: dict[str, Policies] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_told(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _OldNames(settings_cls)
+
+    @field_validator("allowed_origins", "trusted_proxies", "anonymous_keys_dropped", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("service_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SERVICE_KEY_LENGTH_MIN:
+            raise ValueError(f"has at least {_SERVICE_KEY_LENGTH_MIN} characters")
+        return value
+
+    @field_validator("document_policies")
+    @classmethod
+    def _policies_make_sense(cls, value: Mapping[str, Mapping[str, Policy]]) -> Mapping[str, Mapping[str, Policy]]:
+        for patterns in value.values():
+            Policies.from_mapping(patterns)
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.idle_timeout_s > self.absolute_timeout_s:
+            raise ValueError(
+                "idle_timeout_s is longer than absolute_timeout_s, so it could never be reached: make it shorter"
+            )
+        if self.expiry_warning_s >= self.absolute_timeout_s:
+            raise ValueError(
+                "expiry_warning_s is not shorter than absolute_timeout_s, so every session would begin with a warning"
+            )
+        return self
+
+    def policies_of(self, name: str) -> Policies:
+        """What holds for a document of this name: the first pattern that fits, else keep_both everywhere."""
+        from fnmatch import fnmatchcase
+
+        for pattern, patterns in self.document_policies.items():
+            if fnmatchcase(name, pattern):
+                if pattern not in self._policies:
+                    self._policies[pattern] = Policies.from_mapping(patterns)
+                return self._policies[pattern]
+        return Policies()
+
+
+class _OldNames(PydanticBaseSettingsSource):
+    """Names that other session libraries taught people, read with a notice."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        for old, new in _OLD_NAMES.items():
+            if new == field_name and old in os.environ:
+                return os.environ[old], field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for old, new in _OLD_NAMES.items():
+            if old in os.environ:
+                logger.warning("%s is read as SESSILE_%s; please rename it.", old, new.upper())
+                found[new] = os.environ[old]
+        return found
+
+
+def _told(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        name = f"SESSILE_{where.upper()}: " if where else ""
+        lines.append(f"{name}{problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
