@@ -40,7 +40,9 @@ class DocumentEngine:
 
     async def open_by_id(self, actor: Actor, document_id: str) -> Opened:
         known = await self._store.read(_open_known, actor, None, document_id)
-        return known or await self._store.write(self._open, actor, None, document_id, {})
+        if known is not None:
+            return known
+        return await self._store.write(self._open, actor, None, document_id, {})
 
     async def get(self, actor: Actor, document_id: str) -> Document:
         return await self._store.read(_find, actor, document_id)
@@ -125,7 +127,7 @@ class DocumentEngine:
         tx.audit([_event(document, "document_archived", now, actor)])
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """Raises InvalidChange for a name that is empty, too long, or has control characters."""
     if not isinstance(name, str) or not name or len(name) > NAME_LENGTH_MAX:
         raise InvalidChange("/name", f"a document's name has 1 to {NAME_LENGTH_MAX} characters")

@@ -327,7 +327,7 @@ class SessionEngine:
         return len(expired)
 
 
-def check_user_id(user_id: str | None) -> None:
+def check_user_id(user_id: object) -> None:
     """Raises InvalidValue for an id that could not be told apart or kept."""
     if user_id is None:
         return

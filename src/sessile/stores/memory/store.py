@@ -80,7 +80,8 @@ class MemoryTransaction:
         return self._instance.get(key)
 
     def commit(self) -> None:
-        for table in (self._streams, self._leases, self._instance, *self.sessions.tables, *self.documents.tables):
+        tables: list[Table[Any, Any]] = [self._streams, self._leases, self._instance]
+        for table in (*tables, *self.sessions.tables, *self.documents.tables):
             table.commit()
 
 
