@@ -6,10 +6,10 @@ CLIENT := clients/browser
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench clean
+.PHONY: help setup demo test soak check bench reference clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready-dev $(CLIENT)/node_modules/.package-lock.json ## everything for development: venv, Node packages, Chromium
 	@sh scripts/ensure_browser.sh
@@ -28,6 +28,9 @@ soak: setup ## the long runs: kills, property tests and browser tests with full 
 
 bench: setup ## measure, and print with the machine's description
 	@$(VENV)/bin/python -m benchmarks
+
+reference: setup ## write the pages of docs/reference that are derived from code
+	@$(VENV)/bin/python scripts/write_reference.py
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) $(CLIENT)/node_modules $(CLIENT)/dist dist build test-results \

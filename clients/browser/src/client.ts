@@ -5,11 +5,13 @@ import { deferred } from "./deferred.js";
 import { Doc, type Host } from "./document.js";
 import { browserEnvironment, type Environment } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
-import { Emitter, type Events } from "./events.js";
+import { Emitter, type Events, guarded } from "./events.js";
+import type { FormOptions } from "./form.js";
 import type { NotOpened, Opened, SentVerdict, ServerFrame, Session } from "./frames.js";
 import { uuid7 } from "./identifiers.js";
 import { type Entry, type LastOwner, Outbox } from "./outbox.js";
 import { PageSignals } from "./page.js";
+import { Requests } from "./requests.js";
 import { anonymousOwner, Http, ownerOf, type Token } from "./session.js";
 import { type SiblingMessage, Siblings } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
@@ -73,7 +75,8 @@ export class Client {
   readonly #docs = new Map<string, Doc>();
   /** Documents that no page code opened: they have something to send from an earlier visit. */
   readonly #errands = new Set<string>();
-  readonly #requests = new Map<string, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  readonly #requests: Requests;
+  readonly #subscribers = new Set<() => void>();
   readonly #hashes = { matched: 0, differed: 0, skipped: 0 };
   readonly #host: Host;
 
@@ -97,7 +100,8 @@ export class Client {
     socketUrl.protocol = base.protocol === "https:" ? "wss:" : "ws:";
     const storageName = options.storageName ?? "sessile";
 
-    this.tabId = uuid7(timers.now(), random);
+    this.tabId = this.#newId();
+    this.#requests = new Requests(() => this.#newId(), (frame) => this.#connection.send(frame));
     this.#emitter = new Emitter(environment.page.window);
     this.#outbox = new Outbox({
       backend: environment.indexedDB ? new IndexedDbBackend(storageName) : null,
@@ -155,6 +159,16 @@ export class Client {
     return this.#docs.get(name) ?? this.#add(name, options.default);
   }
 
+  /** Calls `callback` after every change that a status line could show; returns the function that stops it. */
+  subscribe(callback: () => void): () => void {
+    this.#subscribers.add(callback);
+    return () => this.#subscribers.delete(callback);
+  }
+
+  get formOptions(): FormOptions {
+    return { timers: this.#environment.timers, window: this.#environment.page.window };
+  }
+
   stats(): Stats {
     const { connects, framesIn, framesOut, bytesIn, bytesOut } = this.#connection;
     return {
@@ -179,7 +193,7 @@ export class Client {
   /** Ends everything in this tab. Changes that were not acknowledged stay in the outbox. */
   close(): void {
     this.#connection.stop("closed", "closed");
-    this.#rejectRequests(new SessileError("closed", "the client was closed"));
+    this.#requests.rejectAll(new SessileError("closed", "the client was closed"));
     for (const doc of this.#docs.values()) doc.close(true);
     this.#signals.close();
     this.#siblings.close();
@@ -299,9 +313,9 @@ export class Client {
       case "error": return this.#failed(frame);
       case "goaway":
       case "part": return; // the connection's business
-      case "checkpoint_saved": this.#answer(frame.request_id, frame.checkpoint); break;
+      case "checkpoint_saved": this.#requests.answered(frame.request_id, frame.checkpoint); break;
       case "session_restored":
-      case "restore_preview": this.#answer(frame.request_id, frame); break;
+      case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
     }
     this.#byId(frame.document_id)?.frame(frame).catch(reportError);
   }
@@ -326,7 +340,7 @@ export class Client {
   }
 
   #subscribe(doc: Doc): void {
-    this.#connection.send({ type: "subscribe", request_id: this.#id(), documents: [doc.wanted] });
+    this.#connection.send({ type: "subscribe", request_id: this.#newId(), documents: [doc.wanted] });
   }
 
   #add(name: string, initial: JsonObject | undefined): Doc {
@@ -346,7 +360,7 @@ export class Client {
     const now = this.#environment.timers.now();
     if (change.from === "connected" && change.to !== "connected") {
       this.#lostAt_ms = now;
-      this.#rejectRequests(new SessileError("connection_lost", "the connection was lost before the answer came", true));
+      this.#requests.rejectAll(new SessileError("connection_lost", "the connection was lost before the answer came", true));
       for (const doc of this.#docs.values()) doc.disconnected();
       this.#emitter.emit("disconnectionDetected", { at_ms: now, reason: change.reason });
     }
@@ -361,44 +375,14 @@ export class Client {
     if (change.reason === "attempts_exhausted") this.#emitter.emit("maxReconnectAttemptsReached", { attempts: change.attempt - 1 });
     if (change.from !== change.to) this.#emitter.emit("connectionStatusChanged", change);
     for (const doc of this.#docs.values()) doc.statusMayHaveChanged();
-  }
-
-  // ------------------------------------------------------------------ requests with an answer
-
-  #id(): string {
-    return uuid7(this.#environment.timers.now(), this.#environment.random);
-  }
-
-  #request<T>(frame: object): Promise<T> {
-    const request_id = this.#id();
-    const answer = deferred<T>();
-    this.#requests.set(request_id, answer);
-    if (!this.#connection.send({ ...frame, request_id })) {
-      this.#requests.delete(request_id);
-      answer.reject(new SessileError("not_connected", "there is no connection to the server", true));
-    }
-    return answer.promise;
-  }
-
-  #answer(requestId: string | undefined, value: unknown): void {
-    if (requestId === undefined) return;
-    this.#requests.get(requestId)?.resolve(value as never);
-    this.#requests.delete(requestId);
+    this.#touched();
   }
 
   #failed(frame: Extract<ServerFrame, { type: "error" }>): void {
     const error = new SessileError(frame.code, frame.message, frame.retryable);
-    const request = frame.ref === undefined ? undefined : this.#requests.get(frame.ref);
-    if (request) {
-      this.#requests.delete(frame.ref as string);
-      return request.reject(error);
-    }
+    if (this.#requests.refused(frame.ref, error)) return;
+    if (frame.ref !== undefined) this.#byId(frame.ref)?.failed(error);
     this.#emitter.emit("serverError", { code: frame.code, message: frame.message, retryable: frame.retryable, ref: frame.ref ?? null });
-  }
-
-  #rejectRequests(error: SessileError): void {
-    for (const request of this.#requests.values()) request.reject(error);
-    this.#requests.clear();
   }
 
   // ------------------------------------------------------------------ other tabs, other identities
@@ -474,7 +458,7 @@ export class Client {
       get needsAuth() { return client.#connection?.status === "needs_auth"; },
       whenOwner: () => this.#hasOwner.promise,
       send: (frame) => this.#connection.send(frame),
-      request: (frame) => this.#request(frame),
+      request: (frame) => this.#requests.ask(frame),
       getJson: (path) => this.#http.json(path),
       emit: (name, detail) => this.#emitter.emit(name, detail),
       stored: (entry) => this.#stored(entry),
@@ -483,7 +467,7 @@ export class Client {
       acknowledged: (doc) => this.#acknowledged(doc),
       renewIdentity: (deviceId) => void this.#renew(deviceId).catch(reportError),
       hashChecked: (outcome) => void this.#hashes[outcome]++,
-      touched: () => this.#guard(),
+      touched: () => this.#touched(),
     };
   }
 
@@ -494,7 +478,12 @@ export class Client {
     if (this.#connection.isOpen) this.#switchDevice().catch(reportError);
   }
 
-  #guard(): void {
+  #touched(): void {
     if (this.options.leaveGuard !== false) this.#signals?.guard(this.documents.some((doc) => doc.unstoredCount > 0));
+    for (const callback of [...this.#subscribers]) guarded(callback);
+  }
+
+  #newId(): string {
+    return uuid7(this.#environment.timers.now(), this.#environment.random);
   }
 }

@@ -17,6 +17,13 @@ export interface Verdict extends SentVerdict {
   readonly detail?: Detail;
 }
 
+/** `seq` is null when the change was refused before it was queued. */
+export interface Refusal {
+  readonly seq: number | null;
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface ChangeHandle {
   /** Null until the outbox has given the change its number. */
   readonly seq: number | null;
@@ -69,13 +76,14 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-const KEEP_DELAY_MS = 500;
+const KEEP_DELAY_MS = 200;
+const RETRY_MS = 1000;
 
 export class Doc {
   readonly name: string;
   devices: readonly Device[] = [];
-  /** The latest change of this browser that was refused; null again after the next one that was applied. */
-  lastRefusal: Verdict | null = null;
+  /** The latest change of this browser that was refused; null again after the next one that was not. */
+  lastRefusal: Refusal | null = null;
   /** Why the server does not open the document, if it does not. */
   error: SessileError | null = null;
 
@@ -123,6 +131,8 @@ export class Doc {
   /** Changes that would be lost with this tab. */
   get unstoredCount(): number { return this.host.outbox.isDurable ? this.#unstored : this.pendingCount; }
   get syncStatus(): SyncStatus { return this.#syncStatus; }
+  /** Why work is not saved, in words; null when nothing is wrong. */
+  get problem(): string | null { return this.error?.message ?? this.lastRefusal?.message ?? null; }
   /** Settles when there is a state to show. Rejected when the server refuses to open the document. */
   get ready(): Promise<Doc> { return this.#ready.promise; }
 
@@ -160,7 +170,7 @@ export class Doc {
 
   /** One atomic change. Throws `SessileError` with code `invalid_change` for what the protocol cannot carry. */
   change(operations: readonly Operation[]): ChangeHandle {
-    const checked = checkedOperations(operations);
+    const checked = this.#checked(operations);
     const nonce = uuid7(this.host.timers.now(), this.host.random);
     const handle = { seq: null as number | null };
     const durable = deferred<Verdict>();
@@ -174,6 +184,18 @@ export class Doc {
     durable.promise.catch(() => undefined); // a page that does not look at a promise must not get an unhandled rejection
     this.#notify();
     return Object.assign(handle, { local, durable: durable.promise });
+  }
+
+  #checked(operations: readonly Operation[]): Operation[] {
+    try {
+      return checkedOperations(operations);
+    } catch (error) {
+      if (error instanceof SessileError) {
+        this.lastRefusal = { seq: null, code: error.code, message: error.message };
+        this.#notify();
+      }
+      throw error;
+    }
   }
 
   async #store(draft: Pending, knownOwner: string | null): Promise<void> {
@@ -283,6 +305,13 @@ export class Doc {
     this.error = error;
     if (!error.retryable && !this.#isReady) this.#ready.reject(error);
     this.#notify();
+  }
+
+  /** The server could not even read what was sent to it. Trying again helps only if it says so. */
+  failed(error: SessileError): void {
+    if (error.retryable) return this.#sender.rewind(0, RETRY_MS);
+    this.#sender.close();
+    this.refused(error);
   }
 
   disconnected(): void {
@@ -438,9 +467,10 @@ export class Doc {
 
   #settle(nonce: string, verdict: SentVerdict, operations: readonly Operation[]): void {
     const isRefused = verdict.verdict === "rejected" || verdict.verdict === "conflict";
-    this.lastRefusal = isRefused ? verdict : null;
+    this.lastRefusal = null;
     if (isRefused) {
       const { seq, verdict: name, detail = null } = verdict;
+      this.lastRefusal = { seq, code: detail?.code ?? name, message: detail?.message ?? "the server refused the change" };
       this.host.emit("changeRejected", { ...this.#label(), seq, verdict: name, detail, operations });
     }
     this.#waiters.get(nonce)?.resolve(verdict);

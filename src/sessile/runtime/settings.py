@@ -31,7 +31,9 @@ Names = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """Immutable. Raises ConfigurationError that names every setting that is wrong; secrets are shown by no repr."""
 
-    model_config = SettingsConfigDict(env_prefix="SESSILE_", frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SESSILE_", frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     database_url: str = "sqlite:///sessile.db"
     """`sqlite:///file`, `sqlite:////absolute/file`, or `memory://` (nothing is kept)."""
@@ -56,7 +58,9 @@ class Settings(BaseSettings):
     end_on_late_use: bool = False
     """End a session whose retired token is used after its window, instead of only writing an audit event."""
     sweep_interval_s: Seconds = 1800
+    """How often sessions past a deadline are marked as ended. They are refused from the deadline on, swept or not."""
     sweep_batch: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """How many of them in one transaction."""
     checkpoint_interval_s: Seconds = 30
     """How often documents that changed get an automatic checkpoint."""
     document_policies: Mapping[str, Mapping[str, Policy]] = Field(default_factory=dict)
@@ -64,15 +68,21 @@ class Settings(BaseSettings):
     commit_batch_max: Annotated[int, Field(ge=1, le=COMMIT_BATCH_MAX)] = COMMIT_BATCH_MAX
     """How many submissions share one commit at most. 1 turns group commit off."""
     ping_interval_s: Seconds = 20
+    """How often the server pings a socket; with each ping the session is looked at again."""
     ping_timeout_s: Seconds = 10
+    """A socket that says nothing this long after a ping is closed; the client comes back."""
     hello_timeout_s: Seconds = 5
+    """How long a new socket may stay silent."""
     drain_timeout_s: Seconds = 10
+    """At shutdown: how long what is under way may take."""
     presence_linger_s: Annotated[float, Field(ge=0, le=3600)] = 10
     """A device is still shown this long after its last socket closed."""
     cookie_name: str | None = None
     """By default `__Host-Http-sessile` under https and `sessile` on this machine."""
     cookie_samesite: Literal["lax", "strict", "none"] = "lax"
+    """`none` only for a page inside another site's frame."""
     cookie_path: str = "/"
+    """The part of the site that gets the cookie."""
     insecure_lan: bool = False
     """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
 

@@ -21,7 +21,7 @@ from sessile.server.realtime.presence import Board
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from sessile.runtime.manager import AsyncDocuments
+    from sessile.runtime.documents import AsyncDocuments
     from sessile.server.realtime.subscription import Subscription
 
 _log = logging.getLogger("sessile.server")
@@ -220,7 +220,7 @@ class Channel:
             "device_no": (before.device_no or 0) if before is not None else 0,
         })
 
-    async def _checkpoints(self) -> list[Checkpoint]:
+    async def _checkpoints(self) -> Sequence[Checkpoint]:
         try:
             return await self._host.documents.checkpoints(Actor.system(), self.document_id)
         except (DocumentNotFound, StoreUnavailable) as error:

@@ -54,20 +54,30 @@ class Disconnected(Exception):
 
 
 class Connection:
-    """`session` is what the cookie gave, or None: then the hello must bring a token."""
+    """`session` is what the cookie gave, or None: then the hello must bring a token, for the session `named_session` where the address
+    named one. `on_proven` is called when the peer has shown who it is."""
 
     actor: Actor
     """Set with the welcome, as is `device_id`."""
     device_id: str
 
     def __init__(
-        self, hub: Hub, scope: Scope, receive: Receive, send: Send, *, session: Session | None, user_agent: str
+        self,
+        hub: Hub,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        session: Session | None,
+        user_agent: str,
+        named_session: str | None = None,
+        on_proven: Callable[[], None],
     ) -> None:
         self.hub = hub
         self.documents = hub.documents
         self.connection_id = secrets.token_hex(8)
         self.subscriptions: dict[str, Subscription] = {}
-        self.outbox = Outbox(self._send_text, on_drained=self._drained)
+        self.outbox = Outbox(self._send_text, on_drained=self._drained, stall_timeout_s=hub.stall_timeout_s)
         self.news = News(self.outbox)
         self.submissions = Submissions(hub, self.outbox)
         self.last_received_at = 0.0
@@ -80,6 +90,8 @@ class Connection:
         self._has_cookie = session is not None
         self._joined_session_id: str | None = None
         self._user_agent = user_agent
+        self._named_session = named_session
+        self._on_proven = on_proven
         self._label = ""
         self._visible = True
         self._faults = 0
@@ -330,6 +342,7 @@ class Connection:
             self.end_for(error)
             return False
         self._session = session
+        self._on_proven()
         self.join(session)
         if isinstance(hello.user_id, str | None) and hello.user_id != session.user_id:
             self.close(CloseCode.WRONG_USER)
@@ -339,7 +352,7 @@ class Connection:
         if token is None:
             raise SessionNotFound
         session = await self.hub.manager.authenticate(token)
-        if session.standing is Standing.SUPERSEDED:
+        if session.standing is Standing.SUPERSEDED or self._named_session not in (None, session.session_id):
             raise SessionNotFound
         return session
 

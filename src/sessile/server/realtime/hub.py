@@ -17,7 +17,8 @@ from sessile.model.events import Event, EventKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.realtime import messages
 from sessile.server.realtime.channel import Channel
-from sessile.server.realtime.presence import LEAVE_AFTER_S
+from sessile.server.realtime.codes import CloseCode
+from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 
 if TYPE_CHECKING:
     from sessile.server.realtime.connection import Connection
@@ -35,11 +36,12 @@ _HASHES_KEPT: Final = 256
 class Hub:
     """One per process and manager. Starts to listen with the first socket; `drain` ends it."""
 
-    def __init__(self, manager: AsyncSessionManager, *, presence_leave_after_s: float = LEAVE_AFTER_S) -> None:
+    def __init__(self, manager: AsyncSessionManager, *, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
         self.manager = manager
         self.documents = manager.documents
         self.settings = manager.settings
-        self.leave_after_s = presence_leave_after_s
+        self.leave_after_s = manager.settings.presence_linger_s
+        self.stall_timeout_s = stall_timeout_s
         self.draining = False
         self.jitter = random.Random()  # noqa: S311 - spreads pings over time, guards nothing
         self.connections: set[Connection] = set()
@@ -132,6 +134,8 @@ class Hub:
                 task.cancel()
             if late:
                 _log.warning("%d sockets did not drain in time", len(late))
+                for connection in tuple(self.connections):
+                    connection.close(CloseCode.DRAIN)
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None

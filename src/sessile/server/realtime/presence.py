@@ -15,7 +15,6 @@ from sessile.model.limits import LABEL_LENGTH_MAX
 from sessile.model.wire import iso
 
 DIFF_DELAY_S: Final = 0.25
-LEAVE_AFTER_S: Final = 10.0
 UNKNOWN_LABEL: Final = "Unknown device"
 
 
@@ -56,7 +55,7 @@ class Board:
         *,
         now: Callable[[], datetime],
         head: Callable[[], int],
-        leave_after_s: float = LEAVE_AFTER_S,
+        leave_after_s: float,
         diff_delay_s: float = DIFF_DELAY_S,
     ) -> None:
         self._announce = announce
@@ -69,11 +68,6 @@ class Board:
         self._left: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._primary_no: int | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """True when nobody is here and nobody is about to be announced as gone."""
-        return not self._devices and self._timer is None
 
     def state(self) -> list[dict[str, Any]]:
         """Every device, for somebody who has just come."""

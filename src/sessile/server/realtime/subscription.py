@@ -16,7 +16,7 @@ from sessile.server.realtime.outbox import Outbox
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from sessile.runtime.manager import AsyncDocuments
+    from sessile.runtime.documents import AsyncDocuments
     from sessile.server.realtime.channel import Channel, Update
 
 _log = logging.getLogger("sessile.server")

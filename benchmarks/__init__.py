@@ -1,0 +1,1 @@
+"""Measurements, as ratios against a bare limit, interleaved in one run: `python -m benchmarks`."""

@@ -1,0 +1,83 @@
+"""Write the pages of `docs/reference` that are derived from code: settings and errors. A test keeps them up to date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from sessile import Settings
+from sessile.model import errors
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+NOTICE = "<!-- Written by scripts/write_reference.py: change the code, then run `make reference`. -->"
+
+
+def pages() -> Mapping[str, str]:
+    """File names and contents."""
+    return {"settings.md": settings_page(), "errors.md": errors_page()}
+
+
+def settings_page() -> str:
+    lines = [
+        "# Settings",
+        NOTICE,
+        "",
+        "Arguments of `Settings(...)` and of `Sessile(app, ...)`, or environment variables: the same name in capitals after `SESSILE_`.",
+        "Lists are separated by commas there, mappings are JSON. Settings that contradict each other are refused at start, all of them",
+        "named at once. `sessile config show` prints what holds, without secrets. `SESSION_LIFETIME_SECONDS` and",
+        "`SESSION_IDLE_TIMEOUT_SECONDS` are read as `SESSILE_ABSOLUTE_TIMEOUT_S` and `SESSILE_IDLE_TIMEOUT_S`, with a notice.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if default is PydanticUndefined or not field.description:
+            raise ValueError(f"{name} has no default or no description")
+        shown = "" if default in (None, (), {}) else f"`{default}`"
+        lines.append(f"| `{name}` | {shown} | {' '.join(field.description.split())} |")
+    return "\n".join([*lines, ""])
+
+
+def errors_page() -> str:
+    lines = [
+        "# Errors",
+        NOTICE,
+        "",
+        "Every error is a `SessileError` with a stable `code`, a `message` that may be shown to anybody, and `retryable`. Over HTTP it is a",
+        "problem document (RFC 9457) with these three and the error's own fields. Import them from `sessile.model.errors`; the common",
+        "ones are in `sessile` too.",
+        "",
+        "| error | code | HTTP | retry | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for error in _all(errors.SessileError):
+        meaning = error.default_message if "default_message" in vars(error) else " ".join((error.__doc__ or "").split())
+        retry = "yes" if error.retryable else ""
+        lines.append(f"| `{error.__name__}` | `{error.code}` | {error.http_status} | {retry} | {meaning} |")
+    return "\n".join([*lines, ""])
+
+
+def _all(root: type[errors.SessileError]) -> list[type[errors.SessileError]]:
+    found = [root] if root.__module__ == errors.__name__ else []
+    for child in root.__subclasses__():
+        found += _all(child)
+    return found
+
+
+def main() -> int:
+    """Writes the pages; prints those that changed."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, content in pages().items():
+        path = FOLDER / name
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+            print(f"wrote docs/reference/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Who is asking: the session behind a request's cookie or bearer token, and where the request comes from."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from sessile.model.document import Actor
+from sessile.model.errors import AuthenticationRequired, SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.session import Session, Standing
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.server.limits import SAFE_METHODS
+from sessile.web.cookies import CookiePolicy
+from sessile.web.origins import OriginPolicy
+
+Scope = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a request's credential turned out to be. Without a session, `reason` says why."""
+
+    session: Session | None
+    reason: str = ""
+    is_bearer: bool = False
+
+    def required(self) -> Session:
+        """The session. Raises AuthenticationRequired with the reason."""
+        if self.session is None:
+            raise AuthenticationRequired(self.reason)
+        return self.session
+
+
+class Access:
+    """Looks at credentials. An outage raises StoreUnavailable and is never taken for nobody being logged in."""
+
+    def __init__(self, manager: AsyncSessionManager) -> None:
+        self.cookies = CookiePolicy(manager.settings)
+        self.origins = OriginPolicy(manager.settings)
+        self._manager = manager
+
+    async def look(self, scope: Scope) -> Seen:
+        """The session of this request. A bearer token goes before the cookie."""
+        bearer = bearer_token(scope["headers"])
+        if bearer is not None:
+            return await self._authenticate(bearer, is_bearer=True)
+        found = self.cookies.read(scope)
+        if found.token is None:
+            return Seen(None, found.reason)
+        return await self._authenticate(found.token, is_bearer=False)
+
+    async def _authenticate(self, token: str, *, is_bearer: bool) -> Seen:
+        try:
+            session = await self._manager.authenticate(token)
+        except SessionNotFound:
+            return Seen(None, "unknown", is_bearer)
+        except SessionExpired:
+            return Seen(None, "expired", is_bearer)
+        except SessionEnded as error:
+            return Seen(None, f"ended:{error.reason}", is_bearer)
+        if session.standing is Standing.SUPERSEDED:
+            return Seen(None, "unknown", is_bearer)
+        return Seen(session, "", is_bearer)
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """What stands in the one `Authorization: Bearer` header (RFC 6750 section 2.1), or None."""
+    values = [value for name, value in headers if name == b"authorization"]
+    if len(values) != 1:
+        return None
+    scheme, _, token = values[0].decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def is_service(request: Request, key: str) -> bool:
+    """True when the request carries the service key. Constant time (ASVS 11.2.4)."""
+    return hmac.compare_digest((bearer_token(request.headers.raw) or "").encode(), key.encode())
+
+
+async def seen(request: Request) -> Seen:
+    """The caller, whoever it is. An unsafe request must prove that it comes from this site unless it brings a bearer token."""
+    access: Access = request.app.state.access
+    if request.method not in SAFE_METHODS:
+        access.origins.check_unsafe(request.scope)
+    return await access.look(request.scope)
+
+
+async def current(seen: Annotated[Seen, Depends(seen)]) -> Session:
+    """The caller's session, anonymous or not. Raises AuthenticationRequired."""
+    return seen.required()
+
+
+CurrentSeen = Annotated[Seen, Depends(seen)]
+Current = Annotated[Session, Depends(current)]
+
+
+def actor_of(session: Session, device_id: str | None = None) -> Actor:
+    return Actor(user_id=session.user_id, session_id=session.session_id, device_id=device_id)
