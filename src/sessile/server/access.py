@@ -82,7 +82,7 @@ def is_service(request: Request, key: str) -> bool:
     return hmac.compare_digest((bearer_token(request.headers.raw) or "").encode(), key.encode())
 
 
-async def seen(request: Request) -> Seen:
+async def caller(request: Request) -> Seen:
     """The caller, whoever it is. An unsafe request must prove that it comes from this site unless it brings a bearer token."""
     access: Access = request.app.state.access
     if request.method not in SAFE_METHODS:
@@ -90,12 +90,12 @@ async def seen(request: Request) -> Seen:
     return await access.look(request.scope)
 
 
-async def current(seen: Annotated[Seen, Depends(seen)]) -> Session:
+async def current(seen: Annotated[Seen, Depends(caller)]) -> Session:
     """The caller's session, anonymous or not. Raises AuthenticationRequired."""
     return seen.required()
 
 
-CurrentSeen = Annotated[Seen, Depends(seen)]
+CurrentSeen = Annotated[Seen, Depends(caller)]
 Current = Annotated[Session, Depends(current)]
 
 

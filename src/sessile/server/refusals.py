@@ -73,6 +73,15 @@ class NoSuchPage(Refusal):
     default_message = "There is nothing at this address."
 
 
+class Draining(Refusal):
+    """The server takes nothing new any more. Another one, or the next one, does."""
+
+    code = "store_unavailable"
+    http_status = 503
+    retryable = True
+    default_message = "The server is going away. Try again in a moment."
+
+
 class MethodRefused(Refusal):
     code = "method_not_allowed"
     http_status = 405

@@ -134,6 +134,12 @@ class Connection:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._over.set()
 
+    def abandon(self) -> None:
+        """Instead of `run`, when the handshake did not come about."""
+        self._leave()
+        self.outbox.close()
+        self._over.set()
+
     def close(self, code: CloseCode, *last: str) -> None:
         """Ends the socket: what is queued is dropped, `last` is sent, then the close code. The first call counts."""
         if not self._closing.done():

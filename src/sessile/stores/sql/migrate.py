@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from sqlalchemy.engine import Connection
 from sessile.model.errors import ConfigurationError
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic keeps the migration under way in module globals: two databases opened in two threads would mix them up."""
 
 
 def upgrade(engine: Engine, path: Path) -> None:
@@ -23,7 +26,7 @@ def upgrade(engine: Engine, path: Path) -> None:
 
     Raises ConfigurationError when the file was made by a newer version.
     """
-    with engine.connect() as connection:
+    with _ONE_AT_A_TIME, engine.connect() as connection:
         writing = connection.execution_options(sessile_write=True)
         with writing.begin():
             current = current_revision(writing)

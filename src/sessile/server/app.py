@@ -1,0 +1,141 @@
+"""The service as one ASGI application: API, socket and browser client. Mounted by the integrations, or alone under `sessile serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from sessile import __version__
+from sessile.model.errors import SessileError
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.server.access import Access
+from sessile.server.answers import PrivateAnswers
+from sessile.server.bodies import components
+from sessile.server.limits import App, BodyLimits, Receive, Scope, Send
+from sessile.server.problems import SCHEMA, install, problem_response
+from sessile.server.realtime.endpoint import SocketEndpoint
+from sessile.server.realtime.hub import Hub
+from sessile.server.realtime.outbox import STALL_TIMEOUT_S
+from sessile.server.routes import bundle, changes, checkpoints, documents, health, session, sessions
+
+OPENAPI_PATH: Final = "/api/v0/openapi.json"
+_OWN: Final = re.compile(r"/api/session_state|/api/v0/.*|/ws|/ws/session/.*|/sessile\.js", re.DOTALL)
+
+
+def owns_path(path: str) -> bool:
+    """True for the paths (without a mount prefix) that the service answers inside another application."""
+    return _OWN.fullmatch(path) is not None
+
+
+def create_app(
+    manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float = STALL_TIMEOUT_S
+) -> Service:
+    """The ASGI application around an open or yet unopened manager. With `standalone` it also owns the manager's life, `/`, `/healthz`
+    and `/readyz`. A peer that takes nothing for `stall_timeout_s` is disconnected."""
+    return Service(manager, standalone=standalone, stall_timeout_s=stall_timeout_s)
+
+
+class Service:
+    def __init__(self, manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float) -> None:
+        self.manager = manager
+        self.hub = Hub(manager, stall_timeout_s=stall_timeout_s)
+        self._standalone = standalone
+        self._is_open = False
+        access = Access(manager)
+        self.api = _make_api(manager, self.hub, access, standalone=standalone)
+        self._http: App = PrivateAnswers(BodyLimits(self.api))
+        self._socket = SocketEndpoint(self.hub, access)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(self.open, self.close, receive, send)
+            return
+        path = _path_within(scope)
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send, path)
+            return
+        if not self._is_open:
+            try:
+                await self.open()
+            except SessileError as error:
+                await problem_response(error)(scope, receive, send)
+                return
+        await self._http(scope, receive, send)
+
+    async def open(self) -> None:
+        """Opens the manager. Again is no harm. Raises StoreUnavailable, ConfigurationError."""
+        await self.manager.open()
+        self._is_open = True
+
+    async def drain(self) -> None:
+        """Says goodbye to every socket: goaway, acks of what is in flight, close 4000. Returns within `drain_timeout_s`."""
+        await self.hub.drain()
+
+    async def close(self) -> None:
+        """Drains, and closes the manager when it is this service's own."""
+        await self.drain()
+        if self._standalone:
+            await self.manager.close()
+
+
+def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standalone: bool) -> FastAPI:
+    api = FastAPI(
+        title="Sessile",
+        version=__version__,
+        openapi_url=OPENAPI_PATH,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={
+            "4XX": {"description": "Refused (RFC 9457)", "content": {"application/problem+json": {"schema": SCHEMA}}},
+            503: {"description": "The store is away", "content": {"application/problem+json": {"schema": SCHEMA}}},
+        },
+    )
+    api.state.manager, api.state.hub, api.state.access = manager, hub, access
+    install(api)
+    for resource in (session, sessions, documents, changes, checkpoints, bundle, *((health,) if standalone else ())):
+        api.include_router(resource.router)
+    _describe_bodies(api)
+    return api
+
+
+def _describe_bodies(api: FastAPI) -> None:
+    """The framework knows nothing of the bodies that are decoded here, so their schemas are added."""
+    generated = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            schema = generated()
+            schema.setdefault("components", {}).setdefault("schemas", {}).update(components())
+            api.openapi_schema = schema
+        return api.openapi_schema
+
+    api.openapi = openapi  # type: ignore[method-assign]
+
+
+def _path_within(scope: Scope) -> str:
+    """The path without the prefix the service is mounted at (ASGI: `path` includes `root_path`)."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+async def _live(
+    start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]], receive: Receive, send: Send
+) -> None:
+    """The lifespan protocol of ASGI."""
+    await receive()  # lifespan.startup
+    try:
+        await start()
+    except SessileError as error:
+        await send({"type": "lifespan.startup.failed", "message": error.message})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    try:
+        await receive()  # lifespan.shutdown
+    finally:
+        await asyncio.shield(stop())
+    await send({"type": "lifespan.shutdown.complete"})

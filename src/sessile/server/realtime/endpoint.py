@@ -1,0 +1,132 @@
+"""The handshake: who may have a socket. What is refused is refused before it, with an HTTP status where the server can send one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from sessile.model.errors import AuthenticationRequired, SessileError
+from sessile.model.session import Session
+from sessile.server.access import Access, bearer_token
+from sessile.server.problems import MEDIA_TYPE, problem_body, problem_headers
+from sessile.server.realtime.codes import CloseCode
+from sessile.server.realtime.connection import Connection, Receive, Scope, Send
+from sessile.server.realtime.frames import SUBPROTOCOL
+from sessile.server.realtime.hub import Hub
+from sessile.server.refusals import Draining, ForeignSession, NoSuchPage, TooMany
+
+_PATH: Final = re.compile(r"/ws(?:/session/([^/]{1,64}))?/?")
+
+
+class SocketEndpoint:
+    """`/ws`, and `/ws/session/{handle}` for a session that must be the caller's."""
+
+    def __init__(self, hub: Hub, access: Access) -> None:
+        self._hub = hub
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """`scope` is of a websocket; `path` is without the prefix that the service is mounted at."""
+        await receive()  # websocket.connect
+        release: Callable[[], None] = _nothing
+        try:
+            match = _PATH.fullmatch(path)
+            if match is None:
+                raise NoSuchPage
+            session = await self._admit(scope, match[1])
+            if session is None:
+                release = self._reserve(scope)
+        except SessileError as error:
+            await _deny(scope, send, error)
+            return
+        try:
+            await self._serve(scope, receive, send, session, match[1], release)
+        finally:
+            release()
+
+    async def _admit(self, scope: Scope, named_session: str | None) -> Session | None:
+        """The session of the cookie or the Authorization header; None when there is neither and the hello must bring a token."""
+        if self._hub.draining:
+            raise Draining
+        has_cookie = self._access.has_cookie(scope)
+        self._access.origins.check_socket(scope, has_token=not has_cookie or bearer_token(scope["headers"]) is not None)
+        self._hub.start()
+        seen = await self._access.look(scope)
+        if seen.session is None and not seen.is_bearer and not has_cookie:
+            return None
+        if seen.session is None:
+            raise AuthenticationRequired(seen.reason)
+        if named_session not in (None, seen.session.session_id):
+            raise ForeignSession
+        return seen.session
+
+    def _reserve(self, scope: Scope) -> Callable[[], None]:
+        """Takes one of the few places for sockets without a credential; returns the way to give it back, once. Raises TooMany."""
+        client = scope.get("client")
+        address = client[0] if client else ""
+        if not self._hub.reserve_unproven(address):
+            raise TooMany("Too many connections of this address have not shown who they are.")
+        is_held = True
+
+        def release() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._hub.free_unproven(address)
+
+        return release
+
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        session: Session | None,
+        named_session: str | None,
+        release: Callable[[], None],
+    ) -> None:
+        connection = Connection(
+            self._hub,
+            scope,
+            receive,
+            send,
+            session=session,
+            user_agent=_header(scope, b"user-agent"),
+            named_session=named_session,
+            on_proven=release,
+        )
+        if session is not None:
+            connection.join(session)
+        offered = scope.get("subprotocols") or ()
+        try:
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+        except OSError:  # the peer left during the handshake
+            connection.abandon()
+            return
+        if self._hub.draining:
+            connection.close(CloseCode.DRAIN)
+        await connection.run()
+
+
+async def _deny(scope: Scope, send: Send, error: SessileError) -> None:
+    """A status before the handshake (ASGI extension websocket.http.response), else a plain refusal, which servers answer with 403."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": HTTPStatus(error.http_status).phrase})
+        return
+    headers: list[tuple[bytes, bytes]] = [(b"content-type", MEDIA_TYPE.encode())]
+    headers += [(name.encode(), value.encode()) for name, value in problem_headers(error).items()]
+    await send({"type": "websocket.http.response.start", "status": error.http_status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": msgspec.json.encode(problem_body(error))})
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    values: list[Any] = [value for name, value in scope["headers"] if name == wanted]
+    return values[0].decode("latin-1") if values else ""
+
+
+def _nothing() -> None:
+    pass

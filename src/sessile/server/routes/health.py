@@ -1,0 +1,29 @@
+"""For those who watch the process. Standalone only: an application has its own."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from sessile import __version__
+from sessile.model.errors import StoreUnavailable
+from sessile.server.answers import Json, ok
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> Json:
+    return ok({"name": "Sessile", "version": __version__, "openapi": "/api/v0/openapi.json"})
+
+
+@router.get("/healthz", summary="The process is alive")
+async def alive() -> Json:
+    return ok({"status": "ok", "version": __version__})
+
+
+@router.get("/readyz", summary="The store can be reached and the server takes work")
+async def ready(request: Request) -> Json:
+    if request.app.state.hub.draining:
+        return ok({"status": "draining"}, status=503, headers={"retry-after": str(StoreUnavailable.retry_after_s)})
+    await request.app.state.manager.ready()
+    return ok({"status": "ok"})

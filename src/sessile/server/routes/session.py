@@ -1,0 +1,122 @@
+"""The caller's own session: what it is, signs of life, a new token, logging out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from sessile import __version__
+from sessile.model.errors import AuthenticationRequired, StoreUnavailable
+from sessile.model.session import EndReason, Session, Standing
+from sessile.model.wire import iso, session_to_wire
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.server.access import Access, Current, CurrentSeen
+from sessile.server.answers import Json, ok
+from sessile.server.bodies import HeartbeatBody, body_of, described
+
+router = APIRouter(tags=["session"])
+
+
+@router.get("/api/session_state", summary="User, platform, session and time, or why there is no session")
+async def session_state(request: Request) -> Json:
+    access: Access = request.app.state.access
+    try:
+        session = (await access.look(request.scope)).required()
+    except AuthenticationRequired as error:
+        return _failing(error.message, error.reason, 401)
+    except StoreUnavailable as error:
+        return _failing(error.message, error.code, 503, {"retry-after": str(error.retry_after_s)})
+    wire = session_to_wire(session)
+    return ok({
+        "success": True,
+        "user": wire["user"],
+        "platform": wire["platform"],
+        "session": {name: wire[name] for name in ("session_id", "created_at", "last_activity")},
+        "timestamp": _now(request),
+    })
+
+
+@router.get("/api/v0/session", summary="The caller's session; null when there is none")
+async def session_of_caller(seen: CurrentSeen) -> Json:
+    session = seen.session
+    if session is None:
+        return ok({"authenticated": False, "reason": seen.reason, "session": None})
+    if not session.is_authenticated:
+        return ok({"authenticated": False, "reason": "anonymous", "session": session_to_wire(session)})
+    return ok({"authenticated": True, "session": session_to_wire(session)})
+
+
+@router.post(
+    "/api/v0/session/heartbeat",
+    summary="A sign of life of the caller's devices; not activity",
+    openapi_extra=described(HeartbeatBody, may_be_empty=True),
+)
+async def heartbeat(
+    request: Request, session: Current, _body: Annotated[HeartbeatBody, Depends(body_of(HeartbeatBody, may_be_empty=True))]
+) -> Json:
+    request.app.state.hub.heartbeat(session.session_id)
+    return ok({"session": session_to_wire(session), "server_time": _now(request)})
+
+
+@router.get("/api/v0/session/check-connection", summary="The server answers; nothing is looked up")
+async def check_connection(request: Request) -> Json:
+    return ok({"ok": True, "server_time": _now(request), "version": __version__})
+
+
+@router.post("/api/v0/session/refresh", summary="A new token for the same session")
+async def refresh(request: Request, seen: CurrentSeen) -> Json:
+    session = seen.required()
+    if session.standing is not Standing.CURRENT:
+        # The newer token is on its way to this caller already; another one would only retire it.
+        return ok({"session": session_to_wire(session)})
+    issued = await _manager(request).rotate_session(session.session_id)
+    body: dict[str, Any] = {"session": session_to_wire(issued.session)}
+    if seen.is_bearer:
+        return ok({**body, "token": issued.token})
+    response = ok(body)
+    _set_cookie(request, response, issued.token, issued.session)
+    return response
+
+
+@router.post("/api/v0/session/logout", status_code=204, summary="Ends the caller's session")
+async def logout(request: Request, seen: CurrentSeen) -> Response:
+    if seen.session is not None:
+        await _manager(request).destroy_session(seen.session.session_id, reason=EndReason.LOGOUT)
+    response = Response(status_code=204)
+    if not seen.is_bearer:
+        clear_cookie(request, response)
+    return response
+
+
+@router.post("/api/v0/session/logout-others", summary="Ends the caller's other sessions")
+async def logout_others(request: Request, session: Current) -> Json:
+    if session.user_id is None:
+        raise AuthenticationRequired("anonymous")
+    ended = await _manager(request).cleanup_user_sessions(session.user_id, keep=session.session_id)
+    return ok({"ended": ended})
+
+
+def clear_cookie(request: Request, response: Response) -> None:
+    """Tells the browser to forget the token."""
+    access: Access = request.app.state.access
+    response.raw_headers.append((b"set-cookie", access.clear_cookie(request.scope)))
+
+
+def _set_cookie(request: Request, response: Response, token: str, session: Session) -> None:
+    access: Access = request.app.state.access
+    left = session.absolute_expires_at - _manager(request).clock.now()
+    response.raw_headers.append((b"set-cookie", access.set_cookie(request.scope, token, left)))
+
+
+def _failing(error: str, reason: str, status: int, headers: dict[str, str] | None = None) -> Json:
+    return ok({"success": False, "error": error, "reason": reason}, status=status, headers=headers)
+
+
+def _manager(request: Request) -> AsyncSessionManager:
+    manager: AsyncSessionManager = request.app.state.manager
+    return manager
+
+
+def _now(request: Request) -> str:
+    return iso(_manager(request).clock.now())
