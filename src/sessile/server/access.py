@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -53,6 +54,17 @@ class Access:
         if found.token is None:
             return Seen(None, found.reason)
         return await self._authenticate(found.token, is_bearer=False)
+
+    def has_cookie(self, scope: Scope) -> bool:
+        """True when the request carries a cookie of our name, whatever it is worth."""
+        return self.cookies.read(scope).reason != "no_cookie"
+
+    def set_cookie(self, scope: Scope, token: str, left: timedelta) -> bytes:
+        """The Set-Cookie value that gives the browser this token for the rest of the session's life."""
+        return self.cookies.set_header(scope, token, left)
+
+    def clear_cookie(self, scope: Scope) -> bytes:
+        return self.cookies.clear_header(scope)
 
     async def _authenticate(self, token: str, *, is_bearer: bool) -> Seen:
         try:

@@ -31,9 +31,7 @@ def owns_path(path: str) -> bool:
     return _OWN.fullmatch(path) is not None
 
 
-def create_app(
-    manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float = STALL_TIMEOUT_S
-) -> Service:
+def create_app(manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float = STALL_TIMEOUT_S) -> Service:
     """The ASGI application around an open or yet unopened manager. With `standalone` it also owns the manager's life, `/`, `/healthz`
     and `/readyz`. A peer that takes nothing for `stall_timeout_s` is disconnected."""
     return Service(manager, standalone=standalone, stall_timeout_s=stall_timeout_s)
@@ -48,7 +46,7 @@ class Service:
         access = Access(manager)
         self.api = _make_api(manager, self.hub, access, standalone=standalone)
         self._http: App = PrivateAnswers(BodyLimits(self.api))
-        self._socket = SocketEndpoint(self.hub, access)
+        self._socket = SocketEndpoint(self.hub, access, self.open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -58,18 +56,18 @@ class Service:
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send, path)
             return
-        if not self._is_open:
-            try:
-                await self.open()
-            except SessileError as error:
-                await problem_response(error)(scope, receive, send)
-                return
+        try:
+            await self.open()
+        except SessileError as error:
+            await problem_response(error)(scope, receive, send)
+            return
         await self._http(scope, receive, send)
 
     async def open(self) -> None:
-        """Opens the manager. Again is no harm. Raises StoreUnavailable, ConfigurationError."""
-        await self.manager.open()
-        self._is_open = True
+        """Opens the manager; again is no harm and costs nothing. Raises StoreUnavailable, ConfigurationError."""
+        if not self._is_open:
+            await self.manager.open()
+            self._is_open = True
 
     async def drain(self) -> None:
         """Says goodbye to every socket: goaway, acks of what is in flight, close 4000. Returns within `drain_timeout_s`."""

@@ -106,5 +106,3 @@ def components() -> dict[str, Any]:
     """The schemas that `described` refers to."""
     _, schemas = msgspec.json.schema_components(BODIES, ref_template=_REF)
     return schemas
-
-

@@ -83,7 +83,9 @@ async def _ours(_request: Request, error: Exception) -> Response:
 async def _validation(_request: Request, error: Exception) -> Response:
     """Place and problem of each fault; never the input itself, which may be secret."""
     assert isinstance(error, RequestValidationError)
-    faults = [{"place": "/".join(str(part) for part in fault["loc"]), "problem": fault["msg"]} for fault in error.errors()]
+    faults = [
+        {"place": "/".join(str(part) for part in fault["loc"]), "problem": fault["msg"]} for fault in error.errors()
+    ]
     return problem_response(InvalidRequest(faults))
 
 

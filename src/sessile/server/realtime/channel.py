@@ -43,9 +43,7 @@ class Update:
     def text(self) -> str:
         if self._text is None:
             self._text = messages.encode(
-                messages.state_update_body(
-                    self.document_id, self.epoch, self.generation, self.first - 1, self.changes
-                )
+                messages.state_update_body(self.document_id, self.epoch, self.generation, self.first - 1, self.changes)
             )
         return self._text
 
@@ -208,17 +206,19 @@ class Channel:
     async def _find_restore(self, event: Event) -> None:
         """A restore made by another process: the checkpoint taken before it was saved in the same transaction."""
         before = next((c for c in await self._checkpoints() if c.kind is CheckpointKind.BEFORE_RESTORE), None)
-        self._tell_restored({
-            "type": "session_restored",
-            "document_id": self.document_id,
-            "epoch": self._epoch or event.epoch,
-            "generation": self._generation,
-            "version": event.version,
-            "timestamp": iso(before.created_at if before is not None else self._host.now()),
-            "checkpoint_id": event.detail,
-            "before_checkpoint_id": before.checkpoint_id if before is not None else None,
-            "device_no": (before.device_no or 0) if before is not None else 0,
-        })
+        self._tell_restored(
+            {
+                "type": "session_restored",
+                "document_id": self.document_id,
+                "epoch": self._epoch or event.epoch,
+                "generation": self._generation,
+                "version": event.version,
+                "timestamp": iso(before.created_at if before is not None else self._host.now()),
+                "checkpoint_id": event.detail,
+                "before_checkpoint_id": before.checkpoint_id if before is not None else None,
+                "device_no": (before.device_no or 0) if before is not None else 0,
+            }
+        )
 
     async def _checkpoints(self) -> Sequence[Checkpoint]:
         try:

@@ -31,23 +31,25 @@ class NackReason(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-ERROR_CODES: Final = frozenset({
-    "malformed_frame",
-    "unknown_type",
-    "invalid_change",
-    "too_large",
-    "document_not_found",
-    "checkpoint_not_found",
-    "conflict_not_found",
-    "session_not_found",
-    "session_expired",
-    "session_ended",
-    "freshness_required",
-    "origin_refused",
-    "csrf_failed",
-    "version_conflict",
-    "store_unavailable",
-    "too_many",
-    "internal",
-})
+ERROR_CODES: Final = frozenset(
+    {
+        "malformed_frame",
+        "unknown_type",
+        "invalid_change",
+        "too_large",
+        "document_not_found",
+        "checkpoint_not_found",
+        "conflict_not_found",
+        "session_not_found",
+        "session_expired",
+        "session_ended",
+        "freshness_required",
+        "origin_refused",
+        "csrf_failed",
+        "version_conflict",
+        "store_unavailable",
+        "too_many",
+        "internal",
+    }
+)
 """What an `error` frame may say. HTTP problems use these too, and a few that only HTTP needs (see sessile.server.refusals)."""

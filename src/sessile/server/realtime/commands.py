@@ -70,7 +70,9 @@ class Commands:
         for subscription, opened, wanted in opened_now:
             if self._connection.subscriptions.get(subscription.document_id) is not subscription:
                 continue  # named twice: the later one counts
-            position = (wanted.epoch, wanted.version) if wanted.epoch is not None and wanted.version is not None else None
+            position = (
+                (wanted.epoch, wanted.version) if wanted.epoch is not None and wanted.version is not None else None
+            )
             try:
                 await subscription.load(opened, position, read_before_joining=wanted.document_id is None)
             except DocumentNotFound as error:

@@ -244,7 +244,9 @@ class Connection:
             await self._commands.run(frame)
         except StoreUnavailable as error:
             if isinstance(frame, frames.Subscribe):
-                self.close(CloseCode.UNAVAILABLE)  # half subscribed is no state to stay in; the client comes back and resumes
+                self.close(
+                    CloseCode.UNAVAILABLE
+                )  # half subscribed is no state to stay in; the client comes back and resumes
             else:
                 await self.outbox.put(messages.error(error, frame.ref))
         except MalformedFrame as error:
@@ -260,7 +262,9 @@ class Connection:
             await self._fault(MalformedFrame("Frames are JSON text."))
             return None
         if _bytes_above(text, FRAME_BYTES_MAX):
-            self.close(CloseCode.TOO_LARGE, messages.error(FrameTooLarge(f"A frame has at most {FRAME_BYTES_MAX} bytes.")))
+            self.close(
+                CloseCode.TOO_LARGE, messages.error(FrameTooLarge(f"A frame has at most {FRAME_BYTES_MAX} bytes."))
+            )
             return None
         try:
             return frames.parse_frame(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -25,9 +25,10 @@ _PATH: Final = re.compile(r"/ws(?:/session/([^/]{1,64}))?/?")
 class SocketEndpoint:
     """`/ws`, and `/ws/session/{handle}` for a session that must be the caller's."""
 
-    def __init__(self, hub: Hub, access: Access) -> None:
+    def __init__(self, hub: Hub, access: Access, ready: Callable[[], Awaitable[None]]) -> None:
         self._hub = hub
         self._access = access
+        self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """`scope` is of a websocket; `path` is without the prefix that the service is mounted at."""
@@ -54,6 +55,7 @@ class SocketEndpoint:
             raise Draining
         has_cookie = self._access.has_cookie(scope)
         self._access.origins.check_socket(scope, has_token=not has_cookie or bearer_token(scope["headers"]) is not None)
+        await self._ready()
         self._hub.start()
         seen = await self._access.look(scope)
         if seen.session is None and not seen.is_bearer and not has_cookie:

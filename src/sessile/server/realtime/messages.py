@@ -66,16 +66,18 @@ def welcome(
     ping_timeout_s: float,
     documents: Sequence[Mapping[str, Any]],
 ) -> str:
-    return encode({
-        "type": "welcome",
-        "connection_id": connection_id,
-        "server_time": iso(now),
-        "session": session_to_wire(session),
-        "ping_interval_ms": round(ping_interval_s * 1000),
-        "lost_after_ms": round(1000 * (1.1 * ping_interval_s + ping_timeout_s + 3)),
-        "limits": LIMITS,
-        "documents": documents,
-    })
+    return encode(
+        {
+            "type": "welcome",
+            "connection_id": connection_id,
+            "server_time": iso(now),
+            "session": session_to_wire(session),
+            "ping_interval_ms": round(ping_interval_s * 1000),
+            "lost_after_ms": round(1000 * (1.1 * ping_interval_s + ping_timeout_s + 3)),
+            "limits": LIMITS,
+            "documents": documents,
+        }
+    )
 
 
 def opened_entry(opened: Opened) -> dict[str, Any]:

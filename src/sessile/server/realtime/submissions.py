@@ -66,7 +66,9 @@ def _answers(submission: Submission, task: asyncio.Task[Outcome]) -> list[str]:
     answers = [messages.encode(messages.ack_body(outcome))] if outcome.logged else []
     if outcome.error is not None:
         refused = refusal_body(outcome, expected + len(outcome.logged))
-        answers.append(messages.encode(refused) if refused is not None else messages.error(_known(outcome.error), document_id))
+        answers.append(
+            messages.encode(refused) if refused is not None else messages.error(_known(outcome.error), document_id)
+        )
     return answers
 
 
@@ -83,9 +85,7 @@ def refusal_body(outcome: Outcome, expected_seq: int) -> dict[str, object] | Non
 
 
 def _unavailable(document_id: str, expected_seq: int) -> dict[str, object]:
-    return messages.nack_body(
-        document_id, expected_seq, NackReason.UNAVAILABLE, retry_after_ms=messages.RETRY_AFTER_MS
-    )
+    return messages.nack_body(document_id, expected_seq, NackReason.UNAVAILABLE, retry_after_ms=messages.RETRY_AFTER_MS)
 
 
 def _known(error: Exception) -> SessileError:

@@ -66,9 +66,7 @@ async def changes_since(
         return ok(messages.unchanged_body(delta.document))
     document = delta.document
     return ok(
-        messages.state_update_body(
-            document_id, document.epoch, document.generation, delta.from_version, delta.changes
-        )
+        messages.state_update_body(document_id, document.epoch, document.generation, delta.from_version, delta.changes)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from sessile.model.change_format import check_value, parse_operations
-from sessile.model.document import Actor, Document
+from sessile.model.document import Document
 from sessile.model.errors import ChangeRejected
 from sessile.model.limits import NAME_LENGTH_MAX
 from sessile.model.wire import conflict_to_wire, document_to_wire, logged_to_wire
@@ -98,7 +98,9 @@ async def patch_document(
     return ok({**document_to_wire(changed), "change": logged_to_wire(logged)}, headers={"etag": etag(changed)})
 
 
-@router.delete("/{document_id}", status_code=204, summary="Archives the document: its name is free again, nothing is deleted")
+@router.delete(
+    "/{document_id}", status_code=204, summary="Archives the document: its name is free again, nothing is deleted"
+)
 async def archive_document(request: Request, document_id: DocumentId, session: Current) -> Response:
     await documents_of(request).archive(actor_of(session), document_id)
     await manager_of(request).touch_session(session)
@@ -120,11 +122,13 @@ async def activity(
     limit: Annotated[int, Query(ge=1, le=ACTIVITY_MAX)] = 100,
 ) -> Json:
     log = await documents_of(request).log(actor_of(session), document_id, before=before, limit=limit)
-    return ok({
-        "document_id": document_id,
-        "changes": [logged_to_wire(change) for change in log],
-        "before": log[-1].version if len(log) == limit else None,
-    })
+    return ok(
+        {
+            "document_id": document_id,
+            "changes": [logged_to_wire(change) for change in log],
+            "before": log[-1].version if len(log) == limit else None,
+        }
+    )
 
 
 def documents_of(request: Request) -> AsyncDocuments:
@@ -134,8 +138,6 @@ def documents_of(request: Request) -> AsyncDocuments:
 def manager_of(request: Request) -> AsyncSessionManager:
     manager: AsyncSessionManager = request.app.state.manager
     return manager
-
-
 
 
 def _names(header: str, document: Document) -> bool:

@@ -28,13 +28,15 @@ async def session_state(request: Request) -> Json:
     except StoreUnavailable as error:
         return _failing(error.message, error.code, 503, {"retry-after": str(error.retry_after_s)})
     wire = session_to_wire(session)
-    return ok({
-        "success": True,
-        "user": wire["user"],
-        "platform": wire["platform"],
-        "session": {name: wire[name] for name in ("session_id", "created_at", "last_activity")},
-        "timestamp": _now(request),
-    })
+    return ok(
+        {
+            "success": True,
+            "user": wire["user"],
+            "platform": wire["platform"],
+            "session": {name: wire[name] for name in ("session_id", "created_at", "last_activity")},
+            "timestamp": _now(request),
+        }
+    )
 
 
 @router.get("/api/v0/session", summary="The caller's session; null when there is none")
@@ -53,7 +55,9 @@ async def session_of_caller(seen: CurrentSeen) -> Json:
     openapi_extra=described(HeartbeatBody, may_be_empty=True),
 )
 async def heartbeat(
-    request: Request, session: Current, _body: Annotated[HeartbeatBody, Depends(body_of(HeartbeatBody, may_be_empty=True))]
+    request: Request,
+    session: Current,
+    _body: Annotated[HeartbeatBody, Depends(body_of(HeartbeatBody, may_be_empty=True))],
 ) -> Json:
     request.app.state.hub.heartbeat(session.session_id)
     return ok({"session": session_to_wire(session), "server_time": _now(request)})

@@ -47,9 +47,7 @@ async def end_session(request: Request, handle: Handle, seen: CurrentSeen) -> Re
     summary="A session for a user that a trusted service has authenticated (bearer: the service key)",
     openapi_extra=described(NewSessionBody),
 )
-async def make_session(
-    request: Request, body: Annotated[NewSessionBody, Depends(body_of(NewSessionBody))]
-) -> Json:
+async def make_session(request: Request, body: Annotated[NewSessionBody, Depends(body_of(NewSessionBody))]) -> Json:
     manager = _manager(request)
     key = manager.settings.service_key
     if key is None:

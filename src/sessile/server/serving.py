@@ -1,0 +1,152 @@
+"""Running an application under uvicorn so that its sockets get a goodbye.
+
+On SIGTERM uvicorn closes every WebSocket with 1012 and only then tells the application (its `Server.shutdown`, before the lifespan
+event). The server here stops listening, drains, and goes that way afterwards. It also lets the socket service cut off a peer that has
+stopped reading: an orderly close would wait behind everything that peer does not take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from sessile.model.errors import ConfigurationError
+from sessile.server.limits import App
+from sessile.server.realtime.connection import TRANSPORT_EXTENSION
+
+MESSAGE_BYTES_MAX: Final = 1024 * 1024
+"""Above the limit of frames, so that an oversized one can be answered; beyond this the socket is closed with 1009 unread."""
+_CLOSE_GRACE_S: Final = 1.0
+_GRACEFUL_SHUTDOWN_S: Final = 5
+
+Drain = Callable[[], Awaitable[None]]
+Started = Callable[[str, int], None]
+
+LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}},
+    "loggers": {
+        "sessile": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        # At INFO uvicorn writes the whole address of every socket, query included: other people's secrets stand there.
+        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """Adds a way to close a socket whose peer has stopped reading (`sessile.transport` in the scope's extensions)."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:  # the handshake is well-formed, and the application has not started yet
+            extensions: Any = self.scope["extensions"]
+            extensions[TRANSPORT_EXTENSION] = {"close_now": self.close_now}
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Writes the close frame behind what the peer has not taken, and ends the connection a moment later in any case."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(_CLOSE_GRACE_S, self.transport.abort)
+
+
+class DrainingServer(uvicorn.Server):
+    """Drains before it lets go of the connections. `on_started` is called with host and port when it listens."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, on_started: Started | None) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_started is not None and not self.should_exit:
+            self._on_started(*address_of(self))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in self.servers:
+            listener.close()
+        await self._drain()
+        await super().shutdown(sockets)
+
+
+def address_of(server: uvicorn.Server) -> tuple[str, int]:
+    """Host and port that a started server listens on (the port matters when it was 0)."""
+    address = server.servers[0].sockets[0].getsockname()
+    return str(address[0]), int(address[1])
+
+
+def make_server(
+    app: App,
+    *,
+    host: str,
+    port: int,
+    drain: Drain,
+    trusted_proxies: tuple[str, ...] = (),
+    access_log: bool = False,
+    on_started: Started | None = None,
+) -> DrainingServer:
+    """A server that is ready to `run()` or to be awaited with `serve()`. `trusted_proxies`: whose X-Forwarded-* headers count."""
+    config = uvicorn.Config(
+        app
+        host=host,
+        port=port,
+        ws=SocketProtocol,
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,  # compression beside secrets leaks them (CRIME), and costs memory per socket
+        ws_ping_interval=None,  # the protocol has pings of its own, which browsers can see
+        ws_ping_timeout=None,
+        log_config=LOGGING,
+        access_log=access_log,
+        server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
+    )
+    return DrainingServer(config, drain, on_started)
+
+
+def run(
+    app: App,
+    *,
+    host: str,
+    port: int,
+    drain: Drain,
+    trusted_proxies: tuple[str, ...] = (),
+    access_log: bool = False,
+    on_started: Started | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT. Raises ConfigurationError when the address cannot be listened on."""
+    check_address(host, port)
+    server = make_server(
+        app,
+        host=host,
+        port=port,
+        drain=drain,
+        trusted_proxies=trusted_proxies,
+        access_log=access_log,
+        on_started=on_started,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in order and raises the signal once more
+        server.run()
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises ConfigurationError when somebody else has the port or the host is not one of this machine."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ConfigurationError(f"Cannot listen on {host} port {port}: {error.strerror or error}.") from None
