@@ -110,7 +110,9 @@ class DocumentRows(Protocol):
     def change_by_key(self, document_id: str, idempotency_key: str) -> LoggedChange | None: ...
 
     def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
-        """(document, version) and (document, device, seq) are unique in the store itself."""
+        """(document, version), (document, device, seq) and (document, idempotency key) are unique in the store itself.
+
+        Raises VersionConflict when one of them is there already; then none of the changes is inserted."""
         ...
 
     def devices(self, document_id: str) -> list[DocumentDevice]: ...

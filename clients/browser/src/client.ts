@@ -2,58 +2,22 @@
 
 import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange } from "./connection.js";
 import { deferred } from "./deferred.js";
-import { Doc, type Host } from "./document.js";
+import { Doc } from "./document.js";
 import { browserEnvironment, type Environment } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
 import { Emitter, type Events, guarded } from "./events.js";
 import type { FormOptions } from "./form.js";
 import type { NotOpened, Opened, SentVerdict, ServerFrame, Session } from "./frames.js";
+import type { Host } from "./host.js";
 import { uuid7 } from "./identifiers.js";
+import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
 import { type Entry, type LastOwner, Outbox } from "./outbox.js";
 import { PageSignals } from "./page.js";
 import { Requests } from "./requests.js";
-import { anonymousOwner, Http, ownerOf, type Token } from "./session.js";
+import { anonymousOwner, Http, ownerOf } from "./session.js";
 import { type SiblingMessage, Siblings } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
 import type { JsonObject } from "./values.js";
-
-export interface ConnectOptions {
-  /** Where Sessile is mounted; by default the page's origin. */
-  readonly url?: string;
-  /** Name of the IndexedDB database and of the channel between tabs. */
-  readonly storageName?: string;
-  /** Gives up after this many tries in a row; by default never. */
-  readonly maxReconnectAttempts?: number;
-  /** For pages on another origin: a bearer token, sent in headers and in the first frame, never in an address. */
-  readonly token?: Token;
-  /** What other devices see of this one. */
-  readonly device?: { readonly label?: string; readonly screen?: string; readonly time_zone?: string; readonly language?: string; readonly platform?: string };
-  /** Asks before the page is left while changes are not stored anywhere. On by default. */
-  readonly leaveGuard?: boolean;
-  /** For tests. */
-  readonly environment?: Partial<Environment>;
-}
-
-export interface DocumentOptions {
-  /** The state of a document that does not exist yet. */
-  readonly default?: JsonObject;
-}
-
-export interface Stats {
-  readonly connects: number;
-  readonly framesIn: number;
-  readonly framesOut: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly pending: number;
-  /** False when changes are kept in memory only; `storageFailure` says why. */
-  readonly durable: boolean;
-  readonly storageFailure: string | null;
-  readonly hashesMatched: number;
-  readonly hashesDiffered: number;
-  /** Not checked, because this browser offers no `crypto.subtle` here (an insecure origin). */
-  readonly hashesSkipped: number;
-}
 
 /** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
 const SIBLING_DELAY_MS = 250;
@@ -104,12 +68,12 @@ export class Client {
     this.#requests = new Requests(() => this.#newId(), (frame) => this.#connection.send(frame));
     this.#emitter = new Emitter(environment.page.window);
     this.#outbox = new Outbox({
-      backend: environment.indexedDB ? new IndexedDbBackend(storageName) : null,
+      backend: environment.indexedDB ? new IndexedDbBackend(environment.indexedDB, storageName) : null,
       now: timers.now,
       random,
       onFallback: (reason) => this.#storageFailed(reason),
     });
-    this.#http = new Http(environment.fetch, base, options.token);
+    this.#http = new Http(environment.fetch, timers, base, options.token);
     this.#host = this.#makeHost();
     this.#siblings = new Siblings(environment, storageName, (message) => this.#heard(message));
     this.#connection = new Connection({
@@ -256,7 +220,7 @@ export class Client {
   #terminated(code: number): void {
     this.#isSessionKnown = false;
     const session_id = this.session?.session_id ?? null;
-    if (code === CLOSE.wrongUser) return this.#connection.start(); // reads the session again and switches the store
+    if (code === CLOSE.wrongUser) return this.#connection.retry("wrong_user"); // reads the session again and switches the store
     if (code === CLOSE.expired) this.#emitter.emit("sessionExpired", { session_id });
     if (AUTH_CODES.includes(code)) {
       this.#setSession(null);
@@ -286,7 +250,8 @@ export class Client {
       visible: this.#signals.isVisible,
       device: { ...this.#signals.facts(), ...this.options.device },
       ...(this.options.token && { token: await this.options.token() }),
-      documents: this.documents.map((doc) => doc.wanted),
+      // A first frame with a token is at most 4 KiB: the documents follow when the server knows who is there.
+      documents: this.options.token ? [] : this.documents.map((doc) => doc.wanted),
     };
   }
 
@@ -349,7 +314,7 @@ export class Client {
     const owner = this.#last?.owner;
     if (owner !== undefined) {
       doc.load(owner).then(() => {
-        if (this.#connection.isOpen) this.#subscribe(doc);
+        if (this.#connection.isOpen && !doc.isSubscribed) this.#subscribe(doc);
         else if (this.isOffline) doc.offline();
       }, reportError);
     }
@@ -403,9 +368,9 @@ export class Client {
     }, SIBLING_DELAY_MS);
   }
 
-  async #renew(deviceId: string): Promise<void> {
+  async #renew(name: string, deviceId: string): Promise<void> {
     if (!this.#last) return;
-    await this.#outbox.renew(this.#last.owner, deviceId);
+    await this.#outbox.renew(this.#last.owner, name, deviceId);
     this.#siblings.tell({ kind: "identity", owner: this.#last.owner });
     await this.#identityRenewed();
   }
@@ -465,7 +430,8 @@ export class Client {
       verdicts: (name, device_id, verdicts: readonly SentVerdict[]) =>
         this.#last && this.#siblings.tell({ kind: "verdicts", owner: this.#last.owner, name, device_id, verdicts }),
       acknowledged: (doc) => this.#acknowledged(doc),
-      renewIdentity: (deviceId) => void this.#renew(deviceId).catch(reportError),
+      renewIdentity: (name, deviceId) => void this.#renew(name, deviceId).catch(reportError),
+      reconnect: () => this.#connection.start(),
       hashChecked: (outcome) => void this.#hashes[outcome]++,
       touched: () => this.#touched(),
     };

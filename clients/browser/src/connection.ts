@@ -83,6 +83,12 @@ export class Connection {
     this.#begin(++this.#term);
   }
 
+  /** Tries again after the usual delay. */
+  retry(reason: string): void {
+    this.#drop(1000, reason);
+    this.#retry(reason);
+  }
+
   /** Gives up until `start` is called again. */
   stop(status: "needs_auth" | "stopped" | "closed" | "idle", reason: string): void {
     this.#term++;

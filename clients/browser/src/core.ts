@@ -28,6 +28,7 @@ export type Effect =
   | { kind: "settled"; nonce: string; verdict: SentVerdict; operations: readonly Operation[] }
   | { kind: "rewind"; after: number; delay_ms: number }
   | { kind: "renew_identity" }
+  | { kind: "reconnect" }
   | { kind: "conflict"; conflict: Conflict }
   | { kind: "snapshot" }
   | { kind: "updated"; changes: readonly Logged[] };
@@ -69,6 +70,8 @@ export class DocumentCore {
   #syncing = false;
   #syncPings = 0;
   #lastGap: number | null = null;
+  /** A seq that the server misses and the outbox no longer has, and whether the server was asked again since then. */
+  #hole: { readonly seq: number; readonly isAskedAgain: boolean } | null = null;
   /** Changes whose end was told already, so that it is told once. */
   readonly #told = new Set<string>();
   #view: JsonObject | null = null;
@@ -123,10 +126,11 @@ export class DocumentCore {
   }
 
   /** A change as it stands in the outbox, made here or in another tab. */
-  stored(change: Pending & { device_id: string; seq: number }): void {
+  stored(change: Pending & { device_id: string; seq: number }): Effect[] {
     if (change.seq <= (this.#covered.get(change.device_id) ?? 0)) {
+      // Another tab has sent it, and it came back before this tab knew that it was stored.
       this.#setPending(this.pending.filter((other) => other.nonce !== change.nonce));
-      return;
+      return this.#settled(change);
     }
     const known = this.pending.find((other) => other.nonce === change.nonce);
     const entry: Pending = known?.verdict && known.seq === change.seq ? { ...change, verdict: known.verdict } : change;
@@ -134,12 +138,13 @@ export class DocumentCore {
     // Ahead of every draft, behind all that the same device made before, after whatever another identity left to send.
     const index = rest.findIndex((other) => other.seq === null || (other.device_id === change.device_id && other.seq > change.seq));
     this.#setPending(index < 0 ? [...rest, entry] : rest.toSpliced(index, 0, entry));
+    return [];
   }
 
   /** After a new identity: stored changes are replaced by what the outbox holds now; answered ones and drafts stay. */
-  replaceStored(changes: readonly (Pending & { device_id: string; seq: number })[]): void {
+  replaceStored(changes: readonly (Pending & { device_id: string; seq: number })[]): Effect[] {
     this.#setPending(this.pending.filter((change) => change.seq === null || change.verdict));
-    for (const change of changes) this.stored(change);
+    return changes.flatMap((change) => this.stored(change));
   }
 
   /** Takes back a draft that could not be stored anywhere. */
@@ -189,6 +194,7 @@ export class DocumentCore {
     this.#ownNumbers.set(frame.device_no, deviceId);
     this.#syncing = true;
     this.#syncPings = 0;
+    if (this.#hole) this.#hole = { seq: this.#hole.seq, isAskedAgain: true };
   }
 
   snapshot(frame: InitialState): Effect[] {
@@ -264,6 +270,7 @@ export class DocumentCore {
     const device = this.#deviceId;
     if (device === null) return [];
     this.#lastGap = null;
+    this.#hole = null;
     const named = new Map(frame.verdicts.map((verdict) => [verdict.seq, verdict]));
     const covered = this.pending.filter((change) => change.device_id === device && change.seq !== null && change.seq <= frame.seq);
     for (const change of covered) {
@@ -286,11 +293,25 @@ export class DocumentCore {
     if (frame.reason === "identity_reused") return [{ kind: "renew_identity" }];
     const after = frame.expected_seq - 1;
     if (frame.reason !== "gap") return [{ kind: "rewind", after, delay_ms: frame.retry_after_ms ?? DEFAULT_RETRY_MS }];
-    // The server has lost what was acknowledged (a database restored from a backup): this numbering cannot go on.
-    if (firstStored !== null && firstStored > frame.expected_seq) return [{ kind: "renew_identity" }];
+    if (firstStored !== null && firstStored > frame.expected_seq) return this.#missing(frame.expected_seq);
     const repeated = this.#lastGap === frame.expected_seq; // frames in flight are refused one by one: rewind once
     this.#lastGap = frame.expected_seq;
     return [{ kind: "rewind", after, delay_ms: repeated ? DEFAULT_RETRY_MS : 0 }];
+  }
+
+  /**
+   * The outbox no longer has what the server expects. Either the server has it by now, through another tab, and this refusal is
+   * older; or it has lost what it acknowledged (a database restored from a backup) and this numbering cannot go on. A refusal
+   * on a connection made after the first one can only mean the second.
+   */
+  #missing(seq: number): Effect[] {
+    if (this.#hole?.seq === seq && this.#hole.isAskedAgain) {
+      this.#hole = null;
+      return [{ kind: "renew_identity" }];
+    }
+    if (this.#hole?.seq === seq) return [];
+    this.#hole = { seq, isAskedAgain: false };
+    return [{ kind: "reconnect" }];
   }
 
   /** The head that a ping carries (rule 6). */

@@ -3,72 +3,14 @@
 import { stateHash } from "./canonical.js";
 import { DocumentCore, type Effect, type Pending } from "./core.js";
 import { deferred } from "./deferred.js";
-import type { Timers } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
-import { type Events, guarded, type SyncStatus } from "./events.js";
-import type { Checkpoint, Conflict, Detail, Device, Opened, RestorePreview, SentVerdict, ServerFrame, SessionRestored, Wanted } from "./frames.js";
+import { guarded, type SyncStatus } from "./events.js";
+import type { Checkpoint, Conflict, Device, Opened, RestorePreview, SentVerdict, ServerFrame, SessionRestored, Wanted } from "./frames.js";
+import type { ChangeHandle, DocSnapshot, Host, Refusal, Resolution, Verdict } from "./host.js";
 import { uuid7 } from "./identifiers.js";
 import { checkedOperations, type Item, type ItemId, type Operation } from "./operations.js";
-import type { Entry, Outbox } from "./outbox.js";
 import { Sender } from "./sender.js";
 import type { Json, JsonObject } from "./values.js";
-
-export interface Verdict extends SentVerdict {
-  readonly detail?: Detail;
-}
-
-/** `seq` is null when the change was refused before it was queued. */
-export interface Refusal {
-  readonly seq: number | null;
-  readonly code: string;
-  readonly message: string;
-}
-
-export interface ChangeHandle {
-  /** Null until the outbox has given the change its number. */
-  readonly seq: number | null;
-  /** Settles when the change survives this tab; rejected with `not_stored` when it is kept in memory only. */
-  readonly local: Promise<void>;
-  /** Settles when the server has committed its verdict and `confirmed` shows it. */
-  readonly durable: Promise<Verdict>;
-}
-
-export interface DocSnapshot {
-  readonly state: JsonObject;
-  readonly conflicts: readonly Conflict[];
-  readonly devices: readonly Device[];
-  readonly pendingCount: number;
-  readonly syncStatus: SyncStatus;
-}
-
-export type Resolution = { readonly choice: "mine" | "theirs" } | { readonly value: Json };
-
-/** What a document needs from its client. */
-export interface Host {
-  readonly outbox: Outbox;
-  readonly timers: Timers;
-  readonly random: () => number;
-  readonly subtle: SubtleCrypto | undefined;
-  readonly owner: string | null;
-  /** The device id that the open connection said in its hello. */
-  readonly deviceId: string | null;
-  readonly isConnected: boolean;
-  readonly needsAuth: boolean;
-  whenOwner(): Promise<string>;
-  send(frame: object): boolean;
-  request<T>(frame: object): Promise<T>;
-  getJson(path: string): Promise<unknown>;
-  emit<Name extends keyof Events>(name: Name, detail: Events[Name]): void;
-  /** A change was stored under `entry.device_id`: tell the other tabs, and reconnect if that is a new identity. */
-  stored(entry: Entry): void;
-  verdicts(name: string, deviceId: string, verdicts: readonly SentVerdict[]): void;
-  /** Acknowledged entries have left the outbox. */
-  acknowledged(doc: Doc): void;
-  renewIdentity(deviceId: string): void;
-  hashChecked(outcome: "matched" | "differed" | "skipped"): void;
-  /** Something changed that the leave-page guard or a status line depends on. */
-  touched(): void;
-}
 
 interface Waiter {
   readonly handle: { seq: number | null };
@@ -86,6 +28,8 @@ export class Doc {
   lastRefusal: Refusal | null = null;
   /** Why the server does not open the document, if it does not. */
   error: SessileError | null = null;
+  /** True when the open connection has been asked for this document and has answered. */
+  isSubscribed = false;
 
   #core: DocumentCore;
   readonly #sender: Sender;
@@ -158,8 +102,8 @@ export class Doc {
   merge(path: string, value: JsonObject): ChangeHandle { return this.change([{ op: "merge", path, value }]); }
   increment(path: string, by = 1): ChangeHandle { return this.change([{ op: "increment", path, by }]); }
   append(path: string, item: Item): ChangeHandle { return this.change([{ op: "append", path, item }]); }
-  insert(path: string, item: Item, after: ItemId | null): ChangeHandle { return this.change([{ op: "insert", path, item, after }]); }
-  move(path: string, id: ItemId, after: ItemId | null): ChangeHandle { return this.change([{ op: "move", path, id, after }]); }
+  insert(path: string, item: Item, after: ItemId | null = null): ChangeHandle { return this.change([{ op: "insert", path, item, after }]); }
+  move(path: string, id: ItemId, after: ItemId | null = null): ChangeHandle { return this.change([{ op: "move", path, id, after }]); }
   removeItem(path: string, id: ItemId): ChangeHandle { return this.change([{ op: "remove_item", path, id }]); }
 
   /** Closes an open conflict. `mine` is the value that this device made. */
@@ -205,7 +149,7 @@ export class Doc {
       const entry = await this.host.outbox.add(owner, this.name, { nonce, base_version, generation, operations }, this.initial);
       const waiter = this.#waiters.get(nonce);
       if (waiter) waiter.handle.seq = entry.seq;
-      if (owner === this.host.owner) this.#core.stored(entry);
+      if (entry.owner === this.host.owner) this.#run(this.#core.stored(entry));
       else this.#core.forget(nonce);
       this.host.stored(entry);
     } catch (error) {
@@ -270,8 +214,7 @@ export class Doc {
         this.#core.restore(kept);
         this.host.emit("stateRestored", { ...this.#label(), state: this.state, version: this.version });
       }
-      for (const entry of entries) this.#core.stored(entry);
-      this.#notify();
+      this.#run(entries.flatMap((entry) => this.#core.stored(entry)));
     })();
     return this.#loaded;
   }
@@ -295,14 +238,16 @@ export class Doc {
     const { owner, deviceId } = this.host;
     if (owner === null || deviceId === null) return;
     this.error = null;
+    this.isSubscribed = true;
     this.#core.opened(frame, deviceId);
     this.#notify();
     await this.host.outbox.continueAfter(owner, this.name, deviceId, frame.last_seq);
-    if (deviceId === this.host.deviceId && this.host.isConnected) this.#sender.open();
+    if (deviceId === this.host.deviceId && this.host.isConnected) this.#sender.open(frame.last_seq);
   }
 
   refused(error: SessileError): void {
     this.error = error;
+    this.isSubscribed = true;
     if (!error.retryable && !this.#isReady) this.#ready.reject(error);
     this.#notify();
   }
@@ -315,6 +260,7 @@ export class Doc {
   }
 
   disconnected(): void {
+    this.isSubscribed = false;
     this.#sender.close();
     this.#core.disconnected();
     if (this.devices.length > 0) this.#setDevices([]);
@@ -332,8 +278,7 @@ export class Doc {
     if (owner === null) return;
     const entries = await this.host.outbox.entries(owner, this.name);
     if (owner !== this.host.owner) return;
-    if (isRenewed) this.#core.replaceStored(entries);
-    else for (const entry of entries) this.#core.stored(entry);
+    this.#run(isRenewed ? this.#core.replaceStored(entries) : entries.flatMap((entry) => this.#core.stored(entry)));
     for (const entry of entries) {
       const waiter = this.#waiters.get(entry.nonce);
       if (waiter) waiter.handle.seq = entry.seq;
@@ -427,8 +372,9 @@ export class Doc {
       case "settled": return this.#settle(effect.nonce, effect.verdict, effect.operations);
       case "rewind": return this.#sender.rewind(effect.after, effect.delay_ms);
       case "renew_identity":
-        if (this.host.deviceId !== null) this.host.renewIdentity(this.host.deviceId);
+        if (this.host.deviceId !== null) this.host.renewIdentity(this.name, this.host.deviceId);
         return;
+      case "reconnect": return this.host.reconnect();
       case "conflict": return this.host.emit("conflictDetected", { ...this.#label(), conflict: effect.conflict });
       case "snapshot":
         this.host.emit("initialStateReceived", { ...this.#label(), state: this.#core.confirmed ?? {}, version: this.version });

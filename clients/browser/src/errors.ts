@@ -11,6 +11,8 @@ export type ClientErrorCode =
 export class SessileError extends Error {
   readonly code: string;
   readonly retryable: boolean;
+  /** Of the HTTP answer, where there was one. */
+  status: number | null = null;
 
   constructor(code: ClientErrorCode | (string & {}), message: string, retryable = false, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

@@ -180,26 +180,62 @@ function placed(items: readonly Json[], item: Json, after: ItemId | null, notice
   return items.toSpliced(index < 0 ? items.length : index + 1, 0, item);
 }
 
+type Rule = Readonly<Record<string, (value: Json | undefined) => boolean>>;
+
+const isNumber = (value: Json | undefined): boolean => typeof value === "number";
+const isText = (value: Json | undefined): boolean => typeof value === "string";
+const isId = (value: Json | undefined): boolean => isText(value) || Number.isSafeInteger(value);
+const isAnchor = (value: Json | undefined): boolean => value === null || isId(value);
+const isItem = (value: Json | undefined): boolean => isObject(value) && Object.hasOwn(value, "id") && isId(value["id"]);
+const isGiven = (value: Json | undefined): boolean => value !== undefined;
+
+/** What an operation needs beside its path; the server refuses to read anything else, and then nothing behind it gets through. */
+const RULES: Readonly<Partial<Record<string, Rule>>> = {
+  set: { path: isText, value: isGiven },
+  remove: { path: isText },
+  merge: { path: isText, value: isObject },
+  increment: { path: isText, by: isNumber },
+  max: { path: isText, value: isNumber },
+  min: { path: isText, value: isNumber },
+  append: { path: isText, item: isItem },
+  insert: { path: isText, item: isItem, after: isAnchor },
+  move: { path: isText, id: isId, after: isAnchor },
+  remove_item: { path: isText, id: isId },
+  test: {},
+  resolve: { conflict_id: isText, choice: (choice) => choice === "mine" || choice === "theirs" || choice === "value" },
+};
+
+const refuse = (why: string): never => {
+  throw new SessileError("invalid_change", why);
+};
+
 /**
  * A checked deep copy of operations made by a page, ready to be stored and sent.
  * Throws `SessileError` with code `invalid_change` for what the server would refuse to read.
  */
 export function checkedOperations(operations: readonly Operation[]): Operation[] {
-  const refuse = (why: string): never => {
-    throw new SessileError("invalid_change", why);
-  };
-  if (operations.length === 0 || operations.length > OPERATIONS_MAX) refuse(`a change has 1 to ${OPERATIONS_MAX} operations`);
-  const copy = operations.map((operation) => {
-    const checked = checkedValue(operation) as Operation;
-    if ("path" in checked && checked.path !== undefined) parsePointer(checked.path);
-    if (checked.op === "set" && !("value" in checked)) refuse("a set needs a value; undefined is none");
-    if (checked.op === "set" && checked.path === "" && !isObject(checked.value)) refuse("the whole state must be an object");
-    if (checked.op === "merge" && !isObject(checked.value)) refuse("a merge needs an object");
-    if ((checked.op === "max" || checked.op === "min") && typeof checked.value !== "number") refuse(`${checked.op} needs a number`);
-    if (checked.op === "increment" && typeof checked.by !== "number") refuse("an increment needs a number");
-    if ("item" in checked && !["string", "number"].includes(typeof checked.item.id)) refuse("a list item needs an id");
-    return checked;
-  });
+  if (!Array.isArray(operations) || operations.length === 0 || operations.length > OPERATIONS_MAX) refuse(`a change has 1 to ${OPERATIONS_MAX} operations`);
+  const copy = operations.map(checkedOperation);
   if (utf8Bytes(JSON.stringify(copy)) > CHANGE_BYTES_MAX) refuse(`a change is at most ${CHANGE_BYTES_MAX} bytes`);
   return copy;
+}
+
+function checkedOperation(operation: Operation): Operation {
+  // The operation itself is no level of its value.
+  const checked = checkedValue(operation, "", -1) as { readonly [field: string]: Json };
+  const kind = String(checked["op"]);
+  const rule = (Object.hasOwn(RULES, kind) ? RULES[kind] : undefined) ?? refuse(`a page cannot make the operation ${JSON.stringify(kind)}`);
+  for (const [field, isFit] of Object.entries(rule)) if (!isFit(checked[field])) refuse(`${kind}: ${field} is missing or does not fit`);
+  if (checked["path"] !== undefined && parsePointer(checked["path"] as string).length > DEPTH_MAX) refuse(`${kind}: the path is deeper than ${DEPTH_MAX} levels`);
+  if (kind === "set" && checked["path"] === "" && !isObject(checked["value"])) refuse("the whole state must be an object");
+  if (kind === "resolve" && checked["choice"] === "value" && checked["value"] === undefined) refuse("resolve: value is missing");
+  if (kind === "test") checkTest(checked);
+  return checked as unknown as Operation;
+}
+
+function checkTest({ path, equals, exists, version_at_most: version }: JsonObject): void {
+  const isWhole = version === undefined || (typeof version === "number" && Number.isSafeInteger(version) && version >= 0);
+  const isPlaced = path === undefined ? version !== undefined : typeof path === "string";
+  const isFull = equals !== undefined || exists !== undefined || version !== undefined;
+  if (!isFull || !isPlaced || !isWhole || (exists !== undefined && typeof exists !== "boolean")) refuse("a test says equals or exists of a path, or version_at_most");
 }

@@ -26,6 +26,8 @@ export interface Draft {
 
 interface Identity {
   readonly device_id: string;
+  /** The owner who has taken all this over: what is still stored for the former one goes there too. */
+  readonly moved_to?: string;
 }
 
 interface DocumentRow {
@@ -117,23 +119,24 @@ export class Outbox {
     return this.#transact("readwrite", async (tx) => {
       await tx.put("settings", "last_owner", last);
       const known = await tx.get<Identity>("identities", last.owner);
-      if (known) return known.device_id;
-      const inherited = anonymous === null ? undefined : await tx.get<Identity>("identities", anonymous);
-      if (inherited && anonymous !== null) await this.#move(tx, anonymous, last.owner);
+      if (known && known.moved_to === undefined) return known.device_id;
+      const former = anonymous === null ? undefined : await tx.get<Identity>("identities", anonymous);
+      const inherited = former && former.moved_to === undefined ? { device_id: former.device_id } : null;
+      if (inherited && anonymous !== null) await this.#move(tx, anonymous, last.owner, inherited);
       const identity = inherited ?? { device_id: this.#newId() };
       await tx.put("identities", last.owner, identity);
       return identity.device_id;
     });
   }
 
-  async #move(tx: Transaction, from: string, to: string): Promise<void> {
+  async #move(tx: Transaction, from: string, to: string, identity: Identity): Promise<void> {
     for (const row of await tx.range<DocumentRow>("documents", ...allOf(from))) await tx.put("documents", [to, row.name], row);
     for (const entry of await tx.range<Entry>("outbox", ...allOf(from))) {
       await tx.put("outbox", [to, entry.name, entry.device_id, entry.seq], { ...entry, owner: to });
     }
     for (const kept of await tx.range<Kept & { name: string }>("snapshots", ...allOf(from))) await tx.put("snapshots", [to, kept.name], kept);
     for (const table of ["documents", "outbox", "snapshots"] as const) await tx.removeRange(table, ...allOf(from));
-    await tx.remove("identities", from);
+    await tx.put("identities", from, { ...identity, moved_to: to });
   }
 
   #newId(): string {
@@ -141,8 +144,9 @@ export class Outbox {
   }
 
   /** Gives the change the next seq of this device and document and stores it, in one transaction. */
-  add(owner: string, name: string, draft: Draft, initial: JsonObject | undefined): Promise<Entry> {
+  add(drafter: string, name: string, draft: Draft, initial: JsonObject | undefined): Promise<Entry> {
     return this.#transact("readwrite", async (tx, isRetry) => {
+      const owner = (await tx.get<Identity>("identities", drafter))?.moved_to ?? drafter;
       let identity = await tx.get<Identity>("identities", owner);
       if (!identity) await tx.put("identities", owner, (identity = { device_id: this.#newId() }));
       const device = identity.device_id;
@@ -210,27 +214,22 @@ export class Outbox {
   }
 
   /**
-   * A new device id in place of `deviceId`; every change that was not acknowledged is numbered again under it. When another
-   * tab was faster, its new id is returned and nothing else happens.
+   * Numbers what the document still has of `deviceId` again: under a new device id, or under the present one when another tab or
+   * document was faster. What other documents hold of the former device goes out under its name first.
    */
-  renew(owner: string, deviceId: string): Promise<string> {
+  renew(owner: string, name: string, deviceId: string): Promise<void> {
     return this.#transact("readwrite", async (tx) => {
-      const current = await tx.get<Identity>("identities", owner);
-      if (current && current.device_id !== deviceId) return current.device_id;
-      const device = this.#newId();
-      const next = new Map<string, number>();
-      for (const entry of await tx.range<Entry>("outbox", ...allOf(owner))) {
-        const seq = next.get(entry.name) ?? 1;
-        next.set(entry.name, seq + 1);
-        await tx.remove("outbox", [owner, entry.name, entry.device_id, entry.seq]);
-        await tx.put("outbox", [owner, entry.name, device, seq], { ...entry, device_id: device, seq });
+      let identity = await tx.get<Identity>("identities", owner);
+      if (!identity || identity.device_id === deviceId) await tx.put("identities", owner, (identity = { device_id: this.#newId() }));
+      const device_id = identity.device_id;
+      const row = await this.#row(tx, owner, name, device_id);
+      let seq = row.next_seq;
+      for (const entry of await tx.range<Entry>("outbox", ...seqs(owner, name, deviceId, 0, Infinity))) {
+        await tx.remove("outbox", [owner, name, deviceId, entry.seq]);
+        await tx.put("outbox", [owner, name, device_id, seq], { ...entry, device_id, seq });
+        seq++;
       }
-      for (const [name, seq] of next) {
-        const row = await this.#row(tx, owner, name, device);
-        await tx.put("documents", [owner, name], { ...row, next_seq: seq });
-      }
-      await tx.put("identities", owner, { device_id: device });
-      return device;
+      await tx.put("documents", [owner, name], { ...row, next_seq: seq });
     });
   }
 

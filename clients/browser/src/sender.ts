@@ -27,6 +27,8 @@ export class Sender {
   #isOpen = false;
   #sent = 0;
   #inFlight: number[] = [];
+  /** Up to here the server has verdicts already: until it has confirmed that they are these changes, nothing else is sent. */
+  #answered = 0;
   #isPumping = false;
   #again = false;
   #pause: unknown = null;
@@ -39,8 +41,9 @@ export class Sender {
   }
 
   /** A connection has opened the document: everything in the outbox goes out once more, duplicates get their old verdict. */
-  open(): void {
+  open(lastSeq: number): void {
     this.close();
+    this.#answered = lastSeq;
     this.#isOpen = true;
     this.pump();
   }
@@ -91,8 +94,11 @@ export class Sender {
   async #run(): Promise<void> {
     while (this.#isOpen && !this.isPaused && this.#inFlight.length < IN_FLIGHT_MAX) {
       const term = this.#term;
-      const entries = await this.options.read(this.#sent, CHANGES_PER_FRAME_MAX);
+      const found = await this.options.read(this.#sent, CHANGES_PER_FRAME_MAX);
       if (term !== this.#term) continue; // rewound or reconnected while reading
+      const repeated = found.filter((entry) => entry.seq <= this.#answered);
+      if (repeated.length === 0 && this.#inFlight.some((seq) => seq <= this.#answered)) return;
+      const entries = repeated.length > 0 ? repeated : found;
       const generation = this.options.generation();
       const ready = entries.findIndex((entry) => entry.generation === null && generation === null);
       const frame = fitting(ready < 0 ? entries : entries.slice(0, ready), generation ?? 0);

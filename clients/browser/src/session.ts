@@ -1,5 +1,6 @@
 /** Who is here: read from the server before the first socket, remembered for the time without one. */
 
+import type { Timers } from "./environment.js";
 import { SessileError } from "./errors.js";
 import type { Session } from "./frames.js";
 import type { LastOwner } from "./outbox.js";
@@ -12,35 +13,43 @@ export type SessionAnswer =
 
 export type Token = () => string | Promise<string>;
 
+/** A network that swallows everything must not keep a page from showing what it has. */
+const TIMEOUT_MS = 5000;
+
 export class Http {
-  constructor(private readonly fetch: typeof globalThis.fetch, private readonly base: URL, private readonly token: Token | undefined) {}
+  constructor(
+    private readonly fetch: typeof globalThis.fetch,
+    private readonly timers: Timers,
+    private readonly base: URL,
+    private readonly token: Token | undefined,
+  ) {}
 
   async session(): Promise<SessionAnswer> {
-    let response: Response;
     try {
-      response = await this.#get("api/v0/session");
+      const { session } = (await this.json("api/v0/session")) as { session?: Session | null };
+      return session ? { kind: "session", session } : { kind: "none" };
     } catch (error) {
-      return { kind: "unknown", error: unreachable(error) };
+      if (!(error instanceof SessileError)) throw error;
+      return error.status === 401 ? { kind: "none" } : { kind: "unknown", error };
     }
-    if (response.status === 401) return { kind: "none" };
-    if (!response.ok) return { kind: "unknown", error: await problem(response) };
-    const body = (await response.json()) as { session: Session | null };
-    return body.session ? { kind: "session", session: body.session } : { kind: "none" };
   }
 
   /** The JSON at `path`. Throws `SessileError` with the server's code, or `not_connected` when it cannot be reached. */
   async json(path: string): Promise<unknown> {
-    const response = await this.#get(path).catch((error: unknown) => {
-      throw unreachable(error);
-    });
-    if (!response.ok) throw await problem(response);
-    return response.json();
-  }
-
-  async #get(path: string): Promise<Response> {
     const headers: Record<string, string> = { accept: "application/json" };
     if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;
-    return this.fetch(new URL(path, this.base), { headers, credentials: "same-origin", cache: "no-store" });
+    const abort = new AbortController();
+    const timer = this.timers.set(() => abort.abort(), TIMEOUT_MS);
+    try {
+      const response = await this.fetch(new URL(path, this.base).href, { headers, credentials: "same-origin", cache: "no-store", signal: abort.signal });
+      if (!response.ok) throw await problem(response);
+      return await response.json();
+    } catch (error) {
+      // Anything else came from the network, or from somebody in it who answers every request with a page.
+      throw error instanceof SessileError ? error : unreachable(error);
+    } finally {
+      this.timers.clear(timer);
+    }
   }
 }
 
@@ -49,7 +58,9 @@ const unreachable = (cause: unknown): SessileError => new SessileError("not_conn
 async function problem(response: Response): Promise<SessileError> {
   const body = (await response.json().catch(() => ({}))) as { code?: string; detail?: string }; // a proxy's page is not JSON
   const code = body.code ?? "http_error";
-  return new SessileError(code, body.detail ?? `the server answered ${response.status}`, response.status >= 500 || response.status === 429);
+  const error = new SessileError(code, body.detail ?? `the server answered ${response.status}`, response.status >= 500 || response.status === 429);
+  error.status = response.status;
+  return error;
 }
 
 /** Whose outbox it is. Prefixed, so that no user id can be taken for an anonymous session. */

@@ -1,6 +1,6 @@
 /** Transactions over four small tables: in IndexedDB, or in memory where that cannot be used. */
 
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, wrap } from "idb";
 
 export type Key = string | readonly (string | number)[];
 export type Table = "identities" | "documents" | "outbox" | "snapshots" | "settings";
@@ -37,20 +37,25 @@ export class IndexedDbBackend implements Backend {
   readonly isDurable = true;
   #database: Promise<IDBPDatabase<Schema>> | null = null;
 
-  constructor(private readonly name: string) {}
+  constructor(private readonly factory: IDBFactory, private readonly name: string) {}
 
   #open(): Promise<IDBPDatabase<Schema>> {
-    this.#database ??= openDB<Schema>(this.name, VERSION, {
-      upgrade: (database) => {
-        for (const table of TABLES) database.createObjectStore(table);
-      },
-      // Another tab brings a newer client: let it upgrade, and open again when needed.
-      blocking: () => this.close(),
-      terminated: () => {
-        this.#database = null;
-      },
+    return (this.#database ??= this.#opened());
+  }
+
+  async #opened(): Promise<IDBPDatabase<Schema>> {
+    const request = this.factory.open(this.name, VERSION);
+    request.onupgradeneeded = () => {
+      for (const table of TABLES) request.result.createObjectStore(table);
+    };
+    const database = (await wrap(request)) as IDBPDatabase<Schema>;
+    // Another tab brings a newer client: let it upgrade, and open again when needed.
+    database.addEventListener("versionchange", () => this.close());
+    // The browser took the connection away.
+    database.addEventListener("close", () => {
+      this.#database = null;
     });
-    return this.#database;
+    return database;
   }
 
   async transact<T>(mode: "readonly" | "readwrite", work: (tx: Transaction) => Promise<T>): Promise<T> {

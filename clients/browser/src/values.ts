@@ -43,10 +43,10 @@ export const checkedKey = (key: string, path: string): string => {
  * Throws `SessileError` with code `invalid_change` for anything the protocol cannot carry.
  */
 export function checkedValue(value: unknown, path = "", depth = 0): Json {
-  if (depth > DEPTH_MAX) refuse(path, `nested deeper than ${DEPTH_MAX}`);
   if (value === null || typeof value === "boolean") return value;
   if (typeof value === "number") return checkedNumber(value, path);
   if (typeof value === "string") return checkedString(value, path);
+  if (depth >= DEPTH_MAX) refuse(path, `nested deeper than ${DEPTH_MAX} levels`);
   if (Array.isArray(value)) return value.map((item, index) => checkedValue(item, `${path}/${index}`, depth + 1));
   if (typeof value === "object") {
     const prototype: unknown = Object.getPrototypeOf(value);

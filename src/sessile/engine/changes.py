@@ -143,13 +143,14 @@ class ChangeEngine:
         return logged
 
     def _load(self, tx: Transaction, batch: Sequence[Submission]) -> dict[str, _Work]:
-        base: dict[str, int] = {}
+        bases: dict[str, list[int]] = {}
         for submission in batch:
-            for change in submission.changes:
-                least = base.get(submission.document_id, change.base_version)
-                base[submission.document_id] = min(least, change.base_version)
-        rows = tx.documents.get_many(sorted(base), lock=True)
-        return {document_id: self._load_one(tx, row, base[document_id]) for document_id, row in rows.items()}
+            bases.setdefault(submission.document_id, []).extend(change.base_version for change in submission.changes)
+        rows = tx.documents.get_many(sorted(bases), lock=True)
+        return {
+            document_id: self._load_one(tx, row, min(bases[document_id], default=row.version))
+            for document_id, row in rows.items()
+        }
 
     def _load_one(self, tx: Transaction, row: Document, base_version: int) -> _Work:
         """The document rolled forward, with what other changes touched since the oldest base in the batch."""

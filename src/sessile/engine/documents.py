@@ -14,7 +14,14 @@ from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
 from sessile.model.change_format import check_value
 from sessile.model.document import Actor, Conflict, Delta, Document, DocumentDevice, LoggedChange, Opened, State
-from sessile.model.errors import DocumentNotFound, DocumentTooLarge, InvalidChange, VersionConflict
+from sessile.model.errors import (
+    DocumentNotFound,
+    DocumentTooLarge,
+    InvalidChange,
+    SessionEnded,
+    SessionNotFound,
+    VersionConflict,
+)
 from sessile.model.limits import NAME_LENGTH_MAX, REPLAY_CHANGES_MAX, STATE_BYTES_MAX
 from sessile.ports import Clock, Random, Store, Transaction
 
@@ -92,6 +99,8 @@ class DocumentEngine:
         return _opened(tx, document, device, created=created)
 
     def _new(self, tx: Transaction, actor: Actor, name: str, default: State, now: datetime) -> Document:
+        if actor.owner.session_id is not None:
+            check_owner(tx, actor.owner.session_id)
         document = Document(
             document_id=tokens.uuid7(now, self._random.token_bytes(10)),
             owner=actor.owner,
@@ -133,6 +142,15 @@ def check_name(name: object) -> None:
         raise InvalidChange("/name", f"a document's name has 1 to {NAME_LENGTH_MAX} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise InvalidChange("/name", "a document's name has no control characters")
+
+
+def check_owner(tx: Transaction, session_id: str) -> None:
+    """Raises SessionNotFound, SessionEnded: only a session that stands can own a document."""
+    session = tx.sessions.get(session_id, lock=True)
+    if session is None:
+        raise SessionNotFound
+    if session.ended_at is not None:
+        raise SessionEnded(str(session.end_reason))
 
 
 def register_device(tx: Transaction, document: Document, actor: Actor, now: datetime) -> DocumentDevice | None:

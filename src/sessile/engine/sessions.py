@@ -86,6 +86,8 @@ class SessionEngine:
         now = self._clock.now()
         if session.standing is not Standing.CURRENT or not self._rules.expiry.touch_is_due(session, now):
             return None
+        if now >= session.idle_expires_at:  # it expired under a slow request, whose end must not revive it
+            return None
         deadline = self._rules.expiry.idle_deadline(now, session.absolute_expires_at)
         return replace(session, last_seen_at=now, idle_expires_at=deadline, token_seen_at=session.token_seen_at or now)
 
@@ -182,7 +184,7 @@ class SessionEngine:
         for retired in session.retired_tokens:
             if not tokens.hashes_equal(retired.token_hash, secret_hash):
                 continue
-            if not self._rules.expiry.window_is_open(session, retired.retired_at, self._clock.now()):
+            if not self._rules.expiry.window_is_open(session, retired, self._clock.now()):
                 return None
             if retired.principal_changed:
                 return replace(
@@ -198,7 +200,7 @@ class SessionEngine:
             return
         now = self._clock.now()
         # Forgetting the lapsed tokens makes this one event, not one for every request that a thief sends.
-        kept = tuple(t for t in session.retired_tokens if self._rules.expiry.window_is_open(session, t.retired_at, now))
+        kept = tuple(t for t in session.retired_tokens if self._rules.expiry.window_is_open(session, t, now))
         if len(kept) == len(session.retired_tokens):
             return
         session = replace(session, retired_tokens=kept)
@@ -231,7 +233,11 @@ class SessionEngine:
         now = self._clock.now()
         token = tokens.make(session.session_id, self._random.token_bytes(tokens.SECRET_BYTES))
         retired = RetiredToken(session.token_hash, now, principal_changed, session.authenticated_at)
-        earlier = session.retired_tokens
+        # A window that has begun to count goes on counting: the next token must not open it again.
+        earlier = tuple(
+            replace(old, successor_seen_at=old.successor_seen_at or session.token_seen_at)
+            for old in session.retired_tokens
+        )
         if principal_changed:  # an older token must not see the new login through an earlier rotation's window
             earlier = tuple(replace(old, principal_changed=True) for old in earlier)
         renewed = replace(

@@ -36,6 +36,13 @@ class Tracked:
             if type(item) is dict:
                 self._remember((*path, key), item)
 
+    def rebase(self) -> None:
+        """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
+        parts of the data go on being tracked. Raises InvalidValue."""
+        self._baseline = values.encode(self.value)
+        self._loaded.clear()
+        self._remember((), self.value)
+
     @property
     def is_modified(self) -> bool:
         return values.encode(self.value) != self._baseline

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sessile.model.errors import SessionEnded, SessionExpired
-from sessile.model.session import Session
+from sessile.model.session import RetiredToken, Session
 
 UNSEEN_TOKEN_MAX = timedelta(minutes=10)
 """A retired token's window opens at the latest this long after the rotation, seen or not."""
@@ -30,11 +30,11 @@ class ExpiryPolicy:
         moved = self.idle_deadline(now, session.absolute_expires_at) - session.idle_expires_at
         return moved > self.idle_timeout / 20 or session.token_seen_at is None
 
-    def window_is_open(self, session: Session, retired_at: datetime, now: datetime) -> bool:
-        """Whether a token retired then may still be used (its window counts from the first sight of its successor)."""
-        seen = session.token_seen_at
-        latest = retired_at + UNSEEN_TOKEN_MAX
-        start = min(max(seen, retired_at), latest) if seen is not None else latest
+    def window_is_open(self, session: Session, retired: RetiredToken, now: datetime) -> bool:
+        """Whether a retired token may still be used (its window counts from the first sight of a later one)."""
+        seen = retired.successor_seen_at or session.token_seen_at
+        latest = retired.retired_at + UNSEEN_TOKEN_MAX
+        start = min(max(seen, retired.retired_at), latest) if seen is not None else latest
         return now < start + self.rotation_window
 
 

@@ -155,8 +155,8 @@ def _single_values(state: Any, operation: Operation) -> Iterable[tuple[Keys, Any
 
 def _check(case: _Case, keys: Keys, new: Any) -> None:
     """Looks for a change of another device under this one's feet, and does what the path's policy says."""
-    foreign = [t for t in case.head.touches if t.version > case.change.base_version and overlap(t.keys, keys)]
-    if not foreign or foreign[-1].device_id == case.change.device_id is not None:
+    foreign = _foreign(case, keys)
+    if not foreign:
         return
     current = lookup(case.applied.state, keys)
     if current is new or (current is not ABSENT and new is not ABSENT and json_equal(current, new)):
@@ -183,6 +183,20 @@ def _check(case: _Case, keys: Keys, new: Any) -> None:
     )
 
 
+def _foreign(case: _Case, keys: Keys) -> list[Touch]:
+    """What others did here since the sender last looked. What the sender itself has overwritten since then, knowingly or not, was
+    settled by that change; what it wrote beside it settles nothing."""
+    since = [t for t in case.head.touches if t.version > case.change.base_version and overlap(t.keys, keys)]
+    device_id = case.change.device_id
+    own = [t for t in since if t.device_id == device_id is not None]
+    return [
+        t
+        for t in since
+        if (t.device_id != device_id or device_id is None)
+        and not any(mine.version > t.version and mine.keys == t.keys[: len(mine.keys)] for mine in own)
+    ]
+
+
 def _base(foreign: Sequence[Touch], keys: Keys) -> Any:
     """The value the sender had seen: what stood at the path before the first change it did not know of."""
     first = foreign[0]
@@ -194,6 +208,8 @@ def _base(foreign: Sequence[Touch], keys: Keys) -> Any:
 def _open(case: _Case, path: str, reason: ConflictReason, *, base: Any, winner: Any, loser: Any, loser_no: int) -> None:
     """At most one open conflict per path: a later loser takes the losing value's place, the first base stays."""
     known = case.opened.get(path) or case.head.conflicts.get(path)
+    if known is not None and known.conflict_id in case.resolved:  # this very change closes it; what opens now is another one
+        known = None
     if known is None and len(case.head.conflicts) + len(case.opened) >= OPEN_CONFLICTS_MAX:
         raise _Stop(
             Verdict.REJECTED,
@@ -285,13 +301,16 @@ def _resolve(case: _Case, operation: Operation) -> None:
         else {"op": "set", "path": conflict.path, "value": value}
     )
     step(case.applied, caused)
+    reopened = case.opened.get(conflict.path)
+    if reopened is not None and reopened.conflict_id == conflict_id:  # opened by this very change: that one stays open
+        case.opened[conflict.path] = replace(reopened, conflict_id=case.new_id())
     case.resolved.append(conflict_id)
     case.caused.append(caused)
 
 
 def _check_size(case: _Case) -> None:
     head = case.head
-    head_size = head.size_bytes + len(msgspec.json.encode(case.change.operations))
+    head_size = head.size_bytes + len(msgspec.json.encode([*case.change.operations, *case.caused]))
     if head_size > STATE_BYTES_MAX:  # the sum is an upper bound; only near the limit is the exact size worth its price
         head_size = len(msgspec.json.encode(case.applied.state))
         if head_size > STATE_BYTES_MAX:

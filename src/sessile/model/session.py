@@ -39,6 +39,8 @@ class RetiredToken:
     retired_at: datetime
     principal_changed: bool
     authenticated_at: datetime | None
+    successor_seen_at: datetime | None = None
+    """When a later token was first presented; None while that is only known of the current one (`Session.token_seen_at`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

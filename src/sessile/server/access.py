@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -15,11 +14,9 @@ from sessile.model.document import Actor
 from sessile.model.errors import AuthenticationRequired, SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.session import Session, Standing
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.server.limits import SAFE_METHODS
-from sessile.web.cookies import CookiePolicy
+from sessile.web.asgi import Scope, bearer_token
+from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.origins import OriginPolicy
-
-Scope = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class Access:
 
     def has_cookie(self, scope: Scope) -> bool:
         """True when the request carries a cookie of our name, whatever it is worth."""
-        return self.cookies.read(scope).reason != "no_cookie"
+        return self.cookies.read(scope).reason != NO_COOKIE
 
     def set_cookie(self, scope: Scope, token: str, left: timedelta) -> bytes:
         """The Set-Cookie value that gives the browser this token for the rest of the session's life."""
@@ -80,25 +77,15 @@ class Access:
         return Seen(session, "", is_bearer)
 
 
-def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """What stands in the one `Authorization: Bearer` header (RFC 6750 section 2.1), or None."""
-    values = [value for name, value in headers if name == b"authorization"]
-    if len(values) != 1:
-        return None
-    scheme, _, token = values[0].decode("latin-1").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
 def is_service(request: Request, key: str) -> bool:
     """True when the request carries the service key. Constant time (ASVS 11.2.4)."""
     return hmac.compare_digest((bearer_token(request.headers.raw) or "").encode(), key.encode())
 
 
 async def caller(request: Request) -> Seen:
-    """The caller, whoever it is. An unsafe request must prove that it comes from this site unless it brings a bearer token."""
+    """The caller, whoever it is. Raises OriginRefused, CsrfFailed for an unsafe request that may be forged."""
     access: Access = request.app.state.access
-    if request.method not in SAFE_METHODS:
-        access.origins.check_unsafe(request.scope)
+    access.origins.check_unsafe(request.scope)
     return await access.look(request.scope)
 
 

@@ -10,8 +10,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
 from sessile.model.document import Document
-from sessile.server.limits import App, Message, Receive, Scope, Send
-from sessile.server.problems import NO_STORE
+from sessile.web.asgi import App, Message, Receive, Scope, Send
+from sessile.web.problems import NO_STORE
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -15,12 +15,14 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Access
 from sessile.server.answers import PrivateAnswers
 from sessile.server.bodies import components
-from sessile.server.limits import App, BodyLimits, Receive, Scope, Send
-from sessile.server.problems import SCHEMA, install, problem_response
+from sessile.server.limits import BodyLimits
+from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 from sessile.server.routes import bundle, changes, checkpoints, documents, health, session, sessions
+from sessile.web.asgi import App, Receive, Scope, Send, path_within
+from sessile.web.problems import send_problem
 
 OPENAPI_PATH: Final = "/api/v0/openapi.json"
 _OWN: Final = re.compile(r"/api/session_state|/api/v0/.*|/ws|/ws/session/.*|/sessile\.js", re.DOTALL)
@@ -52,14 +54,14 @@ class Service:
         if scope["type"] == "lifespan":
             await _live(self.open, self.close, receive, send)
             return
-        path = _path_within(scope)
+        path = path_within(scope)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send, path)
             return
         try:
             await self.open()
         except SessileError as error:
-            await problem_response(error)(scope, receive, send)
+            await send_problem(error, send)
             return
         await self._http(scope, receive, send)
 
@@ -113,12 +115,6 @@ def _describe_bodies(api: FastAPI) -> None:
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]
-
-
-def _path_within(scope: Scope) -> str:
-    """The path without the prefix the service is mounted at (ASGI: `path` includes `root_path`)."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path[len(root) :] if root and path.startswith(root) else path
 
 
 async def _live(

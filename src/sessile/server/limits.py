@@ -5,25 +5,18 @@ OWASP ASVS 5.0 3.5 (content type), 4.2 (size) and 15.3 (parser limits).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from sessile.model.errors import SessileError
 from sessile.model.limits import STATE_BYTES_MAX
-from sessile.server.problems import problem_response
 from sessile.server.refusals import FrameTooLarge, JsonRequired, MalformedFrame
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from sessile.web.asgi import SAFE_METHODS, App, Message, Receive, Scope, Send
+from sessile.web.problems import send_problem
 
 BODY_BYTES_MAX: Final = STATE_BYTES_MAX + 64 * 1024
 """A whole state and its envelope."""
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/merge-patch+json"})
 
 
@@ -41,7 +34,7 @@ class BodyLimits:
             body = await _read(scope, receive)
             _check(scope, body)
         except SessileError as error:
-            await problem_response(error)(scope, receive, send)
+            await send_problem(error, send)
             return
         if body is None:
             return  # the peer left before its request was complete

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -14,13 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sessile.model.errors import SessileError, StoreUnavailable
+from sessile.model.errors import SessileError
 from sessile.server.refusals import InvalidRequest, MalformedFrame, MethodRefused, NoSuchPage
-
-_log = logging.getLogger("sessile.server")
-
-MEDIA_TYPE: Final = "application/problem+json"
-NO_STORE: Final = "private, no-store"
+from sessile.web.problems import MEDIA_TYPE, log_fault, problem_body, problem_headers
 
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -35,25 +29,6 @@ SCHEMA: Final[dict[str, Any]] = {
         "retryable": {"type": "boolean"},
     },
 }
-
-
-def problem_body(error: SessileError) -> dict[str, Any]:
-    """RFC 9457 members, then ours. `type` is `about:blank`: the code says more than a page would."""
-    return {
-        "type": "about:blank",
-        "title": HTTPStatus(error.http_status).phrase,
-        "status": error.http_status,
-        "detail": error.message,
-        **error.as_dict(),
-    }
-
-
-def problem_headers(error: SessileError) -> dict[str, str]:
-    """Never cached; 503 says when to try again."""
-    headers = {"cache-control": NO_STORE, "vary": "Cookie", "x-content-type-options": "nosniff"}
-    if isinstance(error, StoreUnavailable):
-        headers["retry-after"] = str(error.retry_after_s)
-    return headers
 
 
 def problem_response(error: SessileError, headers: Mapping[str, str] | None = None) -> Response:
@@ -75,8 +50,7 @@ def install(api: FastAPI) -> None:
 
 async def _ours(_request: Request, error: Exception) -> Response:
     assert isinstance(error, SessileError)
-    if error.http_status >= 500 and not error.retryable:
-        _log.error("a request failed: %s", error.code, exc_info=error)
+    log_fault(error)
     return problem_response(error)
 
 

@@ -16,8 +16,8 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sessile.model.errors import ConfigurationError
-from sessile.server.limits import App
 from sessile.server.realtime.connection import TRANSPORT_EXTENSION
+from sessile.web.asgi import App
 
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
 """Above the limit of frames, so that an oversized one can be answered; beyond this the socket is closed with 1009 unread."""
@@ -94,11 +94,13 @@ def make_server(
     drain: Drain,
     trusted_proxies: tuple[str, ...] = (),
     access_log: bool = False,
+    log_config: dict[str, Any] | None = None,
     on_started: Started | None = None,
 ) -> DrainingServer:
-    """A server that is ready to `run()` or to be awaited with `serve()`. `trusted_proxies`: whose X-Forwarded-* headers count."""
+    """A server that is ready to `run()` or to be awaited with `serve()`. `trusted_proxies`: whose X-Forwarded-* headers count;
+    `log_config`: None leaves logging as it is."""
     config = uvicorn.Config(
-        app
+        app,
         host=host,
         port=port,
         ws=SocketProtocol,
@@ -106,7 +108,7 @@ def make_server(
         ws_per_message_deflate=False,  # compression beside secrets leaks them (CRIME), and costs memory per socket
         ws_ping_interval=None,  # the protocol has pings of its own, which browsers can see
         ws_ping_timeout=None,
-        log_config=LOGGING,
+        log_config=log_config,
         access_log=access_log,
         server_header=False,
         proxy_headers=bool(trusted_proxies),
@@ -135,6 +137,7 @@ def run(
         drain=drain,
         trusted_proxies=trusted_proxies,
         access_log=access_log,
+        log_config=LOGGING,
         on_started=on_started,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in order and raises the signal once more

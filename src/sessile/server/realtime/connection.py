@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from sessile.model.document import Actor
@@ -34,11 +34,7 @@ from sessile.server.realtime.presence import device_label
 from sessile.server.realtime.submissions import Submissions
 from sessile.server.realtime.subscription import Subscription
 from sessile.server.refusals import FrameTooLarge, MalformedFrame, UnknownFrameType
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from sessile.web.asgi import Message, Receive, Scope, Send
 
 _log = logging.getLogger("sessile.server")
 

@@ -1,23 +1,21 @@
-"""The handshake: who may have a socket. What is refused is refused before it, with an HTTP status where the server can send one."""
+"""The handshake: who may have a socket. What is refused is refused before it is accepted."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from sessile.model.errors import AuthenticationRequired, SessileError
 from sessile.model.session import Session
-from sessile.server.access import Access, bearer_token
-from sessile.server.problems import MEDIA_TYPE, problem_body, problem_headers
+from sessile.server.access import Access
 from sessile.server.realtime.codes import CloseCode
-from sessile.server.realtime.connection import Connection, Receive, Scope, Send
+from sessile.server.realtime.connection import Connection
 from sessile.server.realtime.frames import SUBPROTOCOL
 from sessile.server.realtime.hub import Hub
 from sessile.server.refusals import Draining, ForeignSession, NoSuchPage, TooMany
+from sessile.web.asgi import Receive, Scope, Send, bearer_token, header_values
+from sessile.web.problems import refuse_socket
 
 _PATH: Final = re.compile(r"/ws(?:/session/([^/]{1,64}))?/?")
 
@@ -42,7 +40,8 @@ class SocketEndpoint:
             if session is None:
                 release = self._reserve(scope)
         except SessileError as error:
-            await _deny(scope, send, error)
+            can_answer = "websocket.http.response" in scope.get("extensions", {})
+            await refuse_socket(error, send, accepted=False, can_answer=can_answer)
             return
         try:
             await self._serve(scope, receive, send, session, match[1], release)
@@ -97,7 +96,7 @@ class SocketEndpoint:
             receive,
             send,
             session=session,
-            user_agent=_header(scope, b"user-agent"),
+            user_agent=next(iter(header_values(scope["headers"], b"user-agent")), ""),
             named_session=named_session,
             on_proven=release,
         )
@@ -112,22 +111,6 @@ class SocketEndpoint:
         if self._hub.draining:
             connection.close(CloseCode.DRAIN)
         await connection.run()
-
-
-async def _deny(scope: Scope, send: Send, error: SessileError) -> None:
-    """A status before the handshake (ASGI extension websocket.http.response), else a plain refusal, which servers answer with 403."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": HTTPStatus(error.http_status).phrase})
-        return
-    headers: list[tuple[bytes, bytes]] = [(b"content-type", MEDIA_TYPE.encode())]
-    headers += [(name.encode(), value.encode()) for name, value in problem_headers(error).items()]
-    await send({"type": "websocket.http.response.start", "status": error.http_status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": msgspec.json.encode(problem_body(error))})
-
-
-def _header(scope: Scope, wanted: bytes) -> str:
-    values: list[Any] = [value for name, value in scope["headers"] if name == wanted]
-    return values[0].decode("latin-1") if values else ""
 
 
 def _nothing() -> None:

@@ -25,18 +25,30 @@ class Keeper:
 
     async def run(self) -> None:
         """Until the socket is closed: by this when the peer is silent or the session is over."""
-        settings = self._hub.settings
+        connection, settings = self._connection, self._hub.settings
         loop = asyncio.get_running_loop()
+        ping_at = loop.time() + self._interval_s()
+        silent_since: float | None = None
         while True:
-            await asyncio.sleep(settings.ping_interval_s * self._hub.jitter.uniform(1 - JITTER, 1 + JITTER))
-            sent_at = loop.time()
-            self._connection.outbox.push(messages.ping(self._hub.now(), self._heads()))
-            if await self._connection.refresh_session():
-                self._warn_of_expiry()
-            self._look_at_heads(sent_at)
-            await asyncio.sleep(max(0.0, sent_at + settings.ping_timeout_s - loop.time()))
-            if self._connection.awaits_peer and self._connection.last_received_at < sent_at:
-                self._connection.close(CloseCode.PING_TIMEOUT)
+            deadline = silent_since + settings.ping_timeout_s if silent_since is not None else ping_at
+            await asyncio.sleep(max(0.0, min(ping_at, deadline) - loop.time()))
+            now = loop.time()
+            if silent_since is not None and connection.last_received_at >= silent_since:
+                silent_since = None
+            elif silent_since is not None and now >= deadline:
+                if connection.awaits_peer:
+                    connection.close(CloseCode.PING_TIMEOUT)
+                silent_since = now  # the reader is busy with a frame, so there was one
+            if now >= ping_at:
+                connection.outbox.push(messages.ping(self._hub.now(), self._heads()))
+                silent_since = silent_since if silent_since is not None else now
+                ping_at = now + self._interval_s()
+                if await connection.refresh_session():
+                    self._warn_of_expiry()
+                self._look_at_heads(now)
+
+    def _interval_s(self) -> float:
+        return self._hub.settings.ping_interval_s * self._hub.jitter.uniform(1 - JITTER, 1 + JITTER)
 
     def _heads(self) -> dict[str, tuple[str, int]]:
         heads = {}

@@ -27,7 +27,7 @@ from sessile.model.wire import (
     session_to_wire,
     verdict_to_wire,
 )
-from sessile.server.realtime.codes import NackReason
+from sessile.server.realtime.codes import ERROR_CODES, NackReason
 
 PART_ABOVE_BYTES: Final = 64 * 1024
 _PART_CHARACTERS: Final = 15_000
@@ -237,5 +237,12 @@ def goaway(reason: str, *, retry_min_ms: int, retry_max_ms: int) -> str:
 
 
 def error(problem: SessileError, ref: str | None = None) -> str:
-    frame = {"type": "error", "code": problem.code, "message": problem.message, "retryable": problem.retryable}
+    frame = {"type": "error", "code": _listed(problem), "message": problem.message, "retryable": problem.retryable}
     return encode(frame if ref is None else {**frame, "ref": ref})
+
+
+def _listed(problem: SessileError) -> str:
+    """The list of codes is closed: what only HTTP tells apart is said with the nearest one."""
+    if problem.code in ERROR_CODES:
+        return problem.code
+    return "invalid_change" if problem.http_status < 500 else "internal"

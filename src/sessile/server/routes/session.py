@@ -102,9 +102,10 @@ async def logout_others(request: Request, session: Current) -> Json:
 
 
 def clear_cookie(request: Request, response: Response) -> None:
-    """Tells the browser to forget the token."""
+    """Tells the browser to forget the token, if it sent one."""
     access: Access = request.app.state.access
-    response.raw_headers.append((b"set-cookie", access.clear_cookie(request.scope)))
+    if access.has_cookie(request.scope):
+        response.raw_headers.append((b"set-cookie", access.clear_cookie(request.scope)))
 
 
 def _set_cookie(request: Request, response: Response, token: str, session: Session) -> None:

@@ -88,9 +88,12 @@ class MemoryDocumentRows:
         for change in changes:
             log = self._log(change.document_id)
             if log and change.version <= log[-1].version:
-                raise AssertionError(f"version {change.version} is in the log of {change.document_id} already")
+                raise VersionConflict({"version": log[-1].version}, "This version is in the log already.")
             if change.seq is not None and self.change_of_device(change.document_id, change.device_id or "", change.seq):
-                raise AssertionError(f"seq {change.seq} of this device is in the log of {change.document_id} already")
+                raise VersionConflict({"seq": change.seq}, "This change of the device is in the log already.")
+            key = change.idempotency_key
+            if key is not None and self.change_by_key(change.document_id, key) is not None:
+                raise VersionConflict({"idempotency_key": key}, "A change with this key is in the log already.")
             self._logs.put(change.document_id, (*log, change))
 
     # -- devices and conflicts --------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sessile.model.audit import AuditEvent, chained_hash
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange
@@ -19,6 +20,7 @@ from sessile.stores.memory.sessions import MemorySessionRows
 from sessile.stores.memory.table import Table
 
 T = TypeVar("T")
+_HINTS_KEPT: Final = 1000
 
 
 class Tables:
@@ -35,6 +37,10 @@ class Tables:
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
+        self.lock = threading.RLock()
+        self.hints: deque[tuple[int, object, Event]] = deque(maxlen=_HINTS_KEPT)
+        """For the other stores on these tables: a number, who committed, and the event without what only its own process is told."""
+        self.hinted = 0
 
 
 class MemoryTransaction:
@@ -90,34 +96,48 @@ class MemoryStore:
 
     def __init__(self, tables: Tables | None = None) -> None:
         self._tables = tables or Tables()
-        self._lock = threading.RLock()
         self._listeners: list[Listener] = []
+        self._polled = self._tables.hinted
 
     async def open(self) -> None:
-        """Nothing to prepare."""
+        """Nothing to prepare; what was committed before is not told."""
+        self._polled = self._tables.hinted
 
     async def close(self) -> None:
         """Nothing to release."""
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
-        with self._lock:
+        with self._tables.lock:
             tx = MemoryTransaction(self._tables)
             result = work(tx, *args)
             tx.commit()
-        if tx.events:
-            for listener in list(self._listeners):
-                listener(tx.events)
+            for event in tx.events:
+                self._tables.hinted += 1
+                hint = Event(event.kind, event.key, event.version, event.detail, event.epoch)
+                self._tables.hints.append((self._tables.hinted, self, hint))
+        self._tell(tx.events)
         return result
 
+    def _tell(self, events: Sequence[Event]) -> None:
+        if events:
+            for listener in list(self._listeners):
+                listener(events)
+
     async def read(self, work: Callable[..., T], *args: Any) -> T:
-        with self._lock:
+        with self._tables.lock:
             return work(MemoryTransaction(self._tables), *args)
 
     async def poll(self) -> None:
-        """There is no other process."""
+        """Tells of what other stores on the same tables committed."""
+        with self._tables.lock:
+            news = [
+                hint for number, origin, hint in self._tables.hints if number > self._polled and origin is not self
+            ]
+            self._polled = self._tables.hinted
+        self._tell(news)
 
     async def tidy(self) -> None:
-        """There are no hints to forget."""
+        """The hints are bounded by their number."""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
@@ -20,6 +21,8 @@ from sessile.stores.sql.migrate import upgrade
 T = TypeVar("T")
 _BUSY_TIMEOUT_MS: Final = 5000
 _FULL: Final = 2
+_OURS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+"""Faults of the statement, not of the database: no retry will help."""
 
 
 class SqliteDatabase:
@@ -43,6 +46,7 @@ class SqliteDatabase:
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # an error that gets into a log must not carry session data or token hashes
             pool_timeout=5,
             connect_args={"check_same_thread": False},
         )
@@ -82,8 +86,12 @@ class SqliteDatabase:
                 return work(writing)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        with self.errors(), self._engine.connect() as connection, connection.begin():
-            return work(connection)
+        with self.errors(), self._engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                return work(connection)
+            finally:
+                transaction.rollback()  # a view leaves nothing behind, whatever `work` did
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -92,10 +100,11 @@ class SqliteDatabase:
             yield
         except SessileError:
             raise
-        except (OperationalError, sqlite3.OperationalError, TimeoutError) as error:
+        except PoolTimeoutError as error:
             raise StoreUnavailable from error
-        except DBAPIError as error:
-            if isinstance(error.orig, sqlite3.DatabaseError) and not isinstance(error.orig, sqlite3.IntegrityError):
+        except (DBAPIError, sqlite3.DatabaseError) as error:
+            fault = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(fault, sqlite3.DatabaseError) and not isinstance(fault, _OURS):
                 raise StoreUnavailable from error
             raise
 

@@ -139,8 +139,13 @@ class SqlDocumentRows(SqlCheckpointRows):
         return None if row is None else _change(row)
 
     def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
-        if changes:
+        if not changes:
+            return
+        try:
             self._connection.execute(_INSERT_CHANGE, [_change_values(change) for change in changes])
+        except IntegrityError as error:
+            versions = [change.version for change in changes]
+            raise VersionConflict({"versions": versions}, "One of these changes is in the log already.") from error
 
     # -- devices and conflicts ------------------------------------------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ def _values(session: Session) -> dict[str, Any]:
             "at": _micros(retired.retired_at),
             "principal_changed": retired.principal_changed,
             "authenticated_at": _micros(retired.authenticated_at),
+            "successor_seen_at": _micros(retired.successor_seen_at),
         }
         for retired in session.retired_tokens
     ]
@@ -142,7 +143,8 @@ def _session(row: Row[Any]) -> Session:
                 base64.b64decode(item["hash"]),
                 _EPOCH + timedelta(microseconds=item["at"]),
                 item["principal_changed"],
-                None if item["authenticated_at"] is None else _EPOCH + timedelta(microseconds=item["authenticated_at"]),
+                _moment(item["authenticated_at"]),
+                _moment(item["successor_seen_at"]),
             )
             for item in retired
         ),
@@ -151,3 +153,7 @@ def _session(row: Row[Any]) -> Session:
 
 def _micros(moment: datetime | None) -> int | None:
     return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,43 @@
+/** What `connect` and `document` take, and what `stats` gives. */
+
+import type { Environment } from "./environment.js";
+import type { Token } from "./session.js";
+import type { JsonObject } from "./values.js";
+
+export interface ConnectOptions {
+  /** Where Sessile is mounted; by default the page's origin. */
+  readonly url?: string;
+  /** Name of the IndexedDB database and of the channel between tabs. */
+  readonly storageName?: string;
+  /** Gives up after this many tries in a row; by default never. */
+  readonly maxReconnectAttempts?: number;
+  /** For pages on another origin: a bearer token, sent in headers and in the first frame, never in an address. */
+  readonly token?: Token;
+  /** What other devices see of this one. */
+  readonly device?: { readonly label?: string; readonly screen?: string; readonly time_zone?: string; readonly language?: string; readonly platform?: string };
+  /** Asks before the page is left while changes are not stored anywhere. On by default. */
+  readonly leaveGuard?: boolean;
+  /** For tests. */
+  readonly environment?: Partial<Environment>;
+}
+
+export interface DocumentOptions {
+  /** The state of a document that does not exist yet. */
+  readonly default?: JsonObject;
+}
+
+export interface Stats {
+  readonly connects: number;
+  readonly framesIn: number;
+  readonly framesOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly pending: number;
+  /** False when changes are kept in memory only; `storageFailure` says why. */
+  readonly durable: boolean;
+  readonly storageFailure: string | null;
+  readonly hashesMatched: number;
+  readonly hashesDiffered: number;
+  /** Not checked, because this browser offers no `crypto.subtle` here (an insecure origin). */
+  readonly hashesSkipped: number;
+}

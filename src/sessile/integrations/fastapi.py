@@ -1,0 +1,70 @@
+"""FastAPI: `Sessile(app)`, the parameter type `CurrentSession`, and what a route can require.
+
+    app = FastAPI()
+    sessile = Sessile(app)
+
+    @app.get("/intake", dependencies=[Depends(require_user)])
+    async def intake(session: CurrentSession): ...
+
+All of it works in `async def` and `def` handlers, in routers and in WebSocket endpoints, and leaves no trace in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI
+from fastapi.requests import HTTPConnection
+
+from sessile.integrations import starlette
+from sessile.integrations.starlette import session_of
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.web.middleware import ORIGINS_KEY
+from sessile.web.origins import OriginPolicy
+from sessile.web.session import WebSession
+
+__all__ = ["CurrentSession", "Sessile", "WebSession", "require_fresh", "require_same_origin", "require_user"]
+
+
+class Sessile(starlette.Sessile):
+    """Sessions, documents, API, socket and browser client for a FastAPI application. `settings` are those of `sessile.Settings`, by default
+    from `SESSILE_*` in the environment. `.manager` is the facade for everything else."""
+
+    def __init__(self, app: FastAPI, manager: AsyncSessionManager | None = None, **settings: Any) -> None:
+        super().__init__(app, manager, **settings)
+
+
+async def _current_session(connection: HTTPConnection) -> WebSession:
+    return session_of(connection)
+
+
+CurrentSession = Annotated[WebSession, Depends(_current_session)]
+"""A handler's parameter of this type is the session of its request or WebSocket. Asking for it is not yet a use of it."""
+
+
+async def require_user(session: CurrentSession) -> str:
+    """For `Depends`: the id of the user who is logged in. Otherwise the response is 401 with the reason, and 503 when nobody can tell."""
+    return session.require_user()
+
+
+def require_fresh(max_age_s: float) -> Callable[[WebSession], Awaitable[str]]:
+    """For `Depends(require_fresh(300))`: the id of a user who logged in at most `max_age_s` seconds ago. Otherwise the response is 403
+    `freshness_required`, to be answered with the application's own log-in and `session.login()` again; or 401."""
+
+    async def fresh_user(session: CurrentSession) -> str:
+        session.require_fresh(max_age_s)
+        return session.require_user()
+
+    return fresh_user
+
+
+async def require_same_origin(connection: HTTPConnection) -> None:
+    """For `Depends`, on a route, a router or the whole application: an unsafe request or a socket that another site's page sends is answered with
+    403. Beyond `SameSite=Lax`, which the cookie has by default (ASVS 5.0 section 3.5)."""
+    session_of(connection)
+    origins: OriginPolicy = connection.scope[ORIGINS_KEY]
+    if connection.scope["type"] == "websocket":
+        origins.check_socket(connection.scope, has_token=False)
+    else:
+        origins.check_unsafe(connection.scope)

@@ -1,0 +1,5 @@
+"""For tests, ours and yours: a clock to move, randomness to repeat, and the contract that every store keeps (`store_contract`)."""
+
+from sessile.testing.fakes import FakeClock, SeededRandom
+
+__all__ = ["FakeClock", "SeededRandom"]

@@ -1,0 +1,135 @@
+"""What a contract test works with: a store with the engines on it, a clock to move, and short ways to say usual things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sessile.engine.changes import ChangeEngine
+from sessile.engine.checkpoints import CheckpointEngine
+from sessile.engine.documents import DocumentEngine
+from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
+from sessile.model.audit import AuditEvent
+from sessile.model.change_format import parse_operations
+from sessile.model.document import Actor, Change, LoggedChange, Opened, Outcome, Submission
+from sessile.model.events import Event
+from sessile.model.merge import Policies
+from sessile.ports import Store, Transaction
+from sessile.testing.fakes import FakeClock, SeededRandom
+from sessile.testing.lanes import Lane
+
+T = TypeVar("T")
+IDLE_TIMEOUT_S: Final = 1000
+ABSOLUTE_TIMEOUT_S: Final = 5000
+ROTATION_WINDOW_S: Final = 30
+RULES: Final = SessionRules(expiry_policy(IDLE_TIMEOUT_S, ABSOLUTE_TIMEOUT_S, ROTATION_WINDOW_S))
+POLICIES: Final = Policies.from_mapping({"/last/**": "last_write_wins", "/strict/**": "reject"})
+"""Below `/last` the last write wins, below `/strict` a collision is refused, everywhere else both values are kept."""
+
+ADA: Final = Actor(user_id="ada", device_id="01900000-0000-7000-8000-00000000000a")
+PHONE: Final = replace(ADA, device_id="01900000-0000-7000-8000-00000000000b")
+"""Ada's other device."""
+EVE: Final = Actor(user_id="eve", device_id="01900000-0000-7000-8000-00000000000e")
+MakeStore = Callable[[str, Path], Store]
+
+
+class Bench:
+    """One store with the engines on it. `told` are the events that its listener was given, commit by commit."""
+
+    def __init__(self, store: Store, clock: FakeClock, random: SeededRandom, rules: SessionRules = RULES) -> None:
+        self.store = store
+        self.clock = clock
+        self.sessions = SessionEngine(store, clock, random, rules)
+        self.documents = DocumentEngine(store, clock, random)
+        self.changes = ChangeEngine(store, clock, random, lambda _name: POLICIES)
+        self.checkpoints = CheckpointEngine(store, clock, random)
+        self.told: list[Event] = []
+        store.subscribe(self.told.extend)
+
+    async def document(self, state: Mapping[str, Any] | None = None, actor: Actor = ADA) -> Opened:
+        """The document `form`, made with that state, as the actor's device opens it."""
+        return await self.documents.open(actor, "form", state)
+
+    async def send(self, actor: Actor, document_id: str, *changes: Change) -> Outcome:
+        """What became of these changes of the actor's device."""
+        return (await self.changes.submit([Submission(document_id, changes, actor)]))[0]
+
+    async def take(
+        self, actor: Actor, document_id: str, seq: int, base_version: int, *operations: Mapping[str, Any]
+    ) -> LoggedChange:
+        """The log's line for one change of the actor's device; raises the error that it met."""
+        outcome = await self.send(actor, document_id, change(actor, seq, base_version, *operations))
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.logged[0]
+
+    async def audit(self, stream: str) -> list[AuditEvent]:
+        """A stream of the audit log, oldest first."""
+        return await self.store.read(_audit_stream, stream)
+
+
+class Lab:
+    """Given to every contract test. Opens as many stores on the same rows as a test needs, and closes them after it."""
+
+    def __init__(self, lane: Lane, make_store: MakeStore, place: Path) -> None:
+        self.lane = lane
+        self.clock = FakeClock()
+        self.random = SeededRandom()
+        self._make_store = make_store
+        self._place = place
+        self._stores: list[Store] = []
+
+    async def open(self, rules: SessionRules = RULES) -> Bench:
+        """A store on this test's rows, and the engines on it. Called again, a second store on the same rows."""
+        store = self._make_store(self.lane.name, self._place)
+        self._stores.append(store)
+        await store.open()
+        return Bench(store, self.clock, self.random, rules)
+
+    async def together(self, *calls: Callable[[], Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+        """What each call returned or raised, all of them started at the same moment."""
+        return await self.lane.together(calls)
+
+    async def close(self) -> None:
+        """Closes what `open` opened, the last one first."""
+        while self._stores:
+            await self._stores.pop().close()
+
+
+def change(
+    actor: Actor, seq: int, base_version: int, *operations: Mapping[str, Any], generation: int = 0
+) -> Change:
+    """A change of the actor's device, its operations checked as those from the wire are."""
+    return Change(
+        device_id=actor.device_id,
+        seq=seq,
+        base_version=base_version,
+        generation=generation,
+        operations=parse_operations([dict(operation) for operation in operations]),
+    )
+
+
+def put(path: str, value: Any) -> dict[str, Any]:
+    """A `set`."""
+    return {"op": "set", "path": path, "value": value}
+
+
+def remove(path: str) -> dict[str, Any]:
+    """A `remove`."""
+    return {"op": "remove", "path": path}
+
+
+def succeeded(outcomes: Sequence[T | BaseException]) -> list[T]:
+    """Those that did not raise."""
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+
+
+def failed(outcomes: Sequence[Any]) -> list[BaseException]:
+    """What the others raised."""
+    return [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+
+
+def _audit_stream(tx: Transaction, stream: str) -> list[AuditEvent]:
+    return tx.audit_stream(stream)

@@ -1,0 +1,54 @@
+"""What every store keeps, as tests: subclass `StoreContract`, say how a store is made, and pytest runs the rest in each lane.
+
+    class TestMyStore(StoreContract):
+        def make_store(self, lane: str, place: Path) -> Store:
+            return BlockingMyStore(place) if lane == "blocking" else AsyncMyStore(place)
+
+A body is one coroutine over the engine and the store. It runs on an event loop in the asyncio lane and is driven without one in the
+blocking lane. Needs pytest, and no plugin of it. docs/reference/testing.md tells more.
+"""
+
+import pytest
+
+_GROUPS = ("transactions", "sessions", "tokens", "documents", "changes", "merging", "checkpoints", "races", "sharing")
+pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
+
+from sessile.testing.store_contract.base import Contract  # noqa: E402 - what is imported first cannot be rewritten
+from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
+from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
+from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
+from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
+from sessile.testing.store_contract.races import RaceContract  # noqa: E402
+from sessile.testing.store_contract.sessions import SessionContract  # noqa: E402
+from sessile.testing.store_contract.sharing import SharingContract  # noqa: E402
+from sessile.testing.store_contract.tokens import TokenContract  # noqa: E402
+from sessile.testing.store_contract.transactions import TransactionContract  # noqa: E402
+
+
+class StoreContract(
+    TransactionContract,
+    SessionContract,
+    TokenContract,
+    DocumentContract,
+    ChangeContract,
+    MergeContract,
+    CheckpointContract,
+    RaceContract,
+    SharingContract,
+):
+    """The whole contract. A group can also be subclassed by itself, while a store is being written."""
+
+
+__all__ = [
+    "ChangeContract",
+    "CheckpointContract",
+    "Contract",
+    "DocumentContract",
+    "MergeContract",
+    "RaceContract",
+    "SessionContract",
+    "SharingContract",
+    "StoreContract",
+    "TokenContract",
+    "TransactionContract",
+]

@@ -1,0 +1,206 @@
+"""The session for any ASGI application: loads it, commits what changed before the first byte, and says what caches must know.
+
+A response carries `Vary: Cookie` and `Cache-Control: private, no-store` exactly when the request used the session, and `Set-Cookie`
+exactly when the token changed in it. So a late response cannot overwrite the cookie of a newer log-in, and no cache can hand one
+person's page to another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from sessile.model import token as tokens
+from sessile.model.errors import SessileError, SessionEnded, SessionExpired, SessionNotFound
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
+from sessile.web.cookies import CookiePolicy
+from sessile.web.origins import OriginPolicy
+from sessile.web.problems import NO_STORE, refuse_socket, send_problem
+from sessile.web.session import Loaded, Source, WebSession
+
+logger = logging.getLogger("sessile.web")
+SCOPE_KEY: Final = "sessile.session"
+ORIGINS_KEY: Final = "sessile.origins"
+_LAST_MESSAGES: Final = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
+
+
+class SessionMiddleware:
+    """Puts a WebSession into `scope["session"]` (and under a name of its own, which no other middleware takes). Errors of ours that a
+    handler raises become problem responses. Opens the manager at the first request when nobody has.
+
+    `peer_left`: exceptions by which a framework tells a socket's handler that the peer has gone; such an end is an ordinary one.
+    """
+
+    def __init__(
+        self, app: App, manager: AsyncSessionManager, *, peer_left: tuple[type[BaseException], ...] = ()
+    ) -> None:
+        self._app = app
+        self._manager = manager
+        self._cookies = CookiePolicy(manager.settings)
+        self._origins = OriginPolicy(manager.settings)
+        self._peer_left = peer_left
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
+            await self._app(scope, receive, send)
+            return
+        session = WebSession(self._manager, self._cookies, scope, await self._load(scope))
+        scope["session"] = scope[SCOPE_KEY] = session
+        scope[ORIGINS_KEY] = self._origins
+        if scope["type"] == "http":
+            await self._respond(scope, receive, send, session)
+        else:
+            await self._hold(scope, receive, send, session)
+
+    async def _load(self, scope: Scope) -> Loaded:
+        source, token, reason = self._credential(scope)
+        try:
+            await self._manager.open()
+            if token is None:
+                return Loaded(source, reason=reason)
+            return Loaded(source, await self._manager.authenticate(token))
+        except SessionNotFound:
+            return Loaded(source, reason="unknown")
+        except SessionExpired:
+            return Loaded(source, reason="expired")
+        except SessionEnded as error:
+            return Loaded(source, reason=f"ended:{error.reason}")
+        except SessileError as error:
+            # An outage is nobody's log-out. It is kept for whoever uses the session; who does not use it is not disturbed.
+            return Loaded(source, failure=error)
+
+    def _credential(self, scope: Scope) -> tuple[Source, str | None, str]:
+        """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
+        bearer = bearer_token(scope["headers"])
+        if bearer is not None and _is_ours(bearer):
+            return Source.BEARER, bearer, ""
+        found = self._cookies.read(scope)
+        return (Source.COOKIE if found.token is not None else Source.NONE), found.token, found.reason
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
+        answer = _Answer(session, send)
+        try:
+            await self._app(scope, receive, answer.send)
+        except SessileError as error:
+            session.discard()
+            if answer.started:
+                raise
+            await send_problem(error, send, answer.cookie())
+        else:
+            if answer.started:
+                session.tell_of_late_changes()
+
+    async def _hold(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
+        socket = _Socket(session, receive, send)
+        try:
+            try:
+                await self._app(scope, socket.receive, socket.send)
+            except self._peer_left:
+                await session.commit_for_response()
+                raise
+            await session.commit_for_response()
+        except SessileError as error:
+            if socket.is_over:
+                logger.exception("What a socket's handler changed in the session is not saved: %s", error.code)
+                raise
+            can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+            await refuse_socket(error, send, accepted=socket.accepted, can_answer=can_answer)
+
+
+class _Answer:
+    """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
+
+    def __init__(self, session: WebSession, send: Send) -> None:
+        self._session = session
+        self._send = send
+        self._replaced = False
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            await self._start(message)
+            return
+        await self._send(message)
+        if message["type"] in _LAST_MESSAGES and not message.get("more_body", False):
+            self._session.finish()
+
+    def cookie(self) -> list[tuple[bytes, bytes]]:
+        header = self._session.cookie_header()
+        return [(b"set-cookie", header)] if header is not None else []
+
+    async def _start(self, message: Message) -> None:
+        session = self._session
+        try:
+            await session.commit_for_response()
+        except SessileError as error:
+            self.started = self._replaced = True
+            if (
+                error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
+            ):  # the application stored it, so it is for its log too
+                logger.exception("The session could not be saved: %s", error.code)
+            session.discard()
+            session.start()
+            await send_problem(error, self._send, self.cookie())
+            session.finish()
+            return
+        if session.accessed:
+            await session.touch()
+            headers = [*private(message.get("headers", ())), *self.cookie()]
+            message = {**message, "headers": headers}
+        self.started = True
+        session.start()
+        await self._send(message)
+
+
+class _Socket:
+    """Watches how far a WebSocket has come."""
+
+    def __init__(self, session: WebSession, receive: Receive, send: Send) -> None:
+        self._session = session
+        self._receive = receive
+        self._send = send
+        self.accepted = False
+        self.is_over = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.is_over = self.is_over or message["type"] == "websocket.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.accept":
+            await self._session.touch()
+        await self._send(message)
+        self.accepted = self.accepted or kind == "websocket.accept"
+        self.is_over = self.is_over or kind in {"websocket.close", "websocket.http.response.start"}
+
+
+def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of a response that depends on the session: one `Vary` that names Cookie once (RFC 9111 section 4.1), and no leave to store."""
+    kept: list[tuple[bytes, bytes]] = []
+    varies: list[bytes] = []
+    for name, value in headers:
+        match name.lower():
+            case b"vary":
+                varies += [part.strip() for part in value.split(b",") if part.strip()]
+            case b"cache-control":
+                pass
+            case _:
+                kept.append((name, value))
+    if b"*" not in varies and b"cookie" not in (part.lower() for part in varies):
+        varies.append(b"Cookie")
+    return [*kept, (b"vary", b", ".join(varies)), (b"cache-control", NO_STORE.encode())]
+
+
+def _is_ours(token: str) -> bool:
+    try:
+        tokens.parse(token)
+    except SessionNotFound:
+        return False
+    return True
