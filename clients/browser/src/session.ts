@@ -41,7 +41,8 @@ export class Http {
     const abort = new AbortController();
     const timer = this.timers.set(() => abort.abort(), TIMEOUT_MS);
     try {
-      const response = await this.fetch(new URL(path, this.base).href, { headers, credentials: "same-origin", cache: "no-store", signal: abort.signal });
+      const { fetch } = this; // called as `this.fetch` it would not be the window that it is called on
+      const response = await fetch(new URL(path, this.base).href, { headers, credentials: "same-origin", cache: "no-store", signal: abort.signal });
       if (!response.ok) throw await problem(response);
       return await response.json();
     } catch (error) {

@@ -100,7 +100,9 @@ describe("loss", () => {
     expect(bench.connection.isOpen).toBe(true);
     bench.server.ping(bench.server.latest);
     expect(bench.server.latest.received.at(-1)).toEqual({ type: "pong", at: "2026-01-01T00:00:00.000Z" });
-    bench.clock.advance(34_999);
+    bench.clock.advance(34_000);
+    bench.server.latest.tell({ type: "session_expiring", session_id: "s1", expires_at: "" });
+    bench.clock.advance(999);
     expect(bench.connection.isOpen).toBe(true);
     bench.clock.advance(1);
     expect([bench.last.to, bench.last.reason]).toEqual(["reconnecting", "lost"]);

@@ -97,6 +97,18 @@ it("an emptied number is taken out, an emptied text is empty", async () => {
   await until(() => !("age" in state()) && state()["why"] === "");
 });
 
+it("what is not a number yet is neither saved nor taken for nothing", async () => {
+  await bind({ age: 5 });
+  type("age", "");
+  Object.defineProperty(field("age"), "validity", { value: { badInput: true }, configurable: true }); // "1e" was typed
+  tab.clock.advance(150);
+  expect(tab.client.open("intake").state).toEqual({ age: 5 });
+  Object.defineProperty(field("age"), "validity", { value: { badInput: false } });
+  type("age", "1e3");
+  tab.clock.advance(150);
+  await until(() => state()["age"] === 1000);
+});
+
 it("never saves passwords, hidden fields, cards, or what is marked", async () => {
   await bind();
   for (const name of ["pin", "csrf", "card", "private"]) {
@@ -164,6 +176,9 @@ it("text that does not fit stays in the control, and the document says why", asy
   tab.clock.advance(150);
   expect(tab.client.open("intake").problem).toMatch(/65536 bytes/);
   expect(reported).toHaveLength(1);
+  field("notes").blur();
+  server.write("intake", [{ op: "set", path: "/notes", value: "theirs" }]);
+  tab.clock.advance(0);
   expect(field("notes").value).toHaveLength(70_000);
   type("notes", "shorter");
   tab.clock.advance(150);

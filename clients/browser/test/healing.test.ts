@@ -12,6 +12,15 @@ it("checks the hash that comes with a change against the state after that change
   expect(effects.find((effect) => effect.kind === "verify")).toMatchObject({ state: { a: 2 }, hash: "h32", version: 32, snapshot: false });
 });
 
+it("answers of another log are not shown on top of the new one", () => {
+  const core = openCore(0, {});
+  pend(core, 1, set("/a", 1));
+  pend(core, 2, set("/b", 1));
+  core.ack({ type: "ack", document_id: "d", epoch: "e1", seq: 1, verdicts: [{ seq: 1, version: 1, verdict: "applied" }] });
+  core.snapshot(snapshot(0, {}, { epoch: "e2" }));
+  expect(core.state).toEqual({ b: 1 });
+});
+
 it("a hash that differs makes it diverged and asks for a snapshot; the next one that matches heals it", () => {
   const core = openCore(32, { a: 1 });
   expect(core.verified(false, "e1", 32, false)).toEqual([{ kind: "request_sync", reason: "hash" }]);

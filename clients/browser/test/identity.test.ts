@@ -1,14 +1,15 @@
 /** Whose outbox it is: owners, logins, identities that cannot go on. */
 
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
+import type { ConnectOptions } from "../src/options.js";
 import { Browser, type Tab } from "./browser.js";
 import { rest, until } from "./clock.js";
 import { FakeServer, sessionOf } from "./server.js";
 
 const tabs: Tab[] = [];
 afterEach(() => tabs.splice(0).forEach(({ client }) => client.close()));
-const tabOf = (browser: Browser): Tab => {
-  const tab = browser.tab();
+const tabOf = (browser: Browser, options: ConnectOptions = {}): Tab => {
+  const tab = browser.tab(options);
   tabs.push(tab);
   return tab;
 };
@@ -170,4 +171,78 @@ it("a store that cannot be used: works from memory, says so, and asks before the
   window.fire("online");
   await change.durable;
   await until(() => !leaving());
+});
+
+it("a store that fails in the middle: what was not answered goes on from memory and is sent once", async () => {
+  const server = new FakeServer();
+  const { client, window } = tabOf(new Browser(server));
+  const told: string[] = [];
+  client.on("storageUnavailable", ({ reason }) => told.push(reason));
+  const doc = await client.document("d");
+  server.goDown();
+  const stored = doc.increment("/n", 1);
+  await stored.local;
+  const broken = vi.spyOn(IDBDatabase.prototype, "transaction").mockImplementation(() => {
+    throw new DOMException("Connection to Indexed Database server lost", "UnknownError");
+  });
+  const unstored = doc.increment("/n", 10);
+  await expect(unstored.local).rejects.toMatchObject({ code: "not_stored" });
+  expect(told).toEqual(["Connection to Indexed Database server lost"]);
+  expect(client.stats()).toMatchObject({ durable: false, pending: 2 });
+  server.isUp = true;
+  window.fire("online");
+  expect(await Promise.all([stored.durable, unstored.durable])).toMatchObject([{ verdict: "applied" }, { verdict: "applied" }]);
+  expect(server.document("d").state).toEqual({ n: 11 });
+  broken.mockRestore();
+});
+
+it("a 401 is nobody logged in, a 503 or a stranger's page is not", async () => {
+  const server = new FakeServer();
+  const answers = [new Response("<html>Welcome to our hotel</html>"), Response.json({ code: "store_unavailable" }, { status: 503 }), Response.json({ code: "session_not_found" }, { status: 401 })];
+  const { client, clock } = tabOf(new Browser(server), { environment: { fetch: async () => answers.shift() as Response } });
+  const reasons: string[] = [];
+  client.on("connectionStatusChanged", ({ reason }) => reasons.push(reason));
+  for (const left of [2, 1]) {
+    await until(() => answers.length === left && (clock.waiting[0] ?? Infinity) <= 500); // not the time limit of the request
+    expect(client.status).toBe("connecting");
+    clock.advance(clock.waiting[0] as number);
+  }
+  await until(() => client.status === "needs_auth");
+  expect([answers.length, reasons, server.sockets.length]).toEqual([0, ["no_session"], 0]);
+});
+
+it("a network that swallows everything is given up after 5 s, and what is kept is shown", async () => {
+  const server = new FakeServer();
+  const browser = new Browser(server);
+  const first = tabOf(browser);
+  const before = await first.client.document("d");
+  await before.set("/a", 1).durable;
+  first.window.fire("pagehide");
+  first.client.close();
+  await rest();
+  const swallow = (_input: unknown, init?: RequestInit) => new Promise<Response>((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
+  const { client, clock } = tabOf(browser, { environment: { fetch: swallow as typeof fetch } });
+  const doc = client.open("d");
+  await until(() => clock.waiting.length === 1);
+  clock.advance(5000);
+  await doc.ready;
+  expect([doc.state, client.isOffline]).toEqual([{ a: 1 }, true]);
+});
+
+it("a bearer token goes into headers and the first frame, which stays small; documents follow", async () => {
+  const server = new FakeServer();
+  const headers: (string | null)[] = [];
+  const spy = ((input: string, init?: RequestInit) => {
+    headers.push(new Headers(init?.headers).get("authorization"));
+    return server.fetch(input, init);
+  }) as typeof fetch;
+  const { client } = tabOf(new Browser(server), { token: () => "secret-token", environment: { fetch: spy } });
+  const doc = await client.document("d", { default: { big: "x".repeat(10_000) } });
+  const [hello, subscribe] = server.latest.received;
+  expect(headers).toEqual(["Bearer secret-token"]);
+  expect(hello).toMatchObject({ type: "hello", token: "secret-token", documents: [] });
+  expect(JSON.stringify(hello).length).toBeLessThan(4096);
+  expect(subscribe).toMatchObject({ type: "subscribe", documents: [{ name: "d" }] });
+  expect(server.latest.url).toBe("wss://app.test/ws");
+  expect(doc.state["big"]).toHaveLength(10_000);
 });

@@ -100,6 +100,8 @@ it("a renewed identity numbers a document's changes again, once, and leaves the 
 it("numbers go on behind what the server has, when storage is an old copy", async () => {
   const outbox = on(new IDBFactory());
   const device = await outbox.identity(user, null);
+  await outbox.continueAfter("user:u1", "e", device, 1);
+  expect((await outbox.add("user:u1", "e", draft("a"), undefined)).seq).toBe(2);
   await outbox.continueAfter("user:u1", "d", device, 40);
   expect((await outbox.add("user:u1", "d", draft("a"), undefined)).seq).toBe(41);
   await outbox.continueAfter("user:u1", "d", device, 3);

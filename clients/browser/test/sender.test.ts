@@ -94,7 +94,9 @@ it("a pause is waited for, and not cut short by the refusals of what was in flig
   await until(() => bench.seqs.length === 3);
   bench.sender.rewind(0, 2000);
   bench.sender.rewind(0, 0);
+  bench.sender.rewind(0, 5000);
   bench.sender.pump();
+  expect(bench.clock.waiting).toEqual([2000]);
   bench.clock.advance(1999);
   await rest();
   expect(bench.seqs.length).toBe(3);

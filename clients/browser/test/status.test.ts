@@ -49,6 +49,10 @@ it("is a polite status line without inline styles that follows the document", as
   server.isUp = true;
   window.fire("online");
   await until(() => all.textContent === "Saved");
+  const writes = new MutationObserver(() => undefined);
+  writes.observe(all, { childList: true, characterData: true, subtree: true });
+  server.write("intake", [{ op: "set", path: "/b", value: 1 }]);
+  expect(writes.takeRecords()).toEqual([]); // a text that stays is not announced again
 
   expect(all.shadowRoot?.querySelector("[part=dot]")).toBeTruthy();
   expect(all.shadowRoot?.querySelector("style")).toBeNull();

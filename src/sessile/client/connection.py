@@ -16,12 +16,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from sessile.client.backoff import Backoff
+from sessile.client.endings import LOGIN_NEEDED, REFUSED_STATUSES, is_final
 from sessile.client.errors import ConnectionRefused
 from sessile.client.events import ConnectionStatus
 from sessile.client.records import Frame
 from sessile.client.sender import stop
 
-_log = logging.getLogger("sessile.client")
+logger = logging.getLogger("sessile.client")
 
 SUBPROTOCOL: Final = Subprotocol("sessile.v1")
 WELCOME_TIMEOUT_S: Final = 10.0
@@ -30,7 +31,6 @@ GOAWAY_GRACE_S: Final = 10.0
 """A server that said goaway closes the socket itself; this long after the end of its window it is not waited for any more."""
 MESSAGE_BYTES_MAX: Final = 256 * 1024
 """Server frames over 64 KiB come in parts."""
-_REFUSED_STATUSES: Final = frozenset({401, 403})
 
 
 class Handler(Protocol):
@@ -46,7 +46,9 @@ class Handler(Protocol):
         """A close code of 4500 to 4999, or the HTTP status of a refused handshake. True: try again all the same."""
         ...
 
-    def status(self, before: ConnectionStatus, after: ConnectionStatus, reason: str, retry_in_s: float | None) -> None: ...
+    def status(
+        self, before: ConnectionStatus, after: ConnectionStatus, reason: str, retry_in_s: float | None
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,7 @@ class Connection:
             self.attempt = 0
         self._welcomed_at_s = None
         if end.is_final and not self._handler.refused(end.code):
-            is_about_login = end.code in (401, 4501, 4502, 4504)
-            status = ConnectionStatus.NEEDS_AUTH if is_about_login else ConnectionStatus.STOPPED
+            status = ConnectionStatus.NEEDS_AUTH if end.code in LOGIN_NEEDED else ConnectionStatus.STOPPED
             await self._stand_still(status, end.reason)
             return
         if self._attempts_max is not None and self.attempt >= self._attempts_max:
@@ -172,10 +173,13 @@ class Connection:
                 return await self._converse(socket)
         except InvalidStatus as error:
             code = error.response.status_code
-            _log.warning("%s: the handshake was answered with HTTP %s", self._url, code)
-            return _End(f"http_{code}", code, is_final=code in _REFUSED_STATUSES)
+            logger.warning("%s: the handshake was answered with HTTP %s", self._url, code)
+            return _End(f"http_{code}", code, is_final=code in REFUSED_STATUSES)
         except (OSError, TimeoutError, InvalidHandshake) as error:
-            _log.info("%s cannot be reached: %s", self._url, error)
+            logger.info("%s cannot be reached: %s", self._url, error)
+            return _End("unreachable")
+        except Exception:  # whatever stands between us and the server must not end the client
+            logger.exception("%s cannot be reached", self._url)
             return _End("unreachable")
         finally:
             self._outgoing = self._socket = None
@@ -196,14 +200,15 @@ class Connection:
         except ConnectionClosed:
             return self._closed(socket)
         except TimeoutError:
+            socket.transport.abort()  # nobody is there to take a close
             return _End("lost" if self._goaway_s is None else "goaway", retry_in_s=self._goaway_s)
         except msgspec.DecodeError:
-            _log.warning("%s sent what is not JSON; connecting anew", self._url)
+            logger.warning("%s sent what is not JSON; connecting anew", self._url)
             return _End("bad_frame")
         except ConnectionRefused as refusal:
             return _End("refused", refusal.close_code, is_final=True)
         except Exception:  # a fault here must not end the client: the next connection starts from known positions
-            _log.exception("a frame could not be handled; connecting anew")
+            logger.exception("a frame could not be handled; connecting anew")
             return _End("internal")
         finally:
             writer.cancel()
@@ -213,7 +218,7 @@ class Connection:
         code = socket.close_code or 1006
         if self._restarting is not None:
             return _End("restart", retry_in_s=0.0)
-        return _End(f"closed_{code}", code, is_final=4500 <= code < 5000, retry_in_s=self._goaway_s)
+        return _End(f"closed_{code}", code, is_final=is_final(code), retry_in_s=self._goaway_s)
 
     async def _receive(self, text: str | bytes, watchdog: asyncio.Timeout) -> None:
         frame: dict[str, Any] = msgspec.json.decode(text)
@@ -256,4 +261,3 @@ async def _write(socket: ClientConnection, outgoing: asyncio.Queue[str]) -> None
 
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
-

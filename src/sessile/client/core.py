@@ -103,7 +103,8 @@ class DocumentCore:
 
     def stored(self, change: Pending) -> None:
         """A change as the outbox holds it, with device and seq."""
-        assert change.seq is not None and change.device_id is not None, "the outbox numbers what it stores"
+        if change.seq is None or change.device_id is None:
+            raise ValueError("the outbox numbers what it stores")
         rest = [other for other in self.pending if other.nonce != change.nonce]
         if change.seq > self._covered.get(change.device_id, 0):
             known = next((other for other in self.pending if other.nonce == change.nonce), None)
@@ -211,7 +212,9 @@ class DocumentCore:
         if frame["reason"] != "gap":
             return [Rewind(expected - 1, frame.get("retry_after_ms", RETRY_DELAY_S * 1000) / 1000)]
         if first_stored is not None and first_stored > expected:
-            return [RenewIdentity()]  # the server lost what it had acknowledged (an old backup): this numbering cannot go on
+            return [
+                RenewIdentity()
+            ]  # the server lost what it had acknowledged (an old backup): this numbering cannot go on
         repeated = self._last_gap == expected  # frames in flight are refused one by one: the first refusal rewinds
         self._last_gap = expected
         return [Rewind(expected - 1, RETRY_DELAY_S if repeated else 0.0)]
@@ -225,7 +228,9 @@ class DocumentCore:
         if (epoch, version) == self.position and self.is_current:
             return []
         self._syncing = False
-        return self._sync("gap", with_position=True) if epoch == self.epoch else self._sync("epoch", with_position=False)
+        return (
+            self._sync("gap", with_position=True) if epoch == self.epoch else self._sync("epoch", with_position=False)
+        )
 
     def request_sync(self, reason: SyncReason) -> list[Effect]:
         """Asks for what is missing, for example because the application wants to be sure."""
@@ -267,7 +272,9 @@ class DocumentCore:
             self._answer(own, {change["seq"]: answer_from(change, conflicts_are_records=True)})
         gone = set(change.get("resolved") or ())
         opened = [conflict_from(raw, document_id) for raw in change.get("conflicts") or ()]
-        paths = {conflict.path for conflict in opened}  # one open conflict per path: a later loser takes the record's place
+        paths = {
+            conflict.path for conflict in opened
+        }  # one open conflict per path: a later loser takes the record's place
         kept = {key: c for key, c in self._conflicts.items() if key not in gone and c.path not in paths}
         self._conflicts = {**kept, **{conflict.conflict_id: conflict for conflict in opened}}
         return [ConflictOpened(conflict) for conflict in opened]

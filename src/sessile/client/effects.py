@@ -82,6 +82,4 @@ class Updated:
     changes: Sequence[Frame]
 
 
-Effect = (
-    RequestSync | Acknowledged | Settled | Rewind | RenewIdentity | ConflictOpened | SnapshotTaken | Updated
-)
+Effect = RequestSync | Acknowledged | Settled | Rewind | RenewIdentity | ConflictOpened | SnapshotTaken | Updated

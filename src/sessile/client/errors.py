@@ -1,12 +1,12 @@
 """What only a client can raise. Everything the server says arrives as the error of the same code in `sessile.model.errors`.
 
-    SessileError
-    ├── NotConnected          needs the server, and there is no connection (retryable)
-    ├── ConnectionLost        the answer may have been lost with the connection: it is not known whether it happened (retryable)
-    ├── ClientClosed          the client was closed; stored changes stay in the outbox
-    ├── ConnectionRefused     the server will not talk to this client: wrong origin, wrong user, broken protocol
-    ├── OutboxUnavailable     the outbox cannot be written or read; the change was not made (retryable)
-    └── ServerRefused         an error code that this version does not know
+SessileError
+├── NotConnected          needs the server, and there is no connection (retryable)
+├── ConnectionLost        the answer may have been lost with the connection: it is not known whether it happened (retryable)
+├── ClientClosed          the client was closed; stored changes stay in the outbox
+├── ConnectionRefused     the server will not talk to this client: wrong origin, wrong user, broken protocol
+├── OutboxUnavailable     the outbox cannot be written or read; the change was not made (retryable)
+└── ServerRefused         an error code that this version does not know
 """
 
 from __future__ import annotations

@@ -72,7 +72,9 @@ class OutboxFile:
             journal = run("PRAGMA journal_mode=WAL").fetchone()[0]
             run("PRAGMA synchronous=FULL")
             if journal != "wal" or run("PRAGMA synchronous").fetchone()[0] < _FULL:
-                raise ConfigurationError(f"{self._path}: journal_mode is {journal}; a stored change would not be durable")
+                raise ConfigurationError(
+                    f"{self._path}: journal_mode is {journal}; a stored change would not be durable"
+                )
         with self._transaction():
             version = run("PRAGMA user_version").fetchone()[0]
             if version == 0:
@@ -83,7 +85,9 @@ class OutboxFile:
                 run(f"PRAGMA user_version={SCHEMA_VERSION}")
                 run("INSERT INTO identity VALUES (1, ?, NULL)", (self._new_id(),))
             elif version != SCHEMA_VERSION:
-                raise ConfigurationError(f"{self._path} was made by another version of Sessile (outbox format {version})")
+                raise ConfigurationError(
+                    f"{self._path} was made by another version of Sessile (outbox format {version})"
+                )
 
     @property
     def is_durable(self) -> bool:

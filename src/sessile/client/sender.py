@@ -13,7 +13,7 @@ from sessile.client.errors import OutboxUnavailable
 from sessile.client.flow import Flow
 from sessile.client.outbox import Outbox
 
-_log = logging.getLogger("sessile.client")
+logger = logging.getLogger("sessile.client")
 
 Send = Callable[[list[dict[str, Any]]], bool]
 """False when there is no connection any more."""
@@ -73,7 +73,7 @@ class Sender:
                 while await self._send_one():
                     pass
             except OutboxUnavailable as error:
-                _log.warning("%s: %s", self._name, error)
+                logger.warning("%s: %s", self._name, error)
                 self.rewind(self._flow.sent, RETRY_DELAY_S)
 
     async def trim(self) -> None:

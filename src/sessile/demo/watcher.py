@@ -61,9 +61,9 @@ class GapWatcher:
         writes: list[Operation] = []
         for name in DERIVED:
             found: list[Any] = getattr(findings, name)
-            path, known = f"/{name}", document.state.get(name)
-            guards.append({"op": "test", "path": path, **({"exists": False} if known is None else {"equals": known})})
-            if known is None or not json_equal(known, found):
+            path, is_there, known = f"/{name}", name in document.state, document.state.get(name)
+            guards.append({"op": "test", "path": path, **({"equals": known} if is_there else {"exists": False})})
+            if not is_there or not json_equal(known, found):
                 writes.append({"op": "set", "path": path, "value": found})
         return [*guards, *writes] if writes else []
 
@@ -82,14 +82,17 @@ class GapWatcher:
             try:
                 with suppress(DocumentNotFound):  # archived meanwhile
                     await self.look(document_id)
-            except ChangeRejected:
-                self._again(document_id)
             except SessileError as error:
-                logger.warning("Could not look for gaps, trying again: %s", error.code)
-                self._again(document_id)
-                if error.retryable:
-                    await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+                await self._failed(document_id, error)
 
-    def _again(self, document_id: str) -> None:
+    async def _failed(self, document_id: str, error: SessileError) -> None:
+        """Somebody was faster, or the store is away: again. Everything else would fail the same way until the report changes."""
+        is_overtaken = isinstance(error, ChangeRejected) and error.detail.get("code") == "test_failed"
+        if error.retryable:
+            logger.warning("Could not look for gaps, trying again: %s", error.code)
+            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+        elif not is_overtaken:
+            logger.warning("Could not look for gaps: %s", error.message)
+            return
         self._waiting[document_id] = None
         self._is_due.set()

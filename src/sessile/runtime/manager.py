@@ -51,6 +51,8 @@ class AsyncSessionManager:
     async def open(self) -> None:
         """Makes the store usable (an embedded database migrates itself) and starts the background work. Again is no harm.
         Raises StoreUnavailable, ConfigurationError."""
+        if self._is_open:  # every request comes by here
+            return
         async with self._opening:
             if self._is_open:
                 return

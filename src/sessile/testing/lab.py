@@ -121,6 +121,12 @@ def remove(path: str) -> dict[str, Any]:
     return {"op": "remove", "path": path}
 
 
+def only(items: Sequence[T]) -> T:
+    """The one item there is. Raises AssertionError when there are more or less."""
+    assert len(items) == 1, f"{len(items)} items instead of one"
+    return items[0]
+
+
 def succeeded(outcomes: Sequence[T | BaseException]) -> list[T]:
     """Those that did not raise."""
     return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]

@@ -7,7 +7,8 @@ The channel knows one position, the head that has been passed on. Whoever stands
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -199,30 +200,40 @@ class Channel:
         self._tell(messages.encode(body), restored_version=body["version"])
 
     async def _find_checkpoint(self, checkpoint_id: str) -> None:
-        found = next((c for c in await self._checkpoints() if c.checkpoint_id == checkpoint_id), None)
-        if found is not None:
-            self._tell_checkpoint(found)
+        with self._news_of("a checkpoint"):
+            found = await self._host.documents.checkpoints(Actor.system(), self.document_id)
+            for checkpoint in found:
+                if checkpoint.checkpoint_id == checkpoint_id:
+                    self._tell_checkpoint(checkpoint)
 
     async def _find_restore(self, event: Event) -> None:
-        """A restore made by another process: the checkpoint taken before it was saved in the same transaction."""
-        before = next((c for c in await self._checkpoints() if c.kind is CheckpointKind.BEFORE_RESTORE), None)
-        self._tell_restored(
-            {
-                "type": "session_restored",
-                "document_id": self.document_id,
-                "epoch": self._epoch or event.epoch,
-                "generation": self._generation,
-                "version": event.version,
-                "timestamp": iso(before.created_at if before is not None else self._host.now()),
-                "checkpoint_id": event.detail,
-                "before_checkpoint_id": before.checkpoint_id if before is not None else None,
-                "device_no": (before.device_no or 0) if before is not None else 0,
-            }
-        )
+        """A restore made by another process, put together from its line of the log and the checkpoint of its transaction."""
+        with self._news_of("a restore"):
+            documents, system = self._host.documents, Actor.system()
+            log = await documents.log(system, self.document_id, before=event.version + 1, limit=1)
+            for change in log:
+                found = await documents.checkpoints(system, self.document_id)
+                before = next(
+                    (c for c in found if c.kind is CheckpointKind.BEFORE_RESTORE and c.version < change.version), None
+                )
+                self._tell_restored(
+                    {
+                        "type": "session_restored",
+                        "document_id": self.document_id,
+                        "epoch": event.epoch or self._epoch or "",
+                        "generation": change.generation,
+                        "version": change.version,
+                        "timestamp": iso(change.created_at),
+                        "checkpoint_id": event.detail,
+                        "before_checkpoint_id": before.checkpoint_id if before is not None else None,
+                        "device_no": change.device_no,
+                    }
+                )
 
-    async def _checkpoints(self) -> Sequence[Checkpoint]:
+    @contextmanager
+    def _news_of(self, what: str) -> Iterator[None]:
+        """News is passed on when it can be read; the state arrives in any case."""
         try:
-            return await self._host.documents.checkpoints(Actor.system(), self.document_id)
+            yield
         except (DocumentNotFound, StoreUnavailable) as error:
-            _log.info("a checkpoint's news of document %s was not passed on: %s", self.document_id, error.code)
-            return []
+            _log.info("the news of %s of document %s was not passed on: %s", what, self.document_id, error.code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,7 @@ from sessile.model.document import ABSENT, Actor, CheckpointKind, ConflictReason
 from sessile.model.errors import ChangeRejected, CheckpointNotFound, DocumentNotFound, InvalidChange, VersionConflict
 from sessile.model.events import EventKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, LABEL_LENGTH_MAX
-from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, put
+from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, only, put
 from sessile.testing.store_contract.base import Contract
 
 MANUAL = CheckpointKind.MANUAL
@@ -30,7 +31,7 @@ class CheckpointContract(Contract):
             1, CheckpointKind.STEP, "before lunch", 3, 1,
         )  # fmt: skip
         await bench.take(ADA, document_id, 2, 1, put("/a", 3))
-        (listed,) = await bench.checkpoints.list(ADA, document_id)
+        listed = only(await bench.checkpoints.list(ADA, document_id))
         assert (listed.checkpoint_id, listed.state) == (made.checkpoint_id, {}), "a list carries no states"
         stored = await bench.store.read(lambda tx: tx.documents.checkpoint(document_id, made.checkpoint_id))
         assert stored == made
@@ -56,13 +57,13 @@ class CheckpointContract(Contract):
         with pytest.raises(InvalidChange):
             await bench.checkpoints.create(ADA, document_id, "x" * (LABEL_LENGTH_MAX + 1), MANUAL, None, None)
         for refused in (
-            bench.checkpoints.create(EVE, document_id, "", MANUAL, None, None),
-            bench.checkpoints.list(EVE, document_id),
-            bench.checkpoints.restore(EVE, document_id, made.checkpoint_id, None, None, dry_run=True),
-            bench.checkpoints.restore(EVE, document_id, made.checkpoint_id, None, None, dry_run=False),
+            partial(bench.checkpoints.create, EVE, document_id, "", MANUAL, None, None),
+            partial(bench.checkpoints.list, EVE, document_id),
+            partial(bench.checkpoints.restore, EVE, document_id, made.checkpoint_id, None, None, dry_run=True),
+            partial(bench.checkpoints.restore, EVE, document_id, made.checkpoint_id, None, None, dry_run=False),
         ):
             with pytest.raises(DocumentNotFound):
-                await refused
+                await refused()
         eves = (await bench.document(actor=EVE)).document.document_id
         for document, checkpoint in ((eves, made.checkpoint_id), (eves, "01900000-0000-7000-8000-000000000000")):
             with pytest.raises(CheckpointNotFound):
@@ -174,7 +175,7 @@ class CheckpointContract(Contract):
         logged = await bench.take(PHONE, document_id, 1, 2, put("/a", 9), put("/o/x", 1))
         assert logged.detail is not None
         assert (logged.verdict, logged.detail["code"]) == (Verdict.CONFLICT, "superseded")
-        (conflict,) = await bench.documents.conflicts(ADA, document_id)
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert (conflict.path, conflict.reason) == ("/a", ConflictReason.SUPERSEDED)
         assert (conflict.winner, conflict.loser, conflict.loser_device_no) == (1, 9, 2)
         assert (await bench.documents.get(ADA, document_id)).state["a"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -43,17 +44,17 @@ class DocumentContract(Contract):
         visitor = Actor(session_id="01900000-0000-7000-8000-000000000000")
         for stranger in (EVE, visitor, Actor()):
             for refused in (
-                bench.documents.get(stranger, document_id),
-                bench.documents.open_by_id(stranger, document_id),
-                bench.documents.since(stranger, document_id, None, None),
-                bench.documents.log(stranger, document_id, None, 10),
-                bench.documents.conflicts(stranger, document_id),
-                bench.documents.rename(stranger, document_id, "mine"),
-                bench.documents.archive(stranger, document_id),
-                bench.changes.change(stranger, document_id, [put("/a", 1)], None, None),
+                partial(bench.documents.get, stranger, document_id),
+                partial(bench.documents.open_by_id, stranger, document_id),
+                partial(bench.documents.since, stranger, document_id, None, None),
+                partial(bench.documents.log, stranger, document_id, None, 10),
+                partial(bench.documents.conflicts, stranger, document_id),
+                partial(bench.documents.rename, stranger, document_id, "mine"),
+                partial(bench.documents.archive, stranger, document_id),
+                partial(bench.changes.change, stranger, document_id, [put("/a", 1)], None, None),
             ):
                 with pytest.raises(DocumentNotFound):
-                    await refused
+                    await refused()
         for outcome in (
             await bench.send(EVE, document_id, change(EVE, 1, 0, put("/a", 1))),
             await bench.send(ADA, "01900000-0000-7000-8000-000000000000", change(ADA, 1, 0, put("/a", 1))),
@@ -194,4 +195,4 @@ async def _check_state(bench: Bench, document_id: str, version: int) -> None:
         (await bench.documents.open_by_id(ADA, document_id)).document,
         (await bench.documents.since(ADA, document_id, None, None)).document,
     ):
-        assert (document.version, document.state["n"], len(document.state["text"])) == (version, version, 20_000)
+        assert (document.version, document.state.get("n"), len(document.state["text"])) == (version, version, 20_000)

@@ -6,7 +6,7 @@ import pytest
 
 from sessile.model.document import ABSENT, ConflictReason, Verdict
 from sessile.model.limits import OPEN_CONFLICTS_MAX
-from sessile.testing.lab import ADA, PHONE, Bench, Lab, change, put, remove
+from sessile.testing.lab import ADA, PHONE, Bench, Lab, change, only, put, remove
 from sessile.testing.store_contract.base import Contract
 
 
@@ -37,7 +37,7 @@ class MergeContract(Contract):
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
         logged = await bench.take(PHONE, document_id, 1, 0, put("/p", 2))
         assert (logged.verdict, logged.version) == (Verdict.APPLIED, 2)
-        (conflict,) = await bench.documents.conflicts(ADA, document_id)
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert list(logged.conflicts) == [conflict]
         assert (conflict.path, conflict.reason) == ("/p", ConflictReason.CONCURRENT)
         assert (conflict.base, conflict.winner, conflict.loser) == (0, 2, 1)
@@ -71,14 +71,14 @@ class MergeContract(Contract):
         await bench.take(PHONE, document_id, 1, 0, put("/o/b", "theirs"))
         await bench.take(ADA, document_id, 1, 0, put("/o/a", "mine"))
         await bench.take(ADA, document_id, 2, 0, put("/o", {"a": "all mine"}))
-        (conflict,) = await bench.documents.conflicts(ADA, document_id)
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert (conflict.path, conflict.loser) == ("/o", {"a": "mine", "b": "theirs"})
 
     async def test_a_parent_conflicts_with_what_changed_below_it(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/o/a", 1))
         await bench.take(PHONE, document_id, 1, 0, remove("/o"))
-        (conflict,) = await bench.documents.conflicts(ADA, document_id)
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert (conflict.path, conflict.winner, conflict.loser) == ("/o", ABSENT, {"a": 1})
         assert "o" not in (await bench.documents.get(ADA, document_id)).state
 
@@ -139,7 +139,7 @@ class MergeContract(Contract):
     async def test_a_conflict_is_resolved_by_a_change(self, lab: Lab, choice: str, value: int) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
-        (conflict,) = (await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts
+        conflict = only((await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts)
         resolve = {"op": "resolve", "conflict_id": conflict.conflict_id, "choice": choice, "value": 3}
         logged = await bench.take(ADA, document_id, 2, 2, resolve)
         assert (logged.verdict, list(logged.resolved)) == (Verdict.APPLIED, [conflict.conflict_id])
@@ -154,7 +154,7 @@ class MergeContract(Contract):
     async def test_somebody_who_made_neither_value_sends_the_value_itself(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
-        (conflict,) = (await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts
+        conflict = only((await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts)
         third = await bench.changes.change(ADA, document_id, [put("/q", 1)], None, None)
         assert third.version == 3
         resolve = {"op": "resolve", "conflict_id": conflict.conflict_id, "choice": "mine"}
@@ -170,7 +170,7 @@ class MergeContract(Contract):
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
         first = (await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts[0]
         second = (await bench.take(ADA, document_id, 2, 1, put("/p", 3))).conflicts[0]
-        (conflict,) = await bench.documents.conflicts(ADA, document_id)
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert conflict == second
         assert (conflict.conflict_id, conflict.base) == (first.conflict_id, 0)
         assert (conflict.winner, conflict.loser) == (3, 2)
@@ -178,12 +178,12 @@ class MergeContract(Contract):
     async def test_resolving_and_writing_in_one_change_leaves_the_new_conflict_open(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
-        (old,) = (await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts
+        old = only((await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts)
         resolve = {"op": "resolve", "conflict_id": old.conflict_id, "choice": "value", "value": 3}
         for seq, operations in ((2, [resolve, put("/p", 4)]), (3, [put("/p", 6)])):
             logged = await bench.take(ADA, document_id, seq, 1, *operations)
             assert logged.verdict is Verdict.APPLIED
-        (conflict,) = await bench.documents.conflicts(ADA, document_id)
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert conflict.conflict_id != old.conflict_id
         assert (conflict.winner, conflict.loser) == (4, 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -106,7 +107,9 @@ class SessionContract(Contract):
         late = bench.sessions.touched(ended)
         assert late is not None
         await bench.sessions.end(ended.session_id, EndReason.LOGOUT)
+        row = await bench.store.read(lambda tx: tx.sessions.get(ended.session_id))
         await bench.sessions.touch([late])
+        assert await bench.store.read(lambda tx: tx.sessions.get(ended.session_id)) == row
         with pytest.raises(SessionEnded):
             await bench.sessions.get(ended.session_id)
         lab.clock.advance(IDLE_TIMEOUT_S)
@@ -151,13 +154,13 @@ class SessionContract(Contract):
         assert await bench.sessions.end(handle, EndReason.LOGOUT) is True
         assert await bench.sessions.end(handle, EndReason.ADMIN) is False, "ending again does nothing"
         for refused in (
-            bench.sessions.authenticate(issued.token),
-            bench.sessions.get(handle),
-            bench.sessions.rotate(handle),
-            bench.sessions.change_data(handle, [("set", ("a",), 1)], "ada"),
+            partial(bench.sessions.authenticate, issued.token),
+            partial(bench.sessions.get, handle),
+            partial(bench.sessions.rotate, handle),
+            partial(bench.sessions.change_data, handle, [("set", ("a",), 1)], "ada"),
         ):
             with pytest.raises(SessionEnded) as caught:
-                await refused
+                await refused()
             assert caught.value.reason == "logout"
         ended = await bench.store.read(lambda tx: tx.sessions.ended([handle, UNKNOWN]))
         assert ended == {handle: "logout"}
