@@ -58,7 +58,9 @@ def leases(bench: Bench, number: int, _argument: str) -> list[Any]:
     now = datetime.now(UTC)
     until = now + timedelta(hours=1)
     asked = (f"lease {n}" for n in range(ROUNDS))
-    return [name for name in asked if drive(bench.store.write(lambda tx, n: tx.lease(n, str(number), now, until), name))]
+    return [
+        name for name in asked if drive(bench.store.write(lambda tx, n: tx.lease(n, str(number), now, until), name))
+    ]
 
 
 TASKS: dict[str, Callable[[Bench, int, str], list[Any]]] = {

@@ -97,7 +97,9 @@ def test_no_token_outlives_a_logout_that_other_processes_raced(url: str) -> None
     handles = [one.session.session_id for one in issued]
     results = race(url, "turns", ",".join(handles))
     assert results[0][0] == ROUNDS
-    for token in [one.token for one in issued] + results[1][1] + [t for t in results[2][1] if t.split(".")[0] in handles]:
+    for token in (
+        [one.token for one in issued] + results[1][1] + [t for t in results[2][1] if t.split(".")[0] in handles]
+    ):
         with pytest.raises((SessionEnded, SessionNotFound)):
             drive(bench.sessions.authenticate(token))
     for session in drive(bench.sessions.of_user("ada")):

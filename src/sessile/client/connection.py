@@ -24,6 +24,10 @@ from sessile.client.sender import stop
 
 logger = logging.getLogger("sessile.client")
 
+socket_logger = logging.getLogger("sessile.client.socket")
+"""At DEBUG the library writes whole frames, and the first one carries the token: not because somebody turned everything on."""
+socket_logger.setLevel(logging.INFO)
+
 SUBPROTOCOL: Final = Subprotocol("sessile.v1")
 WELCOME_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -169,6 +173,7 @@ class Connection:
                 ping_interval=None,  # the protocol has pings of its own
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MESSAGE_BYTES_MAX,
+                logger=socket_logger,
             ) as socket:
                 return await self._converse(socket)
         except InvalidStatus as error:

@@ -64,6 +64,11 @@ class Sessile:
         app.router.lifespan_context = self._lifespan_around(app.router.lifespan_context)
         app.add_middleware(_Front, manager=self.manager, service=cast("ASGIApp", self._service))
 
+    async def drain(self) -> None:
+        """Says goodbye to every socket of the service; the lifespan's end does it, too. A server that closes sockets by itself before that
+        (uvicorn) awaits it first: see `sessile.server.serving.run`."""
+        await self._service.drain()
+
     def _lifespan_around(self, inner: Lifespan[Any]) -> Lifespan[Any]:
         def lifespan(app: Any) -> AbstractAsyncContextManager[Any]:
             return self._living(inner(app))

@@ -184,17 +184,18 @@ def _check(case: _Case, keys: Keys, new: Any) -> None:
 
 
 def _foreign(case: _Case, keys: Keys) -> list[Touch]:
-    """What others did here since the sender last looked. What the sender itself has overwritten since then, knowingly or not, was
-    settled by that change; what it wrote beside it settles nothing."""
+    """What others did here since the sender last looked, and the sender has not overwritten since: what it overwrote, knowingly or
+    not, was settled then; what it wrote beside it settles nothing."""
     since = [t for t in case.head.touches if t.version > case.change.base_version and overlap(t.keys, keys)]
     device_id = case.change.device_id
-    own = [t for t in since if t.device_id == device_id is not None]
-    return [
-        t
-        for t in since
-        if (t.device_id != device_id or device_id is None)
-        and not any(mine.version > t.version and mine.keys == t.keys[: len(mine.keys)] for mine in own)
-    ]
+    own = [(t.version, t.keys) for t in since if t.device_id == device_id is not None]
+    own += [(case.head.document.version + 1, written) for written, _ in case.applied.before]  # earlier in this very change
+
+    def is_settled(touch: Touch) -> bool:
+        shared = max(touch.keys, keys, key=len)  # where the two paths meet
+        return any(version > touch.version and mine == shared[: len(mine)] for version, mine in own)
+
+    return [t for t in since if (t.device_id != device_id or device_id is None) and not is_settled(t)]
 
 
 def _base(foreign: Sequence[Touch], keys: Keys) -> Any:

@@ -160,21 +160,22 @@ class SessionManager:
         store: Store | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
-        probe: Probe = no_probe,
+        probe: Probe | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings.database_url, blocking=True)
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
         self._sessions = engines.sessions
+        reached = probe or no_probe
 
         async def submit(submission: Submission) -> Outcome:
-            probe("before_commit")
+            reached("before_commit")
             outcome = (await engines.changes.submit([submission]))[0]
-            probe("after_commit")
+            reached("after_commit")
             return outcome
 
-        self.documents = Documents(engines, submit, probe)
+        self.documents = Documents(engines, submit, reached)
 
     def open(self) -> None:
         """Makes the store usable. Raises StoreUnavailable, ConfigurationError."""

@@ -34,13 +34,14 @@ class AsyncSessionManager:
         store: Store | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
-        probe: Probe = no_probe,
+        probe: Probe | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings.database_url, blocking=False)
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
         self._sessions = engines.sessions
+        probe = probe or no_probe
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches)

@@ -87,7 +87,7 @@ class Site:
 
     def client(self, *, scheme: str = "http", host: str = "testserver", asgi: Starlette | None = None, raising: bool = True) -> httpx.AsyncClient:  # fmt: skip
         """A browser of its own: it keeps cookies."""
-        transport = httpx.ASGITransport(app=asgi or self.app, raise_app_exceptions=raising)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=asgi or self.app, raise_app_exceptions=raising)
         return httpx.AsyncClient(transport=transport, base_url=f"{scheme}://{host}")
 
     def gate(self, name: str) -> asyncio.Event:

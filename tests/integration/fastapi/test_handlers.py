@@ -198,16 +198,19 @@ async def test_after_the_response_has_started_it_is_too_late(database_url: str, 
     async with site(database_url) as here, with_routes(here).client() as client:
         raised: list[str] = []
 
+        async def act(session: CurrentSession):
+            if what == "set":
+                session["b"] = 1
+            elif what == "delete":
+                del session["a"]
+            elif what == "login":
+                await session.login("bob")
+            else:
+                await getattr(session, what)()
+
         async def late(session: CurrentSession):
             with pytest.raises(SessionClosed) as caught:
-                if what == "set":
-                    session["b"] = 1
-                elif what == "delete":
-                    del session["a"]
-                elif what == "login":
-                    await session.login("bob")
-                else:
-                    await getattr(session, what)()
+                await act(session)
             raised.append(caught.typename)
 
         @here.app.post("/")
@@ -394,7 +397,7 @@ async def test_an_application_that_is_mounted_below_a_path(database_url: str) ->
 async def test_a_plain_starlette_application(tmp_path: Path) -> None:
     async def count(request: Request) -> PlainTextResponse:
         request.session["seen"] = request.session.get("seen", 0) + 1
-        assert request.session is for_starlette.session_of(request)
+        assert id(request.session) == id(for_starlette.session_of(request))
         return PlainTextResponse(str(request.session["seen"]))
 
     app = Starlette(routes=[Route("/", count)])

@@ -61,11 +61,6 @@ def with_routes(here: Site) -> Site:
     return here
 
 
-async def data_of(here: Site, token: str) -> dict[str, object]:
-    async with here.client() as client:
-        return (await client.get("/me", headers={"authorization": f"Bearer {token}"})).json()["data"]
-
-
 async def test_p1_an_anonymous_request_that_ignores_the_session_leaves_nothing(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         response = await client.get("/quiet")

@@ -6,25 +6,25 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 PATIENCE_S = 20.0
 """How long a frame may take before the test fails. Nothing waits that long when all is well."""
-_SCHEMA = json.loads(
-    (Path(__file__).parents[3] / "protocol" / "schema" / "server.json").read_text(encoding="utf-8")
-)
+_SCHEMA = json.loads((Path(__file__).parents[3] / "protocol" / "schema" / "server.json").read_text(encoding="utf-8"))
 jsonschema.Draft202012Validator.check_schema(_SCHEMA)
 _VALIDATORS = {
-    entry["$ref"].removeprefix("#/$defs/"): jsonschema.Draft202012Validator({
-        "$ref": entry["$ref"],
-        "$defs": _SCHEMA["$defs"],
-    })
+    entry["$ref"].removeprefix("#/$defs/"): jsonschema.Draft202012Validator(
+        {
+            "$ref": entry["$ref"],
+            "$defs": _SCHEMA["$defs"],
+        }
+    )
     for entry in _SCHEMA["oneOf"]
 }
 Frame = dict[str, Any]
@@ -90,12 +90,12 @@ class Peer:
 
     async def expect_close(self) -> int:
         """Reads to the end; the close code."""
-        try:
+        with suppress(ConnectionClosed):
             while True:
                 self._unread.append(await self.receive())
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, "the connection was cut without a close frame"
-            return closed.rcvd.code
+        closed = self.socket.protocol.close_rcvd
+        assert closed is not None, "the connection was cut without a close frame"
+        return closed.code
 
     async def open(self, *documents: Frame, **more: Any) -> Frame:
         """Says hello and reads to the first document's state; returns the welcome."""

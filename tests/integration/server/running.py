@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -66,6 +66,7 @@ async def served(
     manager = AsyncSessionManager(settings(**given), clock=clock)
     service = create_app(manager, standalone=True, stall_timeout_s=stall_timeout_s)
     started: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+    waited: set[asyncio.Future[Any]] = {started}
     server = make_server(
         service,
         host="127.0.0.1",
@@ -75,7 +76,7 @@ async def served(
     )
     # Not serve(): it would take over the signals of the test run.
     serving = asyncio.create_task(server._serve())
-    await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({serving, *waited}, return_when=asyncio.FIRST_COMPLETED)
     assert started.done(), "the server did not start"
     assert started.result() == address_of(server)
     try:
@@ -105,6 +106,13 @@ async def service_of(*, clock: SettableClock | None = None, **given: Any) -> Asy
         yield service
     finally:
         await service.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns when it holds. For what the server does on its own and tells nobody."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
 
 
 @dataclass

@@ -221,6 +221,8 @@ async def everything(server: Running) -> Any:
         for document in await documents.list(owner):
             log = await documents.log(owner, document.document_id)
             checkpoints = await documents.checkpoints(owner, document.document_id)
-            found.append((document_to_wire(document), [*map(logged_to_wire, log)], [*map(checkpoint_to_wire, checkpoints)]))
+            found.append(
+                (document_to_wire(document), [*map(logged_to_wire, log)], [*map(checkpoint_to_wire, checkpoints)])
+            )
     sessions = await server.manager.list_sessions("ada")
     return found, [(session.session_id, session.data, session.version) for session in sessions]

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from sessile.model.document import Actor
 from sessile.model.errors import StoreUnavailable
 from sessile.model.session import EndReason
 from tests.integration.server.peer import connected, hello, setting
@@ -61,8 +62,6 @@ async def test_a_change_on_its_way_when_the_session_ends_is_committed_or_refused
             await server.manager.destroy_session(issued.session.session_id)
             assert await peer.expect_close() == 4501
             acknowledged = [v["seq"] for f in peer.frames if f["type"] == "ack" for v in f["verdicts"]]
-        from sessile.model.document import Actor
-
         log = await server.manager.documents.log(Actor.system(), peer.document_id)
         committed = sorted(change.seq or 0 for change in log)
         assert committed == list(range(1, len(committed) + 1))
@@ -80,18 +79,21 @@ async def test_a_session_that_ended_before_hello_gets_no_welcome() -> None:
 
 async def test_an_expired_session_is_told_first_and_closed_then() -> None:
     clock = SettableClock()
-    async with served(clock=clock, ping_interval_s=0.05, idle_timeout_s=1000, expiry_warning_s=100) as server:
-        async with connected(server.socket_url, cookie=await server.token()) as peer:
-            await peer.open()
-            clock.advance(950)
-            expiring = await peer.expect("session_expiring")
-            assert expiring["expires_at"] == "2026-04-01T12:16:40.000Z"
-            await peer.expect("ping")
-            await peer.expect("ping")
-            clock.advance(100)
-            assert await peer.expect_close() == 4502
-            assert peer.frames[-1]["reason"] == "expired"
-            assert peer.kinds().count("session_expiring") == 1
+    options = {"ping_interval_s": 0.05, "idle_timeout_s": 1000, "expiry_warning_s": 100}
+    async with (
+        served(clock=clock, **options) as server,
+        connected(server.socket_url, cookie=await server.token()) as peer,
+    ):
+        await peer.open()
+        clock.advance(950)
+        expiring = await peer.expect("session_expiring")
+        assert expiring["expires_at"] == "2026-04-01T12:16:40.000Z"
+        await peer.expect("ping")
+        await peer.expect("ping")
+        clock.advance(100)
+        assert await peer.expect_close() == 4502
+        assert peer.frames[-1]["reason"] == "expired"
+        assert peer.kinds().count("session_expiring") == 1
 
 
 async def test_a_change_is_activity_and_a_pong_is_not() -> None:
@@ -134,50 +136,54 @@ async def test_a_login_of_somebody_else_closes_with_4503_and_of_the_same_user_te
 
 
 async def test_pings_carry_the_heads_and_silence_closes_with_4001() -> None:
-    async with served(ping_interval_s=0.1, ping_timeout_s=0.1) as server:
-        async with connected(server.socket_url, cookie=await server.token()) as peer:
-            await peer.open(INTAKE)
-            epoch = (await peer.expect("initial_state"))["epoch"]
-            await peer.change(setting(1, "/a", 1))
-            await peer.expect("ack")
-            ping = await peer.expect("ping", lambda frame: frame["heads"] == {peer.document_id: [epoch, 1]})
-            await peer.send({"type": "pong", "at": ping["at"]})
-            await peer.expect("ping")
-            assert await peer.expect_close() == 4001
+    async with (
+        served(ping_interval_s=0.1, ping_timeout_s=0.1) as server,
+        connected(server.socket_url, cookie=await server.token()) as peer,
+    ):
+        await peer.open(INTAKE)
+        epoch = (await peer.expect("initial_state"))["epoch"]
+        await peer.change(setting(1, "/a", 1))
+        await peer.expect("ack")
+        ping = await peer.expect("ping", lambda frame: frame["heads"] == {peer.document_id: [epoch, 1]})
+        await peer.send({"type": "pong", "at": ping["at"]})
+        await peer.expect("ping")
+        assert await peer.expect_close() == 4001
 
 
 async def test_an_outage_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with served(ping_interval_s=0.05) as server:
-        async with connected(server.socket_url, cookie=await server.token()) as peer:
-            await peer.open(INTAKE)
-            await peer.expect("presence_state")
-            asked = asyncio.Event()
+    async with (
+        served(ping_interval_s=0.05) as server,
+        connected(server.socket_url, cookie=await server.token()) as peer,
+    ):
+        await peer.open(INTAKE)
+        await peer.expect("presence_state")
+        asked = asyncio.Event()
 
-            async def away(*_: object, **__: object) -> None:
-                asked.set()
-                raise StoreUnavailable
+        async def away(*_: object, **__: object) -> None:
+            asked.set()
+            raise StoreUnavailable
 
-            with monkeypatch.context() as outage:
-                for verb in ("submit", "since", "open", "open_by_id", "checkpoint", "restore"):
-                    outage.setattr(server.manager.documents, verb, away)
-                outage.setattr(server.manager, "get_session", away)
-                await asyncio.wait_for(asked.wait(), 10)
-                await peer.expect("ping")
-                await peer.change(setting(1, "/a", 1))
-                nack = await peer.expect("nack")
-                assert (nack["reason"], nack["expected_seq"]) == ("unavailable", 1)
-                assert nack["retry_after_ms"] > 0
-                for kind, more in (
-                    ("request_sync", {"reason": "user"}),
-                    ("checkpoint", {"request_id": "r"}),
-                ):
-                    await peer.request(kind, **more)
-                    assert (await peer.expect("error"))["code"] == "store_unavailable"
-                async with connected(server.socket_url, cookie=await server.token()) as late:
-                    await late.send(hello(INTAKE))
-                    assert await late.expect_close() == 4003
+        with monkeypatch.context() as outage:
+            for verb in ("submit", "since", "open", "open_by_id", "checkpoint", "restore"):
+                outage.setattr(server.manager.documents, verb, away)
+            outage.setattr(server.manager, "get_session", away)
+            await asyncio.wait_for(asked.wait(), 10)
+            await peer.expect("ping")
             await peer.change(setting(1, "/a", 1))
-            assert (await peer.expect("ack"))["seq"] == 1
+            nack = await peer.expect("nack")
+            assert (nack["reason"], nack["expected_seq"]) == ("unavailable", 1)
+            assert nack["retry_after_ms"] > 0
+            for kind, more in (
+                ("request_sync", {"reason": "user"}),
+                ("checkpoint", {"request_id": "r"}),
+            ):
+                await peer.request(kind, **more)
+                assert (await peer.expect("error"))["code"] == "store_unavailable"
+            async with connected(server.socket_url, cookie=await server.token()) as late:
+                await late.send(hello(INTAKE))
+                assert await late.expect_close() == 4003
+        await peer.change(setting(1, "/a", 1))
+        assert (await peer.expect("ack"))["seq"] == 1
 
 
 async def test_a_fault_of_the_server_closes_with_4004_and_is_logged(

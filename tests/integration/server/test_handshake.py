@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import AsyncExitStack
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from sessile.model.errors import StoreUnavailable
 from sessile.server.realtime.hub import UNPROVEN_PER_ADDRESS_MAX
 from tests.integration.server.peer import connected, device, hello
-from tests.integration.server.running import Running, SettableClock, served
+from tests.integration.server.running import Running, SettableClock, served, until
 
 OTHER = "https://app.example:8443"
 
@@ -176,18 +176,14 @@ async def test_sockets_without_a_credential_are_few_per_address() -> None:
         async with connected(server.socket_url, cookie=await server.token()) as peer:
             await peer.open()
         await open_ones.aclose()
-        async with asyncio.timeout(10):
-            while server.service.hub.connections:
-                await asyncio.sleep(0.01)
+        await until(lambda: not server.service.hub.connections)
         async with AsyncExitStack() as proven:
             for _ in range(UNPROVEN_PER_ADDRESS_MAX + 1):
                 peer = await proven.enter_async_context(connected(server.socket_url))
                 await peer.open(token=await server.token())
 
 
-def raw_connection(server: Running, headers: list[tuple[str, str]]):  # noqa: ANN201 - the client's own type
-    from websockets.asyncio.client import connect
-
+def raw_connection(server: Running, headers: list[tuple[str, str]]) -> connect:
     return connect(server.socket_url, additional_headers=headers, proxy=None)
 
 

@@ -195,7 +195,13 @@ async def test_a_trusted_service_makes_sessions() -> None:
         for wrong in ({}, {"authorization": "Bearer nonsense"}, {"authorization": f"Basic {SERVICE_KEY}"}):
             refusal = await client.post("/api/v0/sessions", json=body, headers=wrong)
             assert refusal.status_code == 401
-        for bad in ({"user_id": ""}, {"user_id": 5}, {"user_id": "a", "public": {"__proto__": 1}}, {"public": []}):
+        bodies: list[dict[str, Any]] = [
+            {"user_id": ""},
+            {"user_id": 5},
+            {"user_id": "a", "public": {"__proto__": 1}},
+            {"public": []},
+        ]
+        for bad in bodies:
             assert (await client.post("/api/v0/sessions", json=bad, headers=headers)).status_code == 422
 
 
@@ -231,7 +237,17 @@ async def test_a_forged_request_changes_nothing(headers: dict[str, str], status:
 async def test_the_paths_that_a_host_application_hands_over() -> None:
     for path in ("/api/session_state", "/api/v0/session", "/api/v0/documents/x", "/ws", "/ws/session/x", "/sessile.js"):
         assert owns_path(path), path
-    for path in ("/", "/api", "/api/v0", "/api/v1/x", "/ws2", "/ws/other", "/sessile.jsx", "/healthz", "/api/session_state/x"):
+    for path in (
+        "/",
+        "/api",
+        "/api/v0",
+        "/api/v1/x",
+        "/ws2",
+        "/ws/other",
+        "/sessile.jsx",
+        "/healthz",
+        "/api/session_state/x",
+    ):
         assert not owns_path(path), path
 
 

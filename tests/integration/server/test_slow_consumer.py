@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
 from sessile.server.realtime.outbox import BYTES_MAX, FRAMES_MAX
 from sessile.server.realtime.subscription import Phase
 from tests.integration.server.peer import Peer, connected, setting
-from tests.integration.server.running import Running, served
+from tests.integration.server.running import Running, served, until
 
 INTAKE = {"name": "intake"}
 LARGE = "x" * 60_000
@@ -44,15 +45,13 @@ async def test_a_reader_without_progress_is_cut_off_while_others_go_on() -> None
                 await peer.open(INTAKE)
             stuck = connection_id(slow)
             await write(fast, COUNT)
-            async with asyncio.timeout(10):
-                while any(connection.connection_id == stuck for connection in server.service.hub.connections):
-                    await asyncio.sleep(0.02)
+            await until(lambda: stuck not in {c.connection_id for c in server.service.hub.connections})
             await fast.change(setting(COUNT + 1, "/still", "here"))
             assert (await fast.expect("ack"))["seq"] == COUNT + 1
             slow.socket.transport.abort()
 
 
-def connected_slowly(server: Running, token: str):  # noqa: ANN201 - the same as connected
+def connected_slowly(server: Running, token: str) -> AbstractAsyncContextManager[Peer]:
     """A client that takes two messages off the wire and leaves the rest to the kernel until they are read."""
     return connected(server.socket_url, cookie=token, max_queue=1)
 

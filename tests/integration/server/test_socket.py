@@ -232,7 +232,9 @@ async def test_nothing_is_missed_by_readers_that_join_while_others_write() -> No
                     version = (await reader.expect("initial_state"))["version"]
                     return [version, *(await versions(reader, 60, after=version))]
 
-            _, *followed = await asyncio.gather(write(), *(follow() for _ in range(12)))
+            writing = asyncio.create_task(write())
+            followed = await asyncio.gather(*(follow() for _ in range(12)))
+            await writing
             for seen in followed:
                 assert seen == list(range(seen[0], 61))
 
@@ -288,5 +290,3 @@ async def versions(peer: Peer, last: int, *, after: int = 0) -> list[int]:
 
 def labels(frame: dict[str, list[dict[str, str]]]) -> set[str]:
     return {entry["label"] for entry in frame["devices"]}
-
-

@@ -11,7 +11,9 @@ CODES = json.loads((Path(__file__).parents[3] / "protocol" / "codes.json").read_
 
 
 def test_close_codes_agree() -> None:
-    assert {code.name.lower(): int(code) for code in CloseCode} == {entry["name"]: entry["code"] for entry in CODES["close"]}
+    assert {code.name.lower(): int(code) for code in CloseCode} == {
+        entry["name"]: entry["code"] for entry in CODES["close"]
+    }
 
 
 def test_a_close_code_says_whether_to_come_back() -> None:

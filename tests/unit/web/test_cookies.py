@@ -48,9 +48,8 @@ def test_a_cookie_is_not_believed_where_it_could_not_have_been_set() -> None:
 def test_insecure_lan_is_possible_and_said_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
     lan = policy(insecure_lan=True)
     with caplog.at_level(logging.WARNING, "sessile.cookies"):
-        for _ in range(2):
-            header = lan.set_header(request(scheme="http", host="192.168.1.5"), "t", LEFT)
-    assert header == b"sessile=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"
+        headers = [lan.set_header(request(scheme="http", host="192.168.1.5"), "t", LEFT) for _ in range(2)]
+    assert headers == [b"sessile=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"] * 2
     assert len(caplog.records) == 1
 
 

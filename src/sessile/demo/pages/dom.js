@@ -1,13 +1,13 @@
 /** Small tools for the page: elements are made with text only, and written only where something differs. */
 
-/** An element with attributes (true: present, false and null: left out), `on*` listeners, and children (nodes or text). */
+/** An element with attributes (true: present, false and null: left out), `on*` listeners, and children (nodes or text; false: left out). */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children);
+  element.append(...children.filter((child) => child !== false));
   return element;
 }
 

@@ -74,6 +74,13 @@ class MergeContract(Contract):
         conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert (conflict.path, conflict.loser) == ("/o", {"a": "mine", "b": "theirs"})
 
+    async def test_a_path_written_twice_in_one_change_keeps_the_value_from_elsewhere(self, lab: Lab) -> None:
+        bench, document_id = await _two_devices(lab)
+        await bench.take(PHONE, document_id, 1, 0, put("/p", "theirs"))
+        await bench.take(ADA, document_id, 1, 0, put("/p", "m"), put("/p", "mi"))
+        conflict = only(await bench.documents.conflicts(ADA, document_id))
+        assert (conflict.base, conflict.loser) == (0, "theirs")
+
     async def test_a_parent_conflicts_with_what_changed_below_it(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/o/a", 1))
@@ -179,13 +186,13 @@ class MergeContract(Contract):
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
         old = only((await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts)
-        resolve = {"op": "resolve", "conflict_id": old.conflict_id, "choice": "value", "value": 3}
+        resolve = {"op": "resolve", "conflict_id": old.conflict_id, "choice": "theirs"}
         for seq, operations in ((2, [resolve, put("/p", 4)]), (3, [put("/p", 6)])):
             logged = await bench.take(ADA, document_id, seq, 1, *operations)
             assert logged.verdict is Verdict.APPLIED
         conflict = only(await bench.documents.conflicts(ADA, document_id))
         assert conflict.conflict_id != old.conflict_id
-        assert (conflict.winner, conflict.loser) == (4, 3)
+        assert (conflict.winner, conflict.loser) == (4, 2)
 
     async def test_open_conflicts_have_a_limit(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)

@@ -1,0 +1,156 @@
+"""Planted errors. Each is a mistake that somebody could make in good faith, and each must be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sessile.client.core import DocumentCore
+from sessile.client.effects import Acknowledged, Effect
+from sessile.client.records import Frame
+from sessile.engine.changes import ChangeEngine
+from sessile.model.document import LoggedChange
+from sessile.stores.memory import MemoryStore
+from sessile.stores.memory.documents import MemoryDocumentRows
+from sessile.stores.memory.store import MemoryTransaction, Tables
+from tests.model_sync.backend import Backend
+from tests.model_sync.device import Device
+from tests.model_sync.world import Budgets, Rules
+
+
+class NoUniqueKeyRows(MemoryDocumentRows):
+    """(device, seq) is not unique in the table."""
+
+    def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
+        for change in changes:
+            self._logs.put(change.document_id, (*self._log(change.document_id), change))
+
+
+class NoUniqueKeyStore(MemoryStore):
+    async def write(self, work: Callable[..., Any], *args: Any) -> Any:
+        def with_loose_rows(tx: MemoryTransaction) -> Any:
+            tx.documents.__class__ = NoUniqueKeyRows
+            return work(tx, *args)
+
+        return await super().write(with_loose_rows)
+
+
+class NoUniqueKeyEngine(ChangeEngine):
+    """What a device sends is new, whatever its number."""
+
+    def _take(self, tx: Any, work: Any, change: Any, actor: Any) -> LoggedChange:
+        device = self._device(tx, work, change, actor, self._clock.now())
+        if device is not None and change.seq <= device.last_seq:
+            work.devices[device.device_id] = replace(device, last_seq=change.seq - 1)
+        return super()._take(tx, work, change, actor)
+
+
+class NoSeqCheckEngine(ChangeEngine):
+    """A device's numbers may have gaps."""
+
+    def _take(self, tx: Any, work: Any, change: Any, actor: Any) -> LoggedChange:
+        device = self._device(tx, work, change, actor, self._clock.now())
+        if device is not None and change.seq > device.last_seq:
+            work.devices[device.device_id] = replace(device, last_seq=change.seq - 1)
+        return super()._take(tx, work, change, actor)
+
+
+class AcceptsGaps(DocumentCore):
+    """An update is applied wherever the device stands."""
+
+    def update(self, frame: Frame) -> list[Effect]:
+        if frame["from"] > self.version and frame["epoch"] == self.epoch:
+            return super().update({**frame, "from": self.version})
+        return super().update(frame)
+
+
+class AppliesTwice(DocumentCore):
+    """An update that is known already is applied once more."""
+
+    def update(self, frame: Frame) -> list[Effect]:
+        if frame["changes"] and frame["epoch"] == self.epoch and frame["to"] <= self.version:
+            self.version = frame["from"]
+        return super().update(frame)
+
+
+class DropsAtAck(DocumentCore):
+    """A pending change is dropped when it is acknowledged, not when the confirmed state has it."""
+
+    def ack(self, frame: Frame) -> list[Effect]:
+        effects = super().ack(frame)
+        self._set_pending(change for change in self.pending if change.answer is None)
+        return effects
+
+
+class IgnoresHeads(DocumentCore):
+    """What a ping says about the head is not looked at."""
+
+    def head(self, epoch: str, version: int) -> list[Effect]:
+        return []
+
+
+class TrimsAtNack(DocumentCore):
+    """A refused change is taken for a decided one."""
+
+    def nack(self, frame: Frame, first_stored: int | None) -> list[Effect]:
+        effects = super().nack(frame, first_stored)
+        device_id = self._device_id or ""
+        return [
+            *effects,
+            Acknowledged(device_id, max(change.seq or 0 for change in self.pending) if self.pending else 0),
+        ]
+
+
+class NeverRewinds(DocumentCore):
+    """A refusal is noted and nothing is sent again."""
+
+    def nack(self, frame: Frame, first_stored: int | None) -> list[Effect]:
+        super().nack(frame, first_stored)
+        return []
+
+
+def device_of(core: type[DocumentCore]) -> type[Device]:
+    return type(f"Device{core.__name__}", (Device,), {"core_type": core})
+
+
+class DropsAtSend(Device):
+    drops_at_send = True
+
+
+class KeepsPlace(Device):
+    keeps_position_in_outbox = True
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`budgets` are small ones in which the error can be found; the correct protocol holds in the same."""
+
+    name: str
+    budgets: Budgets
+    device: type[Device] = Device
+    rules: Rules = field(default_factory=Rules)
+    engine: Callable[..., ChangeEngine] = ChangeEngine
+    store: Callable[[Tables], MemoryStore] = MemoryStore
+    frame_changes: int = 1
+
+    def backend(self) -> Backend:
+        return Backend(self.engine, self.store)
+
+
+MUTANTS = [
+    Mutant("ack before commit", Budgets((1, 0), kill_server=1), rules=Rules(acks_before_commit=True)),
+    Mutant("fan-out before commit", Budgets((1, 0), kill_server=1), rules=Rules(tells_before_commit=True)),
+    Mutant("no unique key", Budgets((1, 0), cut=1), engine=NoUniqueKeyEngine, store=NoUniqueKeyStore),
+    Mutant("no check of a device's sequence", Budgets((2, 0), refuse_commit=1), engine=NoSeqCheckEngine),
+    Mutant("no check of an update's place", Budgets((2, 0), lose_news=1), device=device_of(AcceptsGaps)),
+    Mutant("an update twice", Budgets((1, 0), lose_news=1), device=device_of(AppliesTwice)),
+    Mutant("subscribe after reading", Budgets((1, 0)), rules=Rules(subscribes_before_reading=False)),
+    Mutant("pings without heads", Budgets((1, 0), lose_news=1), rules=Rules(pings_carry_heads=False)),
+    Mutant("heads not looked at", Budgets((1, 0), lose_news=1), device=device_of(IgnoresHeads)),
+    Mutant("outbox emptied at sending", Budgets((1, 0), cut=1), device=DropsAtSend),
+    Mutant("nothing sent again on a new connection", Budgets((1, 0), cut=1), device=KeepsPlace),
+    Mutant("pending dropped at the ack", Budgets((1, 0)), device=device_of(DropsAtAck)),
+    Mutant("refused taken for decided", Budgets((1, 0), refuse_commit=1), device=device_of(TrimsAtNack)),
+    Mutant("refused and not sent again", Budgets((1, 0), refuse_commit=1), device=device_of(NeverRewinds)),
+]
