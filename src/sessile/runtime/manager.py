@@ -52,8 +52,10 @@ class AsyncSessionManager:
     async def open(self) -> None:
         """Makes the store usable (an embedded database migrates itself) and starts the background work. Again is no harm.
         Raises StoreUnavailable, ConfigurationError."""
-        if self._is_open:  # every request comes by here
-            return
+        if not self._is_open:  # every request comes by here, so the lock is only for the first
+            await self._open_once()
+
+    async def _open_once(self) -> None:
         async with self._opening:
             if self._is_open:
                 return
