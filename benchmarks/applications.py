@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from sessile import AsyncSessionManager, Settings
-from sessile.integrations.fastapi import Sessile
+from sessile.integrations.starlette import Sessile
 from sessile.server.app import create_app
 
 PAYLOAD = {"text": "x" * 900}

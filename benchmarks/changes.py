@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.servers import server
 
@@ -103,8 +104,8 @@ async def run_round(port: int, under_way: int, duration_s: float) -> tuple[float
 async def _open(port: int, under_way: int) -> tuple[ClientConnection, Device]:
     token = await asyncio.to_thread(new_session, port, f"user {uuid.uuid4()}")
     socket = await connect(
-        f"ws://127.0.0.1:{port}/ws", compression=None, ping_interval=None, subprotocols=["sessile.v1"]
-    )  # type: ignore[list-item]
+        f"ws://127.0.0.1:{port}/ws", compression=None, ping_interval=None, subprotocols=[Subprotocol("sessile.v1")]
+    )
     device = Device(socket, under_way)
     await device.open(token)
     return socket, device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -86,6 +87,13 @@ class Backend:
             if isinstance(rows, dict):
                 setattr(tables, name, dict(rows))  # rows are immutable
         other._use(tables, Counting(self.random.count))
+        return other
+
+    def with_new_epoch(self) -> Backend:
+        """What an operator has to do after going back to an old copy of the database."""
+        other = self.clone()
+        document = other.tables.documents[self.document_id]
+        other.tables.documents[self.document_id] = replace(document, epoch=document.epoch + "'")
         return other
 
     @property

@@ -35,8 +35,12 @@ class Box:
     def continue_after(self, device_id: str, last_seq: int) -> Box:
         return replace(self, next_seq=max(self.next_seq, last_seq + 1)) if device_id == self.device_id else self
 
-    def after(self, seq: int, limit: int) -> list[Pending]:
-        return [entry for entry in self.entries if (entry.seq or 0) > seq][:limit]
+    @property
+    def acknowledged(self) -> int:
+        return (self.entries[0].seq or 0) - 1 if self.entries else self.next_seq - 1
+
+    def after(self, device_id: str, seq: int, limit: int) -> list[Pending]:
+        return [entry for entry in self.entries if entry.device_id == device_id and (entry.seq or 0) > seq][:limit]
 
     def acknowledge(self, device_id: str, through: int) -> tuple[Box, list[Pending]]:
         gone = [entry for entry in self.entries if entry.device_id == device_id and (entry.seq or 0) <= through]
@@ -66,6 +70,8 @@ class Device:
         self.flow = Flow()
         self.device_id = ""
         """The one that the present connection speaks for."""
+        self.acknowledged = 0
+        """Up to which seq everything had been acknowledged when that connection began."""
         self.up: tuple[Frame, ...] = ()
         self.wants_restart = False
         self.settled: frozenset[str] = frozenset()
@@ -96,7 +102,9 @@ class Device:
     def send(self, box: Box, limit: int) -> Box:
         """One frame of changes, if there is something to send."""
         generation = self.core.generation if self.core.confirmed is not None else None
-        changes = self.flow.next_frame(box.after(self.flow.sent, min(limit, self.flow.room)), generation)
+        changes = self.flow.next_frame(
+            box.after(self.device_id, self.flow.sent, min(limit, self.flow.room)), generation
+        )
         if changes:
             self.up += ({"type": "change", "changes": changes},)
             if self.drops_at_send:
@@ -105,13 +113,14 @@ class Device:
 
     def may_send(self, box: Box) -> bool:
         has_generation = self.core.confirmed is not None
-        following = box.after(self.flow.sent, 1)
+        following = box.after(self.device_id, self.flow.sent, 1)
         return bool(self.flow.room and following and (has_generation or following[0].generation is not None))
 
     # -- the connection ---------------------------------------------------------------------------------------------
 
     def connect(self, box: Box) -> Frame:
         self.device_id = box.device_id
+        self.acknowledged = box.acknowledged
         self.wants_restart = False
         self.up = ()
         return {"type": "hello", "device_id": box.device_id, "position": self.core.position}
@@ -128,12 +137,13 @@ class Device:
         """The outbox after the frame, and what left it as acknowledged."""
         match frame["type"]:
             case "opened":
-                self.core.opened(frame, self.device_id)
-                sent = self.flow.sent
-                self.flow.open()
-                if self.keeps_position_in_outbox:
-                    self.flow.sent = sent
-                return box.continue_after(self.device_id, frame["last_seq"]), []
+                effects = self.core.opened(frame, self.device_id, self.acknowledged)
+                if not effects:
+                    sent = self.flow.sent
+                    self.flow.open()
+                    if self.keeps_position_in_outbox:
+                        self.flow.sent = sent
+                    box = box.continue_after(self.device_id, frame["last_seq"])
             case "initial_state":
                 effects = self.core.snapshot(frame)
             case "state_update":
@@ -141,11 +151,13 @@ class Device:
             case "ack":
                 effects = self.core.ack(frame)
             case "nack":
-                stored = box.after(0, 1) if box.device_id == self.device_id else []
-                effects = self.core.nack(frame, stored[0].seq if stored else None)
+                effects = self.core.nack(frame)
             case "ping":
-                head = frame["heads"].get("d")
-                effects = self.core.head(*head) if head is not None else []
+                if box.device_id != self.device_id:
+                    effects = [RenewIdentity()]  # another process on this outbox has taken a new one
+                else:
+                    head = frame["heads"].get("d")
+                    effects = self.core.head(*head) if head is not None else []
             case other:
                 raise AssertionError(f"the model has no frame {other}")
         return self._perform(effects, box)
@@ -164,8 +176,10 @@ class Device:
                     self.flow.rewind(after)
                 case RenewIdentity():
                     box = box.renew(self.device_id)
-                    self.core.replace_stored(box.entries)
+                    self.flow.close()
                     self.wants_restart = True
+                    ended = self.core.replace_stored(box.entries)
+                    self.settled |= {effect.nonce for effect in ended if isinstance(effect, Settled)}
                 case Settled(nonce, _, _):
                     self.settled |= {nonce}
                 case _:

@@ -69,6 +69,7 @@ FAULTS = frozenset(
         "refuse_commit",
         "unknown_commit",
         "restore",
+        "roll_back",
     }
 )
 
@@ -106,10 +107,12 @@ def key(world: World) -> bytes:
         world.conns,
         [(at, s.actor.device_id, [c.seq for c in s.changes]) for at, s in world.batch],
         world.answers,
-        [c.version for c in world.untold],
+        [[c.version for c in logged] for logged in world.untold],
         world.budgets,
         sorted(world.acknowledged),
         world.news_were_lost,
+        world.went_back,
+        world.former is not None and len(world.former.log),
     )
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
 

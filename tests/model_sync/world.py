@@ -46,6 +46,8 @@ class Budgets:
     unknown_commit: int = 0
     """The store is away after the commit: it is written, and nobody is told."""
     restore: int = 0
+    roll_back: int = 0
+    """The database is replaced by the copy from before the last commit, under a new epoch: what was acknowledged since is lost."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class World:
     conns: tuple[Conn | None, ...] = ()
     batch: tuple[tuple[int | None, Submission], ...] = ()
     answers: tuple[tuple[int | None, Frame], ...] = ()
-    untold: tuple[LoggedChange, ...] = ()
+    untold: tuple[tuple[LoggedChange, ...], ...] = ()
+    """Each commit's changes, contiguous."""
     made: tuple[str, ...] = ()
     acknowledged: frozenset[str] = frozenset()
     states: Mapping[tuple[str, int], Any] = field(default_factory=dict)
@@ -94,7 +97,10 @@ class World:
     operations_of: Any = None
     """From (device number, number of the edit, nonce) to operations."""
     news_were_lost: bool = False
-    was_restored: bool = False
+    went_back: bool = False
+    """By a restore or a roll-back: then changes may leave the page."""
+    former: Backend | None = None
+    """The database before the last commit."""
 
     def __post_init__(self) -> None:
         self.conns = self.conns or (None,) * len(self.devices)
@@ -105,19 +111,9 @@ class World:
     def steps(self) -> Iterator[Step]:
         """Everything that can happen now, faults last."""
         yield from self.progress()
+        for number in range(len(self.devices)):
+            yield from self._steps_at(number)
         budgets = self.budgets
-        for number, conn in enumerate(self.conns):
-            if budgets.edits[number]:
-                yield "edit", number
-            if budgets.cut and conn is not None:
-                yield "cut", number
-            if budgets.kill_device:
-                yield "kill_device", number
-            if budgets.lose_news and conn is not None and conn.news:
-                yield "lose", number
-                yield "double", number
-                if len(conn.news) > 1:
-                    yield "overtake", number
         if budgets.kill_server:
             yield "kill_server", -1
         if self.batch and not self.rules.acks_before_commit:
@@ -127,6 +123,23 @@ class World:
                 yield "unknown_commit", -1
         if budgets.restore and self.backend.head[1]:
             yield "restore", -1
+        if budgets.roll_back and self.former is not None:
+            yield "roll_back", -1
+
+    def _steps_at(self, number: int) -> Iterator[Step]:
+        """What the user and the faults can do to one device."""
+        conn, budgets = self.conns[number], self.budgets
+        if budgets.edits[number]:
+            yield "edit", number
+        if budgets.kill_device:
+            yield "kill_device", number
+        if conn is not None and budgets.cut:
+            yield "cut", number
+        if conn is not None and conn.news and budgets.lose_news:
+            yield "lose", number
+            yield "double", number
+            if len(conn.news) > 1:
+                yield "overtake", number
 
     def progress(self) -> Iterator[Step]:
         """What happens when nobody does anything and nothing fails, except for pings."""
@@ -161,6 +174,8 @@ class World:
         name, number = step
         if name in ("commit", "unknown_commit", "restore", "serve"):
             world.backend = self.backend.clone()
+            if name != "serve":
+                world.former = self.backend
         if number >= 0:
             world.devices = _with(self.devices, number, self.devices[number].clone())
         method = getattr(world, f"_{name}")
@@ -263,7 +278,7 @@ class World:
         logged = tuple(self.backend.log[before:])
         self._note_states(logged)
         if is_told:
-            self.untold += () if self.rules.tells_before_commit else logged
+            self.untold += (logged,) if logged and not self.rules.tells_before_commit else ()
         if is_told and not self.rules.acks_before_commit:
             for (number, submission), outcome in zip(batch, outcomes, strict=True):
                 self.answers += tuple((number, frame) for frame in _answers(submission, outcome))
@@ -275,7 +290,8 @@ class World:
         for number, frame in answers:
             if number is not None and self.conns[number] is not None:
                 self._down(number, frame)
-        self._spread(news)
+        for logged in news:
+            self._spread(logged)
 
     def _spread(self, news: tuple[LoggedChange, ...]) -> None:
         for number, conn in enumerate(self.conns):
@@ -312,6 +328,9 @@ class World:
 
     def _kill_server(self) -> None:
         self._spend("kill_server")
+        self._lose_connections()
+
+    def _lose_connections(self) -> None:
         self.batch, self.answers, self.untold = (), (), ()
         for number, conn in enumerate(self.conns):
             if conn is not None:
@@ -353,8 +372,22 @@ class World:
         self.backend.restore_beginning()
         logged = tuple(self.backend.log[before:])
         self._note_states(logged)
-        self.untold += logged
-        self.was_restored = True
+        self.untold += (logged,)
+        self.went_back = True
+
+    def _roll_back(self) -> None:
+        self._spend("roll_back")
+        self._lose_connections()
+        assert self.former is not None, "there is a copy"
+        known = {nonce_of(change) for change in self.backend.log}
+        self.backend, self.former = self.former.with_new_epoch(), None
+        lost = known - {nonce_of(change) for change in self.backend.log}
+        self.made = tuple(nonce for nonce in self.made if nonce not in lost & self.acknowledged)
+        self.acknowledged -= lost
+        epoch, version = self.backend.head
+        states = {(epoch, at): state for (_, at), state in self.states.items() if at <= version}
+        self.states = {**self.states, **states}
+        self.went_back = True
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -418,7 +451,7 @@ class World:
 
     def _must_show_own(self, device: Device) -> None:
         """A change that was made here does not vanish from the page, unless the server refused it or somebody restored."""
-        if not self.was_restored:
+        if not self.went_back:
             shown = {item["id"] for item in device.core.state.get("log", ())}
             self._must(device.alive_nonces <= shown, "a change vanished from the device that made it")
 

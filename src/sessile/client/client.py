@@ -98,6 +98,7 @@ class Client:
         self._is_closed = False
         self._status_changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._joining: set[asyncio.Task[None]] = set()
         self._connection = Connection(
             socket_url,
             self,
@@ -119,7 +120,7 @@ class Client:
             if name not in self._documents:
                 self._errands.add(name)
                 self._add(name, default)
-        for document in self._documents.values():
+        for document in tuple(self._documents.values()):
             await document.load()
         self._running = asyncio.create_task(self._connection.run(), name="sessile-client")
         return self
@@ -136,6 +137,8 @@ class Client:
         self._is_closed = True
         self.failure = ClientClosed()
         await stop(self._running)
+        for joining in tuple(self._joining):
+            await stop(joining)
         self._requests.reject_all(self.failure)
         for document in self._documents.values():
             document.stopped(self.failure)
@@ -173,8 +176,10 @@ class Client:
                     f"A default state has at most {FRAME_BYTES_AIM} bytes; make larger ones with changes."
                 )
         document = self._add(name, default)
-        if self._connection.is_open:
-            self._subscribe(document)
+        if self._running is not None:
+            joining = asyncio.create_task(self._join(document), name=f"sessile-join-{name}")
+            self._joining.add(joining)
+            joining.add_done_callback(self._joined)
         return document
 
     @property
@@ -186,8 +191,14 @@ class Client:
         document = self._documents[name] = Document(self, name, default)
         return document
 
-    def _subscribe(self, document: Document) -> None:
-        self._connection.send({"type": "subscribe", "request_id": new_id(), "documents": [document.wanted]})
+    async def _subscribe(self, document: Document) -> None:
+        wanted = await document.wanted()
+        if self._connection.is_open:
+            self._connection.send({"type": "subscribe", "request_id": new_id(), "documents": [wanted]})
+
+    async def _join(self, document: Document) -> None:
+        await document.load()
+        await self._subscribe(document)
 
     # -- connection -------------------------------------------------------------------------------------------------
 
@@ -256,11 +267,10 @@ class Client:
         raise error_from(response.json() if is_problem else {"code": f"http_{response.status_code}"})
 
     async def renew_identity(self, device_id: str) -> None:
-        """The server knows this device id as somebody else: everything unacknowledged gets a new one."""
-        logger.warning("this device takes a new identity; what is not acknowledged is sent again under it")
-        await self.outbox.renew(device_id)
-        self._identity = await self.outbox.identity()
-        for document in self._documents.values():
+        """This device id cannot go on: everything unacknowledged gets a new one. Does nothing but follow when that has happened."""
+        renewed = await self.outbox.renew(device_id)
+        logger.warning("this device goes on as %s; what is not acknowledged is sent again under that identity", renewed)
+        for document in tuple(self._documents.values()):
             await document.renewed()
         self._connection.restart()
 
@@ -291,7 +301,7 @@ class Client:
         if identity.owner is not None and not _is_anonymous(identity.owner):
             hello["user_id"] = identity.owner.removeprefix("user:")
         for document in list(self._documents.values())[:DOCUMENTS_PER_SOCKET_MAX]:
-            more = {**hello, "documents": [*hello["documents"], document.wanted]}
+            more = {**hello, "documents": [*hello["documents"], await document.wanted()]}
             if len(msgspec.json.encode(more)) > FIRST_FRAME_BYTES_MAX:
                 break
             hello = more
@@ -305,7 +315,8 @@ class Client:
             case "subscribed":
                 await self._opened(frame)
             case "ping":
-                for document in self._documents.values():
+                await self._follow_identity()
+                for document in tuple(self._documents.values()):
                     head = frame["heads"].get(document.id)
                     if head is not None:
                         await document.head(*head)
@@ -318,7 +329,7 @@ class Client:
             case _:
                 self._requests.answered(frame)
                 document_id = frame.get("document_id")
-                for document in self._documents.values():
+                for document in tuple(self._documents.values()):
                     if document_id is not None and document.id == document_id:
                         await document.frame(frame)
 
@@ -383,9 +394,19 @@ class Client:
         self._connection.welcomed()
         await self._opened(frame)
         named = {entry.get("name") for entry in frame["documents"]}
-        for document in self._documents.values():
+        for document in tuple(self._documents.values()):
             if document.name not in named:
-                self._subscribe(document)
+                await self._subscribe(document)
+
+    async def _follow_identity(self) -> None:
+        """Another process on this outbox may have had to take a new identity."""
+        if self._identity is not None and (await self.outbox.identity()).device_id != self._identity.device_id:
+            await self.renew_identity(self._identity.device_id)
+
+    def _joined(self, task: asyncio.Task[None]) -> None:
+        self._joining.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a document could not be opened; the next connection tries again", exc_info=task.exception())
 
     async def _opened(self, frame: Frame) -> None:
         for entry in frame["documents"]:

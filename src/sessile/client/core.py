@@ -113,11 +113,17 @@ class DocumentCore:
             rest.insert(_place(rest, change), change)
         self._set_pending(rest)
 
-    def replace_stored(self, changes: Iterable[Pending]) -> None:
-        """After a new identity: what the outbox holds now; answered changes and drafts stay."""
+    def replace_stored(self, changes: Sequence[Pending]) -> list[Effect]:
+        """After a new identity: what the outbox holds now; answered changes and drafts stay. What has left the outbox meanwhile has been
+        acknowledged, to another process on the same one."""
+        held = {change.nonce for change in changes}
+        gone = [c for c in self.pending if c.seq is not None and c.answer is None and c.nonce not in held]
+        effects = self._end(gone)
+        self._told -= {change.nonce for change in gone}
         self._set_pending(change for change in self.pending if change.seq is None or change.answer is not None)
         for change in changes:
             self.stored(change)
+        return effects
 
     def forget(self, nonce: str) -> None:
         """Takes back a draft that could not be stored."""
@@ -130,8 +136,12 @@ class DocumentCore:
         self._last_gap = None
         self.is_current = False
 
-    def opened(self, frame: Frame, device_id: str) -> None:
-        """The server opened the document for this device. A delta or a snapshot follows by itself (rule 4)."""
+    def opened(self, frame: Frame, device_id: str, acknowledged: int) -> list[Effect]:
+        """The server opened the document for this device. A delta or a snapshot follows by itself (rule 4).
+
+        `acknowledged` is the seq up to which everything of this device had been acknowledged before the server was asked. A server that
+        knows less has lost it (a database restored from a backup), and this numbering cannot go on.
+        """
         if self.document_id is not None and self.document_id != frame["document_id"]:
             self._start_over()
         self.document_id = frame["document_id"]
@@ -140,6 +150,7 @@ class DocumentCore:
         self._own_numbers = {**self._own_numbers, frame["device_no"]: device_id}
         self._syncing = True
         self._sync_pings = 0
+        return [RenewIdentity()] if frame["last_seq"] < acknowledged else []
 
     def snapshot(self, frame: Frame) -> list[Effect]:
         """`initial_state`."""
@@ -204,17 +215,14 @@ class DocumentCore:
         self._answer(device_id, named)
         return [Acknowledged(device_id, frame["seq"]), *self._settle()]
 
-    def nack(self, frame: Frame, first_stored: int | None) -> list[Effect]:
-        """Rule 5. `first_stored` is the lowest seq that the outbox still holds for this device, None when it holds none."""
+    def nack(self, frame: Frame) -> list[Effect]:
+        """Rule 5. Nothing is concluded from a seq that the outbox does not hold any more: another process on the same outbox may have
+        sent it and got its ack while this refusal was on its way."""
         if frame["reason"] == "identity_reused":
             return [RenewIdentity()]
         expected = frame["expected_seq"]
         if frame["reason"] != "gap":
             return [Rewind(expected - 1, frame.get("retry_after_ms", RETRY_DELAY_S * 1000) / 1000)]
-        if first_stored is not None and first_stored > expected:
-            return [
-                RenewIdentity()
-            ]  # the server lost what it had acknowledged (an old backup): this numbering cannot go on
         repeated = self._last_gap == expected  # frames in flight are refused one by one: the first refusal rewinds
         self._last_gap = expected
         return [Rewind(expected - 1, RETRY_DELAY_S if repeated else 0.0)]

@@ -85,6 +85,7 @@ class Document:
         self._host = host
         self._core = DocumentCore(default)
         self._device_id = ""
+        self._acknowledged = 0
         self._waiting: dict[str, Change] = {}
         """Changes by nonce, until their end is known."""
         self._storing = asyncio.Lock()
@@ -223,6 +224,10 @@ class Document:
                 raise
         self._take_in(entry)
         self._sender.poke()
+        if self._device_id not in ("", entry.device_id):
+            await self._host.renew_identity(
+                self._device_id
+            )  # another process on this outbox has done so already: follow it
         if self._host.failure is not None:
             self.stopped(self._host.failure)
         self._notify()
@@ -289,13 +294,14 @@ class Document:
 
     def request_sync(self) -> None:
         """Asks the server for what may be missing."""
-        self._perform_later(self._core.request_sync("user"))
+        self._perform_now(self._core.request_sync("user"))
 
     # -- for the client ---------------------------------------------------------------------------------------------
 
-    @property
-    def wanted(self) -> dict[str, Any]:
-        """WANTED of the protocol: by name, with the position if there is one."""
+    async def wanted(self) -> dict[str, Any]:
+        """WANTED of the protocol: by name, with the position if there is one. What was acknowledged is looked up before the server is
+        asked: its answer cannot be older then."""
+        self._acknowledged = await self._host.outbox.acknowledged(self.name)
         wanted: dict[str, Any] = {"name": self.name}
         if self.default is not None:
             wanted["default"] = self.default
@@ -306,14 +312,14 @@ class Document:
     async def load(self) -> None:
         """Takes in what the outbox holds from earlier."""
         for entry in await self._host.outbox.entries(self.name):
-            self._core.stored(entry)
+            self._take_in(entry)
         self._notify()
 
     async def renewed(self) -> None:
         """The outbox has numbered everything again."""
         async with self._storing:
             entries = await self._host.outbox.entries(self.name)
-            self._core.replace_stored(entries)
+            self._perform_now(self._core.replace_stored(entries))
             for entry in entries:
                 self._take_in(entry)
         self._notify()
@@ -321,10 +327,11 @@ class Document:
     async def opened(self, frame: Frame, device_id: str) -> None:
         self.error = None
         self._device_id = device_id
-        self._core.opened(frame, device_id)
-        await self._host.outbox.continue_after(self.name, device_id, frame["last_seq"])
-        self._sender.open(device_id)
-        self._notify()
+        effects = self._core.opened(frame, device_id, self._acknowledged)
+        if not effects:
+            await self._host.outbox.continue_after(self.name, device_id, frame["last_seq"])
+            self._sender.open(device_id)
+        await self._perform(effects)
 
     def refused(self, error: SessileError) -> None:
         """The server does not open the document on this connection."""
@@ -370,8 +377,7 @@ class Document:
             case "ack":
                 await self._perform(self._core.ack(frame))
             case "nack":
-                first = await self._host.outbox.entries_after(self.name, self._device_id, 0, 1)
-                await self._perform(self._core.nack(frame, first[0].seq if first else None))
+                await self._perform(self._core.nack(frame))
             case "presence_state":
                 self._set_devices([device_from(raw) for raw in frame["devices"]])
             case "presence_diff":
@@ -398,11 +404,11 @@ class Document:
 
     async def _perform(self, effects: Sequence[Effect]) -> None:
         renew = any(isinstance(effect, RenewIdentity) for effect in effects)
-        self._perform_later(effects)
+        self._perform_now(effects)
         if renew:
             await self._host.renew_identity(self._device_id)
 
-    def _perform_later(self, effects: Sequence[Effect]) -> None:
+    def _perform_now(self, effects: Sequence[Effect]) -> None:
         """Everything that does not wait."""
         for effect in effects:
             match effect:

@@ -73,6 +73,10 @@ class Outbox:
     async def continue_after(self, name: str, device_id: str, last_seq: int) -> None:
         await self._run(OutboxFile.continue_after, name, device_id, last_seq)
 
+    async def acknowledged(self, name: str) -> int:
+        """The seq up to which everything of the present device is acknowledged."""
+        return await self._run(OutboxFile.acknowledged, name)
+
     async def entries(self, name: str) -> list[Pending]:
         return await self._run(OutboxFile.entries, name)
 

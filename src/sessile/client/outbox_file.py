@@ -144,6 +144,13 @@ class OutboxFile:
             if self.identity().device_id == device_id and self._next_seq(name, device_id) <= last_seq:
                 self._put_document(name, device_id, last_seq + 1, None)
 
+    def acknowledged(self, name: str) -> int:
+        """The seq up to which everything of the present device is acknowledged."""
+        device_id = self.identity().device_id
+        row = self._one("SELECT min(seq) FROM changes WHERE name = ? AND device_id = ?", (name, device_id))
+        first: int | None = row[0] if row is not None else None
+        return (first if first is not None else self._next_seq(name, device_id)) - 1
+
     def entries(self, name: str) -> list[Pending]:
         """All changes of a document, in the order they were made."""
         return self._changes("WHERE name = ? ORDER BY rowid", (name,))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sessile.model.document import ABSENT
 
 Keys = tuple[str, ...]
+_BAD_ESCAPE: Final = re.compile("~(?![01])")
 
 
 def parse(text: str) -> Keys:
@@ -19,7 +21,7 @@ def parse(text: str) -> Keys:
     keys = text[1:].split("/")
     for index, key in enumerate(keys):
         if "~" in key:
-            if key.replace("~0", "").replace("~1", "").count("~"):
+            if _BAD_ESCAPE.search(key):
                 raise ValueError("'~' in a pointer is written '~0', '/' in a key '~1'")
             keys[index] = key.replace("~1", "/").replace("~0", "~")
     return tuple(keys)

@@ -20,6 +20,8 @@ from sessile.model.errors import InvalidValue
 from sessile.model.limits import DEPTH_MAX
 
 _TAG: Final = "~t"
+_INTEGER_BITS_MAX: Final = 4096
+"""Python refuses to read much longer ones back from text (`sys.set_int_max_str_digits`)."""
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder()
 
@@ -48,7 +50,11 @@ def decode(data: bytes) -> Any:
 
 def _plain(value: Any, path: tuple[str, ...], level: int) -> Any:
     kind = type(value)
-    if value is None or kind is bool or kind is int:
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        if value.bit_length() > _INTEGER_BITS_MAX:
+            raise InvalidValue(_at(path), f"an integer of more than {_INTEGER_BITS_MAX} bits cannot be stored")
         return value
     if kind is str:
         _check_text(value, path)
@@ -70,9 +76,17 @@ def _tagged(value: Any, path: tuple[str, ...], level: int) -> Any:
     for name, python_type, dump in _DUMPERS:
         if isinstance(value, python_type):
             content = dump(value)
-            return {_TAG: name, "v": _plain(content, path, level + 1) if isinstance(content, list) else content}
+            if isinstance(content, list):
+                content = _plain(content, path, level + 1)
+                if python_type is not tuple:  # the order of a set differs from process to process; that of the bytes must not
+                    content.sort(key=_encoder.encode)
+            else:
+                _check_text(content, path)
+            return {_TAG: name, "v": content}
     if hasattr(value, "__html__"):
-        return {_TAG: "markup", "v": str(value.__html__())}
+        safe = str(value.__html__())
+        _check_text(safe, path)
+        return {_TAG: "markup", "v": safe}
     for base in (str, int, float):
         if isinstance(value, base):  # subclasses such as StrEnum or IntEnum are stored as what they are worth
             return _plain(base(value), path, level)
@@ -122,8 +136,8 @@ def _load_markup(text: str) -> Any:
 _DUMPERS: Final[tuple[tuple[str, type, Callable[[Any], Any]], ...]] = (
     ("markup", Markup, str),
     ("tuple", tuple, list),
-    ("set", set, lambda items: sorted(items, key=repr)),
-    ("frozenset", frozenset, lambda items: sorted(items, key=repr)),
+    ("set", set, list),
+    ("frozenset", frozenset, list),
     ("bytes", bytes, lambda raw: base64.b64encode(raw).decode()),
     ("uuid", UUID, str),
     ("datetime", datetime, datetime.isoformat),

@@ -84,8 +84,7 @@ class SessionMiddleware:
         answer = _Answer(session, send)
         try:
             await self._app(scope, receive, answer.send)
-        except SessileError as error:
-            session.discard()
+        except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
             if answer.started:
                 raise
             await send_problem(error, send, answer.cookie())

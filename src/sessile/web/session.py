@@ -231,7 +231,7 @@ class WebSession(SessionMapping):
         self._phase = Phase.DONE
 
     def discard(self) -> None:
-        """The handler failed: nothing of what it changed is saved. What a verb has committed stays."""
+        """The changes could not be saved, and the response says so."""
         self._tracked = None
 
     def tell_of_late_changes(self) -> None:
@@ -286,7 +286,7 @@ class WebSession(SessionMapping):
 
     def _adopt(self, issued: Issued) -> None:
         self._record, self._new_token = issued.session, issued.token
-        self._reason, self._cookie_ends = None, False
+        self._reason = None
 
     async def _begin(self) -> Session:
         """Makes the anonymous session, with what is in the dict already."""

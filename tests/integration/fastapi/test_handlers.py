@@ -346,7 +346,9 @@ def test_a_store_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
         pytest.fail("it started")
 
 
-async def test_the_lifespan_of_the_application_itself_runs_inside(tmp_path: Path) -> None:
+async def test_the_lifespan_of_the_application_itself_runs_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[str] = []
 
     @asynccontextmanager
@@ -358,13 +360,21 @@ async def test_the_lifespan_of_the_application_itself_runs_inside(tmp_path: Path
     app = FastAPI(lifespan=lifespan)
     sessile = Sessile(app, database_url=f"sqlite:///{tmp_path / 's.db'}")
 
+    async def drain():
+        order.append(f"drain, open: {sessile.manager._is_open}")
+
+    monkeypatch.setattr(sessile._service, "drain", drain)
+
     @app.get("/state")
     async def state(request: Request):
         return request.state["from"]
 
     with TestClient(app) as client:
         assert client.get("/state").json() == "lifespan"
-    assert order == ["up, open: True", "down, open: True"]
+    assert order == ["up, open: True", "drain, open: True", "down, open: True"]
+    order.clear()
+    await sessile.drain()  # what `sessile serve` awaits before its server closes the sockets
+    assert order == ["drain, open: False"]
 
 
 async def test_the_service_goes_before_routes_that_are_added_later(database_url: str) -> None:

@@ -210,6 +210,40 @@ async def test_p6_a_superseded_view_cannot_be_written_to(database_url: str) -> N
         assert set_cookies(response) == []
 
 
+async def test_p6_a_superseded_token_is_no_way_into_the_session_that_it_was(database_url: str) -> None:
+    """Who planted an anonymous token on somebody can neither look at, nor end, what became of it after the log-in."""
+    async with site(database_url) as here, with_routes(here).client() as victim, here.client() as attacker:
+
+        @here.app.get("/facts")
+        async def facts(session: CurrentSession):
+            return [
+                session.handle,
+                session.created_at,
+                session.authenticated_at,
+                session.platform_id,
+                dict(session.public),
+            ]
+
+        await attacker.post("/set/a/1")
+        planted = {"cookie": f"sessile={token_of(attacker)}"}
+        await victim.post("/login/victim", headers=planted)
+        assert (await here.client().get("/facts", headers=planted)).json() == [None, None, None, None, {}]
+        response = await attacker.post("/login/attacker", headers=planted)
+        assert response.status_code == 200
+        assert (await victim.get("/me")).json() == {"user": "victim", "reason": None, "data": {"a": "1"}}
+        assert (await attacker.get("/me")).json() == {"user": "attacker", "reason": None, "data": {}}
+
+
+async def test_p6_the_window_begins_when_the_browser_shows_the_new_token(database_url: str) -> None:
+    async with site(database_url) as here, with_routes(here).client() as client:
+        await client.post("/login/ann")
+        await here.manager._touches.write()
+        assert (await here.sessions("ann"))[0].token_seen_at is None
+        await client.get("/me")
+        await here.manager._touches.write()
+        assert (await here.sessions("ann"))[0].token_seen_at == here.clock.now()
+
+
 async def test_p6_after_the_window_the_old_token_is_unknown(database_url: str) -> None:
     async with site(database_url, rotation_window_s=30) as here, with_routes(here).client() as client:
         await client.post("/set/sku/7")

@@ -98,8 +98,12 @@ class BlockingSqliteStore(_SqliteStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
 
     async def open(self) -> None:
-        self.database.open()
-        self._events_since()
+        try:
+            self.database.open()
+            self._events_since()
+        except BaseException:
+            self.database.close()
+            raise
 
     async def close(self) -> None:
         self.database.close()
@@ -131,8 +135,12 @@ class AsyncSqliteStore(_SqliteStore):
     async def open(self) -> None:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sessile-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sessile-reader")
-        await self._run(self._writer, self.database.open)
-        await self._run(self._readers, self._events_since)
+        try:
+            await self._run(self._writer, self.database.open)
+            await self._run(self._readers, self._events_since)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         writer, readers, self._writer, self._readers = self._writer, self._readers, None, None

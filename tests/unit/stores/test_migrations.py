@@ -1,0 +1,189 @@
+"""The schema: migrations make the tables the code has, an embedded file upgrades itself once, and a newer one is left alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+
+from sessile.model.errors import ConfigurationError
+from sessile.runtime.blocking import drive
+from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, migrate
+from sessile.stores.sql.tables import metadata
+
+
+def opened(path: Path) -> BlockingSqliteStore:
+    store = BlockingSqliteStore(f"sqlite:///{path}")
+    drive(store.open())
+    return store
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    return ScriptDirectory.from_config(config)
+
+
+def head() -> str:
+    found = scripts().get_current_head()
+    assert found is not None
+    return found
+
+
+def set_revision(path: Path, revision: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute("UPDATE alembic_version SET version_num = ?", (revision,)).rowcount == 1
+
+
+def test_an_upgraded_database_is_what_the_tables_say(tmp_path: Path) -> None:
+    drive(opened(tmp_path / "a.db").close())
+    engine = create_engine(f"sqlite:///{tmp_path}/a.db")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrations_and_metadata_make_the_same_constraints(tmp_path: Path) -> None:
+    # Alembic's comparison sees neither CHECK, nor the WHERE of an index, nor WITHOUT ROWID.
+    drive(opened(tmp_path / "migrated.db").close())
+    migrated = create_engine(f"sqlite:///{tmp_path}/migrated.db")
+    made = create_engine(f"sqlite:///{tmp_path}/made.db")
+    metadata.create_all(made)
+    assert constraints(migrated) == constraints(made)
+    migrated.dispose()
+    made.dispose()
+
+
+def constraints(engine: Any) -> dict[str, Any]:
+    seen = inspect(engine)
+    tables = [table for table in seen.get_table_names() if table != "alembic_version"]
+    found: dict[str, Any] = {}
+    with engine.connect() as connection:
+        for table in tables:
+            checks = sorted((check["name"], check["sqltext"]) for check in seen.get_check_constraints(table))
+            uniques = sorted((unique["name"], unique["column_names"]) for unique in seen.get_unique_constraints(table))
+            foreign = sorted((key["name"], key["options"]["ondelete"]) for key in seen.get_foreign_keys(table))
+            indexes = sorted(
+                (index["name"], index["unique"], str(index["dialect_options"].get("sqlite_where")))
+                for index in seen.get_indexes(table)
+            )
+            source = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).scalar_one()
+            found[table] = (checks, uniques, foreign, indexes, "WITHOUT ROWID" in source, "AUTOINCREMENT" in source)
+    return found
+
+
+def test_no_migration_offers_a_way_back() -> None:
+    revisions = list(scripts().walk_revisions())
+    assert revisions
+    for revision in revisions:
+        assert not hasattr(revision.module, "downgrade"), f"{revision.revision}: data is not thrown away by going back"
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    drive(opened(path).close())
+    set_revision(path, "9999")
+    before = path.read_bytes()
+    store = BlockingSqliteStore(f"sqlite:///{path}")
+    with pytest.raises(ConfigurationError, match=r"newer version of Sessile \(schema 9999\)"):
+        drive(store.open())
+    drive(store.close())
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix not in {".db-wal", ".db-shm"}) == ["a.db"]
+
+
+def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = opened(path)
+    drive(store.write(lambda tx: tx.instance("key", "value")))
+    drive(store.close())
+    again = opened(path)
+    assert drive(again.read(lambda tx: tx.instance("key"))) == "value"
+    drive(again.close())
+    assert [p.name for p in tmp_path.iterdir() if "before" in p.name] == []
+
+
+def test_an_older_file_is_copied_before_it_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # There is one schema so far: the next one is played by a step that is put in its place.
+    path = tmp_path / "a.db"
+    store = opened(path)
+    drive(store.write(lambda tx: tx.instance("key", "old")))
+    drive(store.close())
+    upgraded: list[str] = []
+    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _self: "0002")
+    monkeypatch.setattr(migrate.command, "upgrade", lambda _config, revision: upgraded.append(revision))
+    for _ in range(2):
+        drive(opened(path).close())
+    assert upgraded == ["head", "head"]
+    copy = tmp_path / "a.db.before-0002"
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT value FROM instance WHERE key = 'key'").fetchall() == [("old",)]
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.db"
+
+    def fail(config: Config, _revision: str) -> None:
+        config.attributes["connection"].exec_driver_sql("CREATE TABLE half (id INTEGER)")
+        raise RuntimeError("power loss")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate.command, "upgrade", fail)
+        store = BlockingSqliteStore(f"sqlite:///{path}")
+        with pytest.raises(RuntimeError):
+            drive(store.open())
+        drive(store.close())
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    drive(opened(path).close())
+
+
+@pytest.mark.parametrize("round_number", range(5))
+def test_stores_that_open_a_new_file_at_once_all_find_it_ready(tmp_path: Path, round_number: int) -> None:
+    failures: list[BaseException] = []
+    values: list[str | None] = []
+    barrier = threading.Barrier(6)
+
+    def work(number: int) -> None:
+        store = BlockingSqliteStore(f"sqlite:///{tmp_path}/a.db")
+        barrier.wait()
+        try:
+            drive(store.open())
+            values.append(drive(store.write(lambda tx: tx.instance("key", str(number)))))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            drive(store.close())
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(set(values)) == 1
+    assert len(values) == 6
+
+
+@pytest.mark.parametrize("store_class", [BlockingSqliteStore, AsyncSqliteStore])
+@pytest.mark.parametrize("url", ["postgresql://x/y", "sqlite://", "sqlite:///:memory:"])
+def test_a_url_that_is_no_file_is_refused(url: str, store_class: type[BlockingSqliteStore | AsyncSqliteStore]) -> None:
+    with pytest.raises(ConfigurationError):
+        store_class(url)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = BlockingSqliteStore(f"sqlite:///{tmp_path}/missing/a.db")
+    with pytest.raises(ConfigurationError, match="missing"):
+        drive(store.open())
+    drive(store.close())
