@@ -14,7 +14,7 @@ from sessile.model.session import EndReason
 from sessile.runtime.assemble import SystemClock, SystemRandom
 from sessile.runtime.blocking import drive
 from sessile.stores.sql import BlockingSqliteStore
-from sessile.testing.lab import Bench, change
+from sessile.testing.lab import Bench
 
 ROUNDS = 15
 COUNT = {"op": "increment", "path": "/n", "by": 1}

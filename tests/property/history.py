@@ -248,7 +248,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, SessileError):
         return value.as_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value).__name__, {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return type(value).__name__, {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

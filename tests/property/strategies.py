@@ -20,7 +20,9 @@ MORE = settings(DEFAULT, max_examples=DEFAULT.max_examples * 3)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 keys = st.one_of(st.sampled_from(["a", "b", "~t", "v", "", "é", "a/b", "~", "\U0001f600", "\ufb33"]), text)
 integers = st.integers(-NUMBER_MAX, NUMBER_MAX)
-fractions = st.floats(allow_nan=False, allow_infinity=False).filter(lambda f: not f.is_integer() or abs(f) <= NUMBER_MAX)
+fractions = st.floats(allow_nan=False, allow_infinity=False).filter(
+    lambda f: not f.is_integer() or abs(f) <= NUMBER_MAX
+)
 scalars = st.one_of(st.none(), st.booleans(), integers, fractions, text)
 json_values: st.SearchStrategy[Any] = st.recursive(
     scalars,
@@ -59,7 +61,9 @@ session_values: st.SearchStrategy[Any] = st.recursive(
 
 # A small world, so that operations meet: an object, a list, a number, a text.
 paths = st.sampled_from(["/a", "/b", "/o", "/o/x", "/o/y", "/o/x/z", "/l", "/n", "/s", "/s/x", "/l/0", ""])
-small = st.one_of(st.integers(-3, 3), st.sampled_from([None, True, "t", 1.5, {}, {"x": 1}, [], {"x": {"z": 0}}]))
+small: st.SearchStrategy[Any] = st.one_of(
+    st.integers(-3, 3), st.sampled_from([None, True, "t", 1.5, {}, {"x": 1}, [], {"x": {"z": 0}}])
+)
 objects = st.dictionaries(st.sampled_from(["x", "y", "z", "a", "o"]), small, max_size=3)
 item_ids = st.sampled_from([1, 2, "1", "i"])
 items = st.builds(lambda item_id, value: {"id": item_id, "v": value}, item_ids, small)

@@ -19,7 +19,9 @@ from sessile.model.pointer import lookup, parse
 from tests.property.judging import Table, pruned
 from tests.property.strategies import MORE, STATE, anything, changes, operations
 
-ALL_POLICIES = Policies.from_mapping({"/a": "last_write_wins", "/b": "reject", "/o/y": "reject", "/n": "last_write_wins"})
+ALL_POLICIES = Policies.from_mapping(
+    {"/a": "last_write_wins", "/b": "reject", "/o/y": "reject", "/n": "last_write_wins"}
+)
 steps = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4), changes), max_size=8)
 """Device, how many versions it is behind, and what it wants."""
 
@@ -63,7 +65,9 @@ def test_the_values_before_lead_back(moves: list[Any]) -> None:
     for logged, before, after in zip(table.log, table.states, table.states[1:], strict=False):
         undone = Applied(after)
         for path, value in reversed(logged.before):
-            operation = {"op": "remove", "path": path} if value is ABSENT else {"op": "set", "path": path, "value": value}
+            operation = (
+                {"op": "remove", "path": path} if value is ABSENT else {"op": "set", "path": path, "value": value}
+            )
             step(undone, operation)
         assert pruned(undone.state) == pruned(before)
 
@@ -103,7 +107,13 @@ def test_resolving_closes_and_writes_what_the_log_says(moves: list[Any], device:
         assert conflict.path not in table.head.conflicts
         assert list(logged.resolved) == [conflict.conflict_id]
         mine_won = conflict.winner_device_no == device
-        expected = {"agreed": 1} if choice == "value" else conflict.winner if mine_won == (choice == "mine") else conflict.loser
+        expected = (
+            {"agreed": 1}
+            if choice == "value"
+            else conflict.winner
+            if mine_won == (choice == "mine")
+            else conflict.loser
+        )
         found = lookup(table.state, parse(conflict.path))
         assert found is expected or json_equal(found, expected) or (expected is ABSENT and conflict.path == "")
     else:
@@ -217,17 +227,18 @@ def test_appended_items_stand_in_the_order_of_arrival(moves: list[tuple[int, int
 def test_anything_at_all_is_a_change_or_an_invalid_change(raw: Any) -> None:
     for parse_it in (parse_operations, lambda value: parse_changes(value, device_id="d")):
         try:
-            parse_it(raw)
-        except InvalidChange as error:
-            assert error.code == "invalid_change"
+            accepted = parse_it(raw)
+        except InvalidChange:
+            continue
+        assert isinstance(raw, list)
+        assert len(accepted) == len(raw)
 
 
 @given(operations, anything, st.sampled_from(["path", "value", "op", "item", "after", "id", "by"]))
 def test_an_operation_with_one_wrong_field_is_refused_or_judged(operation: Any, wrong: Any, field: str) -> None:
     try:
         parsed = parse_operations([{**operation, field: wrong}])
-    except InvalidChange as error:
-        assert error.path.startswith("/operations")
+    except InvalidChange:
         return
     table = Table(STATE)
     logged = table.take(1, 0, parsed)

@@ -72,7 +72,7 @@ def test_sessions_and_documents_agree(template: Path, steps: list[Step]) -> None
 
 @pytest.mark.parametrize("make", [lambda _url: MemoryStore(), AsyncSqliteStore], ids=["memory", "sqlite"])
 def test_both_lanes_agree_on_a_long_history(make: Callable[[str], Store], tmp_path: Path) -> None:
-    steps = seeded_steps(20260401, STEPS)
+    steps = seeded_steps(20260411, STEPS)
 
     async def on_a_loop() -> list[Any]:
         store = make(f"sqlite:///{tmp_path}/asyncio.db")
@@ -88,5 +88,15 @@ def test_both_lanes_agree_on_a_long_history(make: Callable[[str], Store], tmp_pa
     assert_same(drive(player.play(steps)), asyncio.run(on_a_loop()), steps)
     drive(blocking.close())
     seen = repr(player.seen)
-    for happened in ("applied", "noop", "rejected", "conflict", "superseded", "gap", "session_ended", "session_expired"):
+    for happened in (
+        "applied",
+        "noop",
+        "rejected",
+        "conflict",
+        "concurrent",
+        "superseded",
+        "gap",
+        "session_ended",
+        "session_expired",
+    ):
         assert f"'{happened}'" in seen, f"a history without {happened} says little"

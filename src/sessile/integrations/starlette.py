@@ -67,7 +67,7 @@ class Sessile:
     async def drain(self) -> None:
         """Says goodbye to every socket of the service; the lifespan's end does it, too. A server that closes sockets by itself before that
         (uvicorn) awaits it first: see `sessile.server.serving.run`."""
-        await self._service.drain()
+        await self._service.close()
 
     def _lifespan_around(self, inner: Lifespan[Any]) -> Lifespan[Any]:
         def lifespan(app: Any) -> AbstractAsyncContextManager[Any]:
@@ -79,7 +79,7 @@ class Sessile:
     async def _living(
         self, inner: AbstractAsyncContextManager[Mapping[str, Any] | None]
     ) -> AsyncIterator[Mapping[str, Any] | None]:
-        await self.manager.open()
+        await self._service.start()
         try:
             async with inner as state:
                 try:

@@ -8,6 +8,7 @@
     │   ├── SessionExpired              idle or absolute deadline passed
     │   ├── SessionEnded                ended, with the reason
     │   ├── SessionClosed               written to after the response had started
+    │   │   └── SessionReadOnly         the log-in changed while the request was under way
     │   ├── SessionCreationError        a session could not be made
     │   ├── SessionUpdateError          a session could not be changed
     │   └── AuthenticationRequired      a user is needed here
@@ -106,6 +107,15 @@ class SessionClosed(SessionError):
     default_message = (
         "The session was written to after the response had started. Change it before the first byte is sent."
     )
+
+
+class SessionReadOnly(SessionClosed):
+    """Somebody logged in (or out) with this browser while the request was under way, or a socket has no session that it could write to."""
+
+    code = "session_read_only"
+    http_status = 409
+    retryable = True
+    default_message = "This browser's log-in changed while the request was under way. Send it again."
 
 
 class SessionCreationError(SessionError):

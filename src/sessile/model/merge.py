@@ -189,7 +189,9 @@ def _foreign(case: _Case, keys: Keys) -> list[Touch]:
     since = [t for t in case.head.touches if t.version > case.change.base_version and overlap(t.keys, keys)]
     device_id = case.change.device_id
     own = [(t.version, t.keys) for t in since if t.device_id == device_id is not None]
-    own += [(case.head.document.version + 1, written) for written, _ in case.applied.before]  # earlier in this very change
+    own += [
+        (case.head.document.version + 1, written) for written, _ in case.applied.before
+    ]  # earlier in this very change
 
     def is_settled(touch: Touch) -> bool:
         shared = max(touch.keys, keys, key=len)  # where the two paths meet
@@ -209,7 +211,9 @@ def _base(foreign: Sequence[Touch], keys: Keys) -> Any:
 def _open(case: _Case, path: str, reason: ConflictReason, *, base: Any, winner: Any, loser: Any, loser_no: int) -> None:
     """At most one open conflict per path: a later loser takes the losing value's place, the first base stays."""
     known = case.opened.get(path) or case.head.conflicts.get(path)
-    if known is not None and known.conflict_id in case.resolved:  # this very change closes it; what opens now is another one
+    if (
+        known is not None and known.conflict_id in case.resolved
+    ):  # this very change closes it; what opens now is another one
         known = None
     if known is None and len(case.head.conflicts) + len(case.opened) >= OPEN_CONFLICTS_MAX:
         raise _Stop(

@@ -78,7 +78,9 @@ def _tagged(value: Any, path: tuple[str, ...], level: int) -> Any:
             content = dump(value)
             if isinstance(content, list):
                 content = _plain(content, path, level + 1)
-                if python_type is not tuple:  # the order of a set differs from process to process; that of the bytes must not
+                if (
+                    python_type is not tuple
+                ):  # the order of a set differs from process to process; that of the bytes must not
                     content.sort(key=_encoder.encode)
             else:
                 _check_text(content, path)

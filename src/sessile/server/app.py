@@ -52,7 +52,7 @@ class Service:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(self.open, self.close, receive, send)
+            await _live(self.start, self.close, receive, send)
             return
         path = path_within(scope)
         if scope["type"] == "websocket":
@@ -64,6 +64,11 @@ class Service:
             await send_problem(error, send)
             return
         await self._http(scope, receive, send)
+
+    async def start(self) -> None:
+        """The application begins to live, perhaps again after a `close`: sockets are welcome."""
+        self.hub.draining = False
+        await self.open()
 
     async def open(self) -> None:
         """Opens the manager; again is no harm and costs nothing. Raises StoreUnavailable, ConfigurationError."""
@@ -78,6 +83,7 @@ class Service:
     async def close(self) -> None:
         """Drains, and closes the manager when it is this service's own."""
         await self.drain()
+        self._is_open = False
         if self._standalone:
             await self.manager.close()
 

@@ -16,7 +16,7 @@ from sessile.model.change_format import parse_operations
 from sessile.model.document import Actor, Change, LoggedChange, Opened, Outcome, Submission
 from sessile.model.events import Event
 from sessile.model.merge import Policies
-from sessile.ports import Store, Transaction
+from sessile.ports import Clock, Random, Store, Transaction
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lanes import Lane
 
@@ -38,7 +38,7 @@ MakeStore = Callable[[str, Path], Store]
 class Bench:
     """One store with the engines on it. `told` are the events that its listener was given, commit by commit."""
 
-    def __init__(self, store: Store, clock: FakeClock, random: SeededRandom, rules: SessionRules = RULES) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, rules: SessionRules = RULES) -> None:
         self.store = store
         self.clock = clock
         self.sessions = SessionEngine(store, clock, random, rules)
@@ -98,9 +98,7 @@ class Lab:
             await self._stores.pop().close()
 
 
-def change(
-    actor: Actor, seq: int, base_version: int, *operations: Mapping[str, Any], generation: int = 0
-) -> Change:
+def change(actor: Actor, seq: int, base_version: int, *operations: Mapping[str, Any], generation: int = 0) -> Change:
     """A change of the actor's device, its operations checked as those from the wire are."""
     return Change(
         device_id=actor.device_id,

@@ -7,17 +7,8 @@ from enum import Enum
 from typing import Any
 
 from sessile.model.delta import DataOperation, Tracked
-from sessile.model.errors import SessileError, SessionClosed
+from sessile.model.errors import SessileError, SessionClosed, SessionReadOnly
 from sessile.model.session import Session
-
-
-class SessionReadOnly(SessionClosed):
-    """Somebody logged in (or out) with this browser while the request was under way, or a socket has no session that it could write to."""
-
-    code = "session_read_only"
-    http_status = 409
-    retryable = True
-    default_message = "This browser's log-in changed while the request was under way. Send it again."
 
 
 class Phase(Enum):

@@ -20,6 +20,7 @@ from sessile.model.errors import (
     SessionEnded,
     SessionExpired,
     SessionNotFound,
+    SessionReadOnly,
     SessionUpdateError,
 )
 from sessile.model.session import Issued, Session, Standing
@@ -28,7 +29,7 @@ from sessile.web.asgi import Scope
 from sessile.web.cookies import CookiePolicy
 from sessile.web.documents import SessionDocuments
 from sessile.web.lanes import in_lane
-from sessile.web.mapping import Phase, SessionMapping, SessionReadOnly
+from sessile.web.mapping import Phase, SessionMapping
 
 logger = logging.getLogger("sessile.web")
 

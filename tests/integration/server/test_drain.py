@@ -93,3 +93,13 @@ async def test_a_signal_lets_the_goaway_out_first(tmp_path: Path, number: signal
             await peer.open(INTAKE, token=token)
             version = (await peer.expect("initial_state"))["version"]
             assert version >= acknowledged[-1]
+
+
+async def test_a_service_that_is_started_again_takes_sockets_again() -> None:
+    async with served() as server:
+        await server.service.drain()
+        await server.service.start()
+        async with connected(server.socket_url, cookie=await server.token()) as peer:
+            await peer.open(INTAKE)
+            await peer.change(setting(1, "/a", 1))
+            assert (await peer.expect("ack"))["seq"] == 1

@@ -139,14 +139,28 @@ async def test_a_program_gets_its_new_token_in_the_body() -> None:
 async def test_logout_ends_the_session_and_the_cookie_and_again_is_no_harm() -> None:
     async with service_of() as service:
         made = await issued(service)
-        for _ in range(2):
-            async with client_of(service, token=made.token) as client:
-                answer = await client.post("/api/v0/session/logout")
-                assert answer.status_code == 204
-                assert "Max-Age=0" in answer.headers["set-cookie"]
-                assert (await client.get("/api/session_state")).status_code == 401
+        async with client_of(service, token=made.token) as client:
+            answer = await client.post("/api/v0/session/logout")
+            assert answer.status_code == 204
+            assert "Max-Age=0" in answer.headers["set-cookie"]
+            assert (await client.get("/api/session_state")).status_code == 401
+        async with client_of(service, token=made.token) as client:
+            again = await client.post("/api/v0/session/logout")
+            assert again.status_code == 204
         async with client_of(service, base_url="http://a.host.without.https") as client:
             assert (await client.post("/api/v0/session/logout")).status_code == 204
+
+
+async def test_a_late_logout_does_not_take_away_the_cookie_of_a_newer_login() -> None:
+    async with service_of() as service:
+        before = await service.manager.create_session()
+        await service.manager.login(before.session.session_id, "ann")
+        for token in (before.token, f"{before.session.session_id}.{'A' * 43}"):
+            async with client_of(service, token=token) as client:
+                answer = await client.post("/api/v0/session/logout")
+                assert answer.status_code == 204
+                assert "set-cookie" not in answer.headers
+        assert await service.manager.validate_session(before.session.session_id)
 
 
 async def test_own_sessions_can_be_listed_and_ended_and_others_do_not_exist() -> None:

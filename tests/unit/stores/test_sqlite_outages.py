@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
 import threading
@@ -17,6 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from sessile.model.errors import ConfigurationError, SessionNotFound, StoreUnavailable
+from sessile.model.events import Event, EventKind
 from sessile.model.session import EndReason
 from sessile.runtime.blocking import CoreSuspended, drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, database
@@ -61,7 +61,7 @@ def test_a_locked_file_cannot_be_written_and_can_be_read(bench: Bench, path: Pat
             lambda: bench.document(),
         ):
             with pytest.raises(StoreUnavailable) as caught:
-                drive(refused())  # type: ignore[no-untyped-call]
+                drive(refused())
             assert caught.value.retryable
         assert drive(bench.sessions.authenticate(issued.token)) == issued.session
         with pytest.raises(SessionNotFound):
@@ -83,9 +83,13 @@ def test_a_full_disk_refuses_the_change_and_keeps_what_was_there(bench: Bench, p
     drive(bench.take(ADA, document_id, 1, 0, put("/text", "kept")))
     pages = path.stat().st_size // 4096
     run_on_each_connection(bench, f"PRAGMA max_page_count={pages}")
-    with pytest.raises(StoreUnavailable):
+
+    def fill() -> None:
         for seq in range(2, 50):
             drive(bench.take(ADA, document_id, seq, 1, put("/text", "x" * 60_000)))
+
+    with pytest.raises(StoreUnavailable):
+        fill()
     document = drive(bench.documents.get(ADA, document_id))
     assert document.version == len(drive(bench.documents.log(ADA, document_id, None, 100)))
     assert document.version >= 1
@@ -214,7 +218,7 @@ async def test_before_it_is_opened_and_after_it_is_closed_a_store_is_unavailable
 
 
 async def test_a_store_that_cannot_be_opened_leaves_no_threads(path: Path) -> None:
-    path.write_bytes(b"no database " * 1000)
+    await asyncio.to_thread(path.write_bytes, b"no database " * 1000)
     store = AsyncSqliteStore(f"sqlite:///{path}")
     with pytest.raises(StoreUnavailable):
         await store.open()
@@ -273,7 +277,7 @@ def test_a_copied_file_is_a_whole_store(bench: Bench, path: Path, tmp_path: Path
     issued = drive(bench.sessions.create("ada"))
     drive(bench.store.close())
     shutil.copy(path, tmp_path / "copy.db")
-    assert not os.path.exists(f"{path}-wal")
+    assert not path.with_name("sessile.db-wal").exists()
     copy = BlockingSqliteStore(f"sqlite:///{tmp_path}/copy.db")
     drive(copy.open())
     there = Bench(copy, FakeClock(), SeededRandom())
@@ -282,6 +286,4 @@ def test_a_copied_file_is_a_whole_store(bench: Bench, path: Path, tmp_path: Path
 
 
 def _event(document_id: str) -> Any:
-    from sessile.model.events import Event, EventKind
-
     return Event(EventKind.DOCUMENT_CHANGED, document_id, 1)

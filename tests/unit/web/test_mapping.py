@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sessile.model.errors import SessionClosed, StoreUnavailable
+from sessile.model.errors import SessionClosed, SessionReadOnly, StoreUnavailable
 from sessile.model.session import Session, Standing
 from sessile.runtime.assemble import SystemClock
-from sessile.web.mapping import Phase, SessionMapping, SessionReadOnly
+from sessile.web.mapping import Phase, SessionMapping
 
 
 def record(data: bytes = b"{}", standing: Standing = Standing.CURRENT) -> Session:

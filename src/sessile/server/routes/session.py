@@ -85,9 +85,11 @@ async def refresh(request: Request, seen: CurrentSeen) -> Json:
 
 @router.post("/api/v0/session/logout", status_code=204, summary="Ends the caller's session")
 async def logout(request: Request, seen: CurrentSeen) -> Response:
-    if seen.session is not None:
-        await _manager(request).destroy_session(seen.session.session_id, reason=EndReason.LOGOUT)
     response = Response(status_code=204)
+    if seen.session is None:
+        # A late log-out must not take away the cookie of a log-in that came after it; what is left of an old one opens nothing.
+        return response
+    await _manager(request).destroy_session(seen.session.session_id, reason=EndReason.LOGOUT)
     if not seen.is_bearer:
         clear_cookie(request, response)
     return response

@@ -130,9 +130,7 @@ class MemoryStore:
     async def poll(self) -> None:
         """Tells of what other stores on the same tables committed."""
         with self._tables.lock:
-            news = [
-                hint for number, origin, hint in self._tables.hints if number > self._polled and origin is not self
-            ]
+            news = [hint for number, origin, hint in self._tables.hints if number > self._polled and origin is not self]
             self._polled = self._tables.hinted
         self._tell(news)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from sessile.stores.sql.migrate import upgrade
 
 T = TypeVar("T")
 _BUSY_TIMEOUT_MS: Final = 5000
+_SWITCH_RETRY_S: Final = 0.01
 _FULL: Final = 2
 _OURS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 """Faults of the statement, not of the database: no retry will help."""
@@ -113,10 +115,25 @@ def _prepare(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours: the driver's own would begin too late to lock
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Turns the file to WAL, once in its life. SQLite's busy handler does not cover this switch, so of several processes that open a
+    new file at once all but one would fail: they look again instead."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_SWITCH_RETRY_S)
 
 
 def _begin(connection: Connection) -> None:

@@ -6,7 +6,7 @@ Where two stores can be on the same rows, half of the callers use the second one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -82,9 +82,7 @@ class RaceContract(Contract):
         template = (await benches[0].sessions.create("ada")).session
         for round_number in range(ROUNDS):
             handle = f"01900000-0000-7000-8000-00000000000{round_number}"
-            outcomes = await lab.together(
-                *(partial(_insert, benches[n % 2], template, handle, n) for n in range(4))
-            )
+            outcomes = await lab.together(*(partial(_insert, benches[n % 2], template, handle, n) for n in range(4)))
             assert len(succeeded(outcomes)) == 1
             assert {type(error) for error in failed(outcomes)} == {SessionCreationError}
             row = await benches[0].store.read(_session, handle)
@@ -96,9 +94,7 @@ class RaceContract(Contract):
         for _ in range(ROUNDS):
             first = await benches[0].sessions.create(None)
             handle = first.session.session_id
-            outcomes = await lab.together(
-                *(partial(benches[n % 2].sessions.login, handle, "ada") for n in range(4))
-            )
+            outcomes = await lab.together(*(partial(benches[n % 2].sessions.login, handle, "ada") for n in range(4)))
             issued: list[Issued] = succeeded(outcomes)
             assert len(issued) == 4
             assert {one.session.session_id for one in issued} == {handle}
@@ -110,9 +106,7 @@ class RaceContract(Contract):
         for _ in range(ROUNDS):
             first = await benches[0].sessions.create("ada")
             handle = first.session.session_id
-            calls: Calls = [
-                partial(benches[n % 2].sessions.rotate, handle) for n in range(3)
-            ]
+            calls: Calls = [partial(benches[n % 2].sessions.rotate, handle) for n in range(3)]
             calls.append(partial(benches[1].sessions.end, handle, EndReason.LOGOUT))
             outcomes = await lab.together(*calls)
             assert outcomes[-1] is True
@@ -155,7 +149,7 @@ class RaceContract(Contract):
         document_id = opened.document.document_id
 
         def add(number: int) -> Callable[[], Coroutine[Any, Any, Any]]:
-            operations = [
+            operations: list[Mapping[str, Any]] = [
                 {"op": "append", "path": "/l", "item": {"id": number}},
                 {"op": "increment", "path": "/n", "by": 1},
             ]
@@ -166,7 +160,7 @@ class RaceContract(Contract):
         document = await benches[1].documents.get(ADA, document_id)
         assert (document.version, document.state["n"]) == (RACERS * 2, RACERS * 2)
         order = [item["id"] for item in document.state["l"]]
-        by_version = sorted(outcomes, key=lambda logged: logged.version)
+        by_version = sorted(succeeded(outcomes), key=lambda logged: logged.version)
         assert order == [logged.operations[0]["item"]["id"] for logged in by_version]
         log = await benches[0].store.read(lambda tx: tx.documents.changes(document_id, after=0))
         assert [logged.version for logged in log] == list(range(1, RACERS * 2 + 1))
