@@ -4,14 +4,11 @@ browser."""
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 _CHUNK = 65_536
-_RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER on, 0 s: close sends RST."""
 
 
 class _Link:
@@ -22,14 +19,12 @@ class _Link:
         self.far: socket.socket | None = None
         self.is_lost = False
 
-    def close(self, *, reset: bool = False) -> None:
+    def close(self) -> None:
         for end in (self.near, self.far):
             if end is None:
                 continue
             with suppress(OSError):  # the peer was faster
-                if reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                end.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it
             end.close()
 
 
@@ -39,7 +34,7 @@ class CutProxy:
     - `cut`: a black hole. Open connections stay open and never carry a byte again, not even after `heal` (like a router that forgot
       them), so only a heartbeat finds out. New ones are taken and wait for `heal`.
     - `hold_answers`: what the browser sends arrives; what the server says waits for `heal`.
-    - `refuse`: every connection is reset, open ones and new ones.
+    - `refuse`: every connection is closed at once, open ones and new ones.
     """
 
     def __init__(self, target_port: int, port: int) -> None:
@@ -69,7 +64,7 @@ class CutProxy:
         with self._changed:
             links = list(self._links)
         for link in links:
-            link.close(reset=True)
+            link.close()
 
     def heal(self) -> None:
         self._turn("open")
@@ -118,11 +113,11 @@ class CutProxy:
                 self._changed.wait_for(lambda: self._mode != "cut" or self._is_closed)
                 is_refused = self._mode == "refuse" or self._is_closed
             if is_refused:
-                return link.close(reset=True)
+                return link.close()
             try:
                 link.far = socket.create_connection(self._target, timeout=5)
             except OSError:
-                return link.close(reset=True)  # the server is away: the browser is to see just that
+                return link.close()  # the server is away: the browser is to see just that
             link.far.settimeout(None)
             link.far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             down = threading.Thread(target=self._pipe, args=(link, link.far, link.near, False), daemon=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from urllib.parse import parse_qs
 
-from fastapi import FastAPI, Form, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
@@ -46,7 +46,8 @@ def sign_in_page() -> HTMLResponse:
 
 
 @app.post("/sign-in")
-async def sign_in(name: Annotated[str, Form()], session: CurrentSession) -> Response:
+async def sign_in(request: Request, session: CurrentSession) -> Response:
+    name = parse_qs((await request.body()).decode())["name"][0]
     await session.login(name, public={"name": name})
     return RedirectResponse("/intake", status_code=303)
 

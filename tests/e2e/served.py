@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import httpx
 
@@ -46,7 +45,6 @@ class Served:
         self._log = log
         self._ready_path = ready_path
         self._process: subprocess.Popen[bytes] | None = None
-        self._output: IO[bytes] | None = None
         self.port = port
 
     @property
@@ -60,11 +58,11 @@ class Served:
     def spawn(self) -> None:
         """Starts the process and does not wait."""
         assert self._process is None, "the server runs already"
-        self._output = self._log.open("ab")
         known = {name: value for name, value in os.environ.items() if not name.startswith("SESSILE_")}
-        self._process = subprocess.Popen(
-            self._command, cwd=ROOT, env={**known, **self._environment}, stdout=self._output, stderr=self._output
-        )
+        with self._log.open("ab") as output:  # the process has its own copy
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, env={**known, **self._environment}, stdout=output, stderr=output
+            )
 
     def wait_up(self) -> float:
         """Until it answers; the moment (Unix time in seconds) of the first answer."""
@@ -103,9 +101,6 @@ class Served:
             process.kill()
             process.wait()
             raise
-        finally:
-            if self._output is not None:
-                self._output.close()
 
 
 @contextmanager
@@ -114,8 +109,8 @@ def demo_at(folder: Path, **environment: str) -> Iterator[Served]:
     port = free_port()
     command = [sys.executable, "-m", "sessile.cli.main", "demo", "--database", f"sqlite:///{folder / 'demo.db'}"]
     server = Served(command, {"PORT": str(port), **environment}, port=port, log=folder / "demo.log", ready_path="/healthz")
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
@@ -128,8 +123,8 @@ def form_site_at(folder: Path) -> Iterator[Served]:
     command = [sys.executable, "-m", "uvicorn", "tests.e2e.form_site:app", "--port", str(port), "--log-level", "warning"]
     environment = {"SESSILE_DATABASE_URL": f"sqlite:///{folder / 'form.db'}"}
     server = Served(command, environment, port=port, log=folder / "form.log", ready_path="/sign-in")
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()

@@ -2,25 +2,30 @@
 
     python -m tests.soak.server --port N --database FILE [--plant NAME]
 
-Lines on standard input arm it: `kill <point> <count>` kills the process with SIGKILL when that point is reached for the count-th time.
+Lines on standard input:
+    kill <point>     SIGKILL to itself the next time that point is reached
+    away <count>     the store is away for the next so many commits
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
 import threading
+import time
 
 from sessile import AsyncSessionManager, Settings
+from sessile.model.errors import StoreUnavailable
 from sessile.server.app import create_app
 from sessile.server.serving import run
+from sessile.stores.sql.transaction import SqlTransaction
 from tests.soak import plants
 
 SERVICE_KEY = "the-soak-has-this-service-key"
 CHECKPOINT_INTERVAL_S = 1.0
+AWAY_S = 0.05
 
 
 class Trigger:
@@ -28,31 +33,51 @@ class Trigger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._armed: dict[str, int] = {}
+        self._point = ""
+        self._away = 0
 
-    def arm(self, point: str, count: int) -> None:
+    def kill_at(self, point: str) -> None:
         with self._lock:
-            self._armed = {point: count}
+            self._point = point
+
+    def be_away(self, count: int) -> None:
+        with self._lock:
+            self._away = count
 
     def __call__(self, point: str) -> None:
         with self._lock:
-            left = self._armed.get(point)
-            if left is None:
-                return
-            self._armed[point] = left - 1
-        if left <= 1:
+            is_away = point == "before_commit" and self._away > 0
+            self._away -= is_away
+            is_end = point == self._point
+        if is_end:
             os.kill(os.getpid(), signal.SIGKILL)
+        if is_away:
+            time.sleep(AWAY_S)  # the clients go on sending meanwhile, as they do when a disk hangs
+            raise StoreUnavailable
 
 
 def listen(trigger: Trigger) -> None:
     """Runs in a thread until the other side goes away, and the process goes with it: no server outlives its soak."""
     for line in sys.stdin:
         match line.split():
-            case ["kill", point, count]:
-                trigger.arm(point, int(count))
+            case ["kill", point]:
+                trigger.kill_at(point)
+            case ["away", count]:
+                trigger.be_away(int(count))
             case other:
                 raise ValueError(f"not a command: {other}")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watch_transactions(trigger: Trigger) -> None:
+    """The point between the last statement of a transaction and its COMMIT, which the manager has no probe for."""
+    written = SqlTransaction.write_events
+
+    def write_events(tx: SqlTransaction) -> None:
+        written(tx)
+        trigger("in_transaction")
+
+    setattr(SqlTransaction, "write_events", write_events)  # noqa: B010 - a patch, and meant as one
 
 
 def main() -> None:
@@ -70,6 +95,7 @@ def main() -> None:
         presence_linger_s=0.5,
     )
     trigger = Trigger()
+    watch_transactions(trigger)
     if arguments.plant is not None:
         plants.PLANTS[arguments.plant]()
     service = create_app(AsyncSessionManager(settings, probe=trigger), standalone=True)
@@ -84,5 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
     main()

@@ -130,7 +130,8 @@ export class Client {
   }
 
   get formOptions(): FormOptions {
-    return { timers: this.#environment.timers, window: this.#environment.page.window };
+    const { timers, page } = this.#environment;
+    return { timers, window: page.window, leaveGuard: this.options.leaveGuard !== false };
   }
 
   stats(): Stats {
@@ -192,9 +193,12 @@ export class Client {
   async #adopt(last: LastOwner): Promise<void> {
     const isOther = this.#last?.owner !== last.owner;
     const former = this.#last;
+    const known = await this.#outbox.lastOwner();
     const sameSession = last.user_id !== null ? anonymousOwner(last.session) : null;
     this.#identity = await this.#outbox.identity(last, sameSession);
     this.#last = last;
+    // Somebody has logged in: tabs that wait for that have no other way to hear of it.
+    if (known && (known.owner !== last.owner || known.session.session_id !== last.session.session_id)) this.#siblings.tell({ kind: "session" });
     if (!isOther) return;
     if (former) for (const doc of this.#docs.values()) doc.reset();
     this.#hasOwner.resolve(last.owner);

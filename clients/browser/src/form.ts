@@ -11,6 +11,8 @@ export interface FormOptions {
   readonly timers: Timers;
   /** The window whose `pagehide` is the last moment to save. */
   readonly window: EventTarget | undefined;
+  /** Whether to ask before the page is left in mid-word: what is typed in the pause before a save is not stored anywhere. */
+  readonly leaveGuard: boolean;
 }
 
 const TYPING_PAUSE_MS = 150;
@@ -48,6 +50,7 @@ class FormBinding {
   flush(): void {
     this.options.timers.clear(this.#timer);
     this.#timer = null;
+    this.options.window?.removeEventListener("beforeunload", this.#leaving);
     if (this.#edited.size === 0) return;
     const groups = groupsOf(this.form);
     for (const name of [...this.#edited]) this.#save(name, groups.get(name));
@@ -69,9 +72,17 @@ class FormBinding {
     if (isDone && isText(control) && !this.#edited.has(control.name)) return; // saved already while it was typed
     this.#edited.add(control.name);
     if (isDone || !isText(control)) return this.flush();
+    // Only meanwhile: a listener that is always there would keep pages out of the back-forward cache.
+    this.options.window?.addEventListener("beforeunload", this.#leaving);
     this.options.timers.clear(this.#timer);
     this.#timer = this.options.timers.set(() => this.flush(), TYPING_PAUSE_MS);
   }
+
+  /** At `pagehide` it would be too late: storing takes a moment, and a page that is gone has none. */
+  readonly #leaving = (event: Event): void => {
+    this.flush();
+    if (this.options.leaveGuard) event.preventDefault();
+  };
 
   #left(event: Event): void {
     const control = boundControl(this.form, event.target);

@@ -211,10 +211,8 @@ def _base(foreign: Sequence[Touch], keys: Keys) -> Any:
 def _open(case: _Case, path: str, reason: ConflictReason, *, base: Any, winner: Any, loser: Any, loser_no: int) -> None:
     """At most one open conflict per path: a later loser takes the losing value's place, the first base stays."""
     known = case.opened.get(path) or case.head.conflicts.get(path)
-    if (
-        known is not None and known.conflict_id in case.resolved
-    ):  # this very change closes it; what opens now is another one
-        known = None
+    if known is not None and known.conflict_id in case.resolved:
+        known = None  # this very change closes it; what opens now is another one
     if known is None and len(case.head.conflicts) + len(case.opened) >= OPEN_CONFLICTS_MAX:
         raise _Stop(
             Verdict.REJECTED,

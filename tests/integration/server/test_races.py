@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +28,7 @@ def after(verb: Verb, then: Callable[[], Awaitable[object]], *, times: int = 1) 
         if left:
             left -= 1
             await then()
+            await asyncio.sleep(0.02)  # whatever that set off has run
         return result
 
     return wrapped
@@ -49,16 +52,22 @@ def without_changes(monkeypatch: pytest.MonkeyPatch, server: Running) -> None:
 
 
 @pytest.mark.parametrize("hints_only", [False, True], ids=["own process", "another process"])
+@pytest.mark.parametrize("is_first", [False, True], ids=["others read it", "first reader"])
 @pytest.mark.parametrize("way", ["by id", "by name", "resume"])
 async def test_what_is_committed_during_the_read_is_sent_after_it(
-    monkeypatch: pytest.MonkeyPatch, way: str, *, hints_only: bool
+    monkeypatch: pytest.MonkeyPatch, way: str, *, is_first: bool, hints_only: bool
 ) -> None:
-    async with served() as server:
+    async with served() as server, AsyncExitStack() as others:
         if hints_only:
             without_changes(monkeypatch, server)
         documents = server.manager.documents
         opened = await documents.open(Actor(user_id="ada"), "intake")
         document_id, epoch = opened.document.document_id, opened.document.epoch
+
+        if not is_first:
+            other = await others.enter_async_context(connected(server.socket_url, cookie=await server.token()))
+            await other.open({"document_id": document_id})
+            await other.expect("presence_state")
 
         async def then() -> None:
             await commit(server, document_id, 1)

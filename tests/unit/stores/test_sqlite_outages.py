@@ -172,6 +172,34 @@ def test_a_weaker_durability_is_refused_at_the_start(path: Path, monkeypatch: py
     drive(store.close())
 
 
+class SwitchIsTaken:
+    """A cursor to which the switch to WAL answers "locked" a few times, at once: SQLite does not wait there, whatever the timeout."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.mode = "delete"
+
+    def execute(self, statement: str) -> Any:
+        if statement == "PRAGMA journal_mode=WAL":
+            if self.times > 0:
+                self.times -= 1
+                raise sqlite3.OperationalError("database is locked")
+            self.mode = "wal"
+        return self
+
+    def fetchone(self) -> tuple[str]:
+        return (self.mode,)
+
+
+def test_a_new_file_that_another_process_is_just_making_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    cursor: Any = SwitchIsTaken(3)
+    database._use_wal(cursor)
+    assert cursor.mode == "wal"
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 20)
+    with pytest.raises(sqlite3.OperationalError):
+        database._use_wal(SwitchIsTaken(10_000))  # type: ignore[arg-type]
+
+
 def test_every_connection_is_durable_and_keeps_its_foreign_keys(bench: Bench) -> None:
     def pragmas(number: int) -> list[Any]:
         with sqlite_store(bench).database._engine.connect() as connection:

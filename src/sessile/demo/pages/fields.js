@@ -26,6 +26,7 @@ export class Fields {
     });
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.flush());
     window.addEventListener("pagehide", () => this.flush());
+    window.addEventListener("beforeunload", (event) => this.#leave(event));
     doc.subscribe(() => this.show());
   }
 
@@ -71,6 +72,13 @@ export class Fields {
     clearTimeout(this.#pause);
     this.#pause = setTimeout(() => this.flush(), PAUSE_MS);
     this.#longest ??= setTimeout(() => this.flush(), LONGEST_MS);
+  }
+
+  /** In mid-word: storing takes a moment, and a page that is gone has none. */
+  #leave(event) {
+    if (this.#edited.size === 0) return;
+    this.flush();
+    event.preventDefault();
   }
 
   #changed(control) {

@@ -1,0 +1,139 @@
+"""Errors planted into the server process, each a mistake that an implementation could contain. The soak must report every one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sessile.engine.changes import ChangeEngine
+from sessile.model.document import Actor, LoggedChange, Outcome, Submission, Verdict
+from sessile.runtime.documents import AsyncDocuments
+from sessile.server.realtime.keeper import Keeper
+from sessile.server.realtime.subscription import Phase, Subscription
+from sessile.stores.sql.database import SqliteDatabase
+
+COMMIT_DELAY_S = 0.05
+SUBSCRIBE_DELAY_S = 0.3
+
+
+def ack_before_commit() -> None:
+    """The acknowledgement is sent, and the commit follows a little later."""
+    original = AsyncDocuments.submit
+    later: set[asyncio.Task[Any]] = set()
+    order = asyncio.Lock()
+
+    async def commit(documents: AsyncDocuments, submission: Submission) -> None:
+        async with order:
+            await asyncio.sleep(COMMIT_DELAY_S)
+            await original(documents, submission)
+
+    async def submit(documents: AsyncDocuments, submission: Submission) -> Outcome:
+        task = asyncio.create_task(commit(documents, submission))
+        later.add(task)
+        task.add_done_callback(later.discard)
+        document = await documents.get(Actor.system(), submission.document_id)
+        logged = [
+            LoggedChange(
+                document_id=submission.document_id,
+                version=document.version + number,
+                generation=document.generation,
+                base_version=change.base_version,
+                operations=change.operations,
+                verdict=Verdict.APPLIED,
+                device_id=change.device_id,
+                seq=change.seq,
+                created_at=datetime.now(UTC),
+            )
+            for number, change in enumerate(submission.changes, start=1)
+        ]
+        return Outcome(submission.document_id, document.epoch, logged)
+
+    _plant(AsyncDocuments, "submit", submit)
+
+
+def no_unique_key() -> None:
+    """(device, seq) is not unique in the table, and nothing looks for a repetition."""
+    opened, take = SqliteDatabase.open, ChangeEngine._take
+
+    def open_loosely(database: SqliteDatabase) -> None:
+        opened(database)
+        _loosen(str(database.path))
+
+    def take_anything(engine: ChangeEngine, tx: Any, work: Any, change: Any, actor: Actor) -> LoggedChange:
+        device = engine._device(tx, work, change, actor, engine._clock.now())
+        if device is not None and change.seq is not None and change.seq <= device.last_seq:
+            work.devices[device.device_id] = replace(device, last_seq=change.seq - 1)
+        return take(engine, tx, work, change, actor)
+
+    _plant(SqliteDatabase, "open", open_loosely)
+    _plant(ChangeEngine, "_take", take_anything)
+
+
+def _loosen(path: str) -> None:
+    """The table of changes, made anew without its second key."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        statement: str = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'changes'").fetchone()[0]
+        loose, found = re.subn(
+            r",\s*(CONSTRAINT \S+ )?UNIQUE \(document_id, device_id, seq\)", "", statement, flags=re.IGNORECASE
+        )
+        if found:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ALTER TABLE changes RENAME TO changes_before")
+            connection.execute(loose)
+            connection.execute("INSERT INTO changes SELECT * FROM changes_before")
+            connection.execute("DROP TABLE changes_before")
+            connection.execute("COMMIT")
+        elif "UNIQUE (document_id, device_id, seq)" in statement:
+            raise AssertionError("the key was not found in the table's definition")
+    finally:
+        connection.close()
+
+
+def no_gap_check() -> None:
+    """A device's numbers may have gaps."""
+    take = ChangeEngine._take
+
+    def take_anything(engine: ChangeEngine, tx: Any, work: Any, change: Any, actor: Actor) -> LoggedChange:
+        device = engine._device(tx, work, change, actor, engine._clock.now())
+        if device is not None and change.seq is not None and change.seq > device.last_seq:
+            work.devices[device.device_id] = replace(device, last_seq=change.seq - 1)
+        return take(engine, tx, work, change, actor)
+
+    _plant(ChangeEngine, "_take", take_anything)
+
+
+def late_subscribe() -> None:
+    """What is committed between a reader's read and its subscription is missed, and no ping tells it."""
+    offer = Subscription.offer
+
+    def offer_when_live(subscription: Subscription, update: Any) -> None:
+        if subscription.phase is not Phase.LOADING:
+            offer(subscription, update)
+
+    async def go_live(subscription: Subscription) -> None:
+        await asyncio.sleep(SUBSCRIBE_DELAY_S)
+        subscription._missed = False
+        subscription.phase = Phase.LIVE
+        subscription.channel.reached(subscription.epoch, subscription.cursor, subscription._generation)
+
+    _plant(Subscription, "offer", offer_when_live)
+    _plant(Subscription, "_go_live", go_live)
+    _plant(Keeper, "_heads", lambda _keeper: {})
+    _plant(Keeper, "_look_at_heads", lambda _keeper, _now: None)
+
+
+PLANTS: Mapping[str, Callable[[], None]] = {
+    plant.__name__: plant for plant in (ack_before_commit, no_unique_key, no_gap_check, late_subscribe)
+}
+
+
+def _plant(owner: type, name: str, value: Any) -> None:
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner.__name__}.{name} is not there any more: plant it where it is now")
+    setattr(owner, name, value)
