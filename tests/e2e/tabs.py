@@ -64,6 +64,7 @@ class Tab:
         self.device = device
         self.wire = Wire()
         self.loads = 0
+        """Page loads since the report was there."""
         page.on("websocket", self.wire.listen)
         page.on("domcontentloaded", lambda _: self._loaded())
         page.on("pageerror", lambda error: device.problems.append(f"uncaught: {error}"))
@@ -223,6 +224,7 @@ class Device:
     def _ready(self, tab: Tab) -> Tab:
         expect(tab.get("saved-on-server")).to_be_visible(timeout=TIMEOUT_MS)
         tab.wait_synchronized()
+        tab.loads = 0
         return tab
 
     def close(self) -> None:

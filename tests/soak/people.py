@@ -53,6 +53,7 @@ class Person:
         token: str,
         folder: Path,
         seed: int,
+        writes: bool,
         on_told: Callable[[], None],
         on_event: Callable[[Event], None],
     ) -> None:
@@ -67,6 +68,7 @@ class Person:
         self._outbox = folder / f"{self.device}.sqlite3"
         self._random = random.Random(seed)
         self._seed = seed
+        self._writes = writes
         self._on_told = on_told
         self._on_event = on_event
         self._count = 0
@@ -98,7 +100,9 @@ class Person:
         await self.client.close()
 
     def work(self) -> None:
-        self._working.set()
+        """Goes on making changes, unless they only read."""
+        if self._writes:
+            self._working.set()
 
     async def rest(self) -> None:
         """Returns when nothing new is being made."""

@@ -21,7 +21,9 @@ from tests.soak.process import Server
 from tests.soak.server import SERVICE_KEY
 
 USERS = ("ann", "ben")
-DEVICES = 2
+WRITERS = 2
+READERS = 1
+"""Devices of each user. A reader has nothing to send, so only news can tell it that it is behind."""
 KILLS = (
     "any time",
     "before_commit",
@@ -126,7 +128,7 @@ class Soak:
         await self._server.spawn()
         await self._server.ready()
         for user in USERS:
-            for number in range(1, DEVICES + 1):
+            for number in range(1, WRITERS + READERS + 1):
                 self._people.append(
                     Person(
                         user,
@@ -135,6 +137,7 @@ class Soak:
                         token=(await self._session(user))[1],
                         folder=self._folder,
                         seed=self._random.randrange(2**32),
+                        writes=number <= WRITERS,
                         on_told=self._on_told,
                         on_event=lambda _event: self._moved.set(),
                     )

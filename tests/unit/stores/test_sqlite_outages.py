@@ -227,11 +227,11 @@ def test_an_error_shows_neither_data_nor_hashes(bench: Bench) -> None:
 # -- the asyncio lane ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_store_of_the_asyncio_lane_is_not_driven(path: Path) -> None:
+async def test_a_store_of_the_asyncio_lane_is_not_driven(path: Path) -> None:
     store = AsyncSqliteStore(f"sqlite:///{path}")
-    with pytest.raises((CoreSuspended, RuntimeError)):
+    with pytest.raises(CoreSuspended):
         drive(store.open())
-    asyncio.run(store.close())
+    await store.close()
 
 
 async def test_before_it_is_opened_and_after_it_is_closed_a_store_is_unavailable(path: Path) -> None:
@@ -250,8 +250,12 @@ async def test_a_store_that_cannot_be_opened_leaves_no_threads(path: Path) -> No
     store = AsyncSqliteStore(f"sqlite:///{path}")
     with pytest.raises(StoreUnavailable):
         await store.open()
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sessile-")]
-    assert left == []
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("sessile-")]
+    for thread in left:
+        await asyncio.to_thread(thread.join, 10)
+    assert [thread.name for thread in left if thread.is_alive()] == []
+    with pytest.raises(StoreUnavailable):
+        await store.write(lambda tx: tx.instance("key", "value"))
 
 
 async def test_the_transaction_of_a_cancelled_caller_is_committed_and_told(path: Path) -> None:

@@ -139,7 +139,11 @@ class AsyncSqliteStore(_SqliteStore):
             await self._run(self._writer, self.database.open)
             await self._run(self._readers, self._events_since)
         except BaseException:
-            await self.close()
+            # Not `close`, which waits: an open that was cancelled, or driven without a loop, must not wait any more.
+            for pool in (self._writer, self._readers):
+                pool.shutdown(wait=False)
+            self._writer = self._readers = None
+            self.database.close()
             raise
 
     async def close(self) -> None:
