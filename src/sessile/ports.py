@@ -61,8 +61,8 @@ class SessionRows(Protocol):
         """Locked: sessions past a deadline that have not ended, at most `limit`."""
         ...
 
-    def ended(self, session_ids: Sequence[str]) -> dict[str, str]:
-        """Of these, the ended ones with their reasons."""
+    def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
+        """By handle; locked in id order, so that two batches cannot wait for each other."""
         ...
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None: ...

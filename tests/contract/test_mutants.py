@@ -73,9 +73,17 @@ ENGINE_MUTANTS = [
     Mutant(
         "an ended session may submit",
         f"{CHANGES}_submit_one",
-        "if actor.session_id in ended:",
+        "if session is not None:",
         "if False:",
-        "test_a_session_that_has_ended_submits_nothing",
+        "test_a_session_that_is_over_writes_nothing",
+        BOTH,
+    ),
+    Mutant(
+        "a request under way writes after the end of its session",
+        "sessile.engine.ownership:admit",
+        "if session is not None:",
+        "if False:",
+        "test_a_session_that_is_over_writes_nothing",
         BOTH,
     ),
     Mutant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -52,8 +53,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def person(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses."""
-    return re.sub(r"\W+", " ", request.node.name.removeprefix("test_")).strip()[:40]
+    """A name that no other test uses, and that other people's names can be made of."""
+    words = re.sub(r"\W+", " ", request.node.name.removeprefix("test_"))
+    return f"{words[:24].strip()} {zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -31,8 +31,8 @@ class _Link:
 class CutProxy:
     """`origin` is what the browser opens. Healthy until it is told otherwise:
 
-    - `cut`: a black hole. Open connections stay open and never carry a byte again, not even after `heal` (like a router that forgot
-      them), so only a heartbeat finds out. New ones are taken and wait for `heal`.
+    - `cut`: a black hole. Open connections stay open, and one that has lost a byte never carries another, not even after `heal`, so
+      only a heartbeat finds out. New ones are taken and wait for `heal`.
     - `hold_answers`: what the browser sends arrives; what the server says waits for `heal`.
     - `refuse`: every connection is closed at once, open ones and new ones.
     """
@@ -51,9 +51,6 @@ class CutProxy:
         self._start(self._accept)
 
     def cut(self) -> None:
-        with self._changed:
-            for link in self._links:
-                link.is_lost = True
         self._turn("cut")
 
     def hold_answers(self) -> None:
@@ -144,13 +141,14 @@ class CutProxy:
 
     def _passes(self, link: _Link, size: int, is_upwards: bool) -> bool:
         with self._changed:
+            link.is_lost |= self._mode == "cut"
             if link.is_lost:
                 self.swallowed_bytes += size
                 return False
             if not is_upwards and self._mode == "hold":
                 self.held_bytes += size
                 self._changed.wait_for(lambda: self._mode != "hold" or self._is_closed)
-            return not link.is_lost
+            return True
 
     def _is_dead_silent(self, link: _Link) -> bool:
         """In a black hole not even the end of a connection is heard on the other side."""

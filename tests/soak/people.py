@@ -12,7 +12,7 @@ from typing import Any
 from sessile.client import Backoff, Client, ConnectionLost, ConnectionStatus, Document, NotConnected, Outbox
 from sessile.client.events import ChangeSettled, ConnectionStatusChanged, Event
 from sessile.client.records import Answer
-from sessile.model.document import Operation
+from sessile.model.document import ABSENT, Operation
 
 DOCUMENTS = ("intake", "report")
 FIELDS = ("name", "place", "amount")
@@ -91,13 +91,13 @@ class Person:
 
     async def leave(self) -> None:
         """Closes the client, whatever is still in its outbox. Raises what the work ended with."""
-        if self._task is not None:
+        try:
             await self.rest()
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            if not self._task.cancelled():
-                self._task.result()
-        await self.client.close()
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait({self._task})
+            await self.client.close()
 
     def work(self) -> None:
         """Goes on making changes, unless they only read."""
@@ -105,10 +105,14 @@ class Person:
             self._working.set()
 
     async def rest(self) -> None:
-        """Returns when nothing new is being made."""
+        """Returns when nothing new is being made. Raises what the work ended with, if it did."""
         self._working.clear()
-        if self._task is not None and not self._task.done():
-            await self._idle.wait()
+        if self._task is not None:
+            idle = asyncio.create_task(self._idle.wait())
+            await asyncio.wait({idle, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if self._task.done():
+                idle.cancel()
+                self._task.result()
 
     async def synchronized(self) -> None:
         """Returns when both documents are. Raises what the client failed with."""
@@ -177,7 +181,9 @@ class Person:
                 return [{"op": "remove", "path": path}]
             case "resolve":
                 conflict = rng.choice(conflicts)
-                return [{"op": "resolve", "conflict_id": conflict.conflict_id, "choice": "value", "value": word}]
+                values = [value for value in (conflict.winner, conflict.loser) if value is not ABSENT]
+                resolve = {"op": "resolve", "conflict_id": conflict.conflict_id, "choice": "value"}
+                return [{**resolve, "value": rng.choice(values)}] if values else []
             case _:
                 return [{"op": "increment", "path": "/todo", "by": 1}]  # rejected: it is a list
 

@@ -110,9 +110,11 @@ class Soak:
                 await self._round(number, kills)
             await self._check_ended_session()
         finally:
-            for person in self._people:
-                await person.leave()
             await self._server.stop()
+            left = await asyncio.gather(*(person.leave() for person in self._people), return_exceptions=True)
+        for problem in left:
+            if problem is not None:
+                raise problem
         self._check()
         self.figures.duration_s = round(time.monotonic() - began_s, 1)
         return self.figures

@@ -6,14 +6,14 @@ the state are written together; only a fault of the infrastructure fails a batch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
 
 from sessile.engine.documents import register_device
-from sessile.engine.ownership import roll
+from sessile.engine.ownership import admit, roll
 from sessile.model import token as tokens
 from sessile.model.document import (
     Actor,
@@ -33,12 +33,13 @@ from sessile.model.errors import (
     IdentityReused,
     SequenceGap,
     SessileError,
-    SessionEnded,
 )
 from sessile.model.events import Event, EventKind
+from sessile.model.expiry import check_alive
 from sessile.model.limits import STATE_INLINE_BYTES_MAX, STATE_LAG_BYTES_MAX, STATE_LAG_CHANGES_MAX
 from sessile.model.merge import Head, Policies, Touch, judge, operations_hash
 from sessile.model.pointer import parse
+from sessile.model.session import Session
 from sessile.ports import Clock, Random, Store, Transaction
 
 PoliciesOf = Callable[[str], Policies]
@@ -90,22 +91,27 @@ class ChangeEngine:
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
     def _submit(self, tx: Transaction, batch: Sequence[Submission]) -> list[Outcome]:
-        ended = tx.sessions.ended(sorted({s.actor.session_id for s in batch if s.actor.session_id is not None}))
+        sessions = tx.sessions.get_many(
+            sorted({s.actor.session_id for s in batch if s.actor.session_id is not None}), lock=True
+        )
         works = self._load(tx, batch)
-        outcomes = [self._submit_one(tx, submission, works.get(submission.document_id), ended) for submission in batch]
+        outcomes = [
+            self._submit_one(tx, submission, works.get(submission.document_id), sessions) for submission in batch
+        ]
         self._save(tx, [work for work in works.values() if work.logged])
         return outcomes
 
     def _submit_one(
-        self, tx: Transaction, submission: Submission, work: _Work | None, ended: dict[str, str]
+        self, tx: Transaction, submission: Submission, work: _Work | None, sessions: Mapping[str, Session]
     ) -> Outcome:
         document_id, actor = submission.document_id, submission.actor
         if work is None or not actor.may_open(work.row.owner):
             return Outcome(document_id, "", (), DocumentNotFound())
-        if actor.session_id in ended:
-            return Outcome(document_id, work.row.epoch, (), SessionEnded(ended[actor.session_id]))
         logged: list[LoggedChange] = []
         try:
+            session = sessions.get(actor.session_id or "")
+            if session is not None:
+                check_alive(session, self._clock.now())
             for change in submission.changes:
                 logged.append(self._take(tx, work, change, actor))  # noqa: PERF401 - what came before an error stays
         except SessileError as error:
@@ -121,6 +127,7 @@ class ChangeEngine:
         base_version: int | None,
         idempotency_key: str | None,
     ) -> LoggedChange:
+        admit(tx, actor, self._clock.now())
         document = tx.documents.get(document_id)
         if document is None or not actor.may_open(document.owner):
             raise DocumentNotFound

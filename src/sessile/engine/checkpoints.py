@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sessile.engine.ownership import find
+from sessile.engine.ownership import find, find_for_change
 from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
 from sessile.model.canonical import state_hash
@@ -99,7 +99,7 @@ class CheckpointEngine:
         step: int | None,
         request_id: str | None,
     ) -> Checkpoint:
-        document = find(tx, actor, document_id, lock=True)
+        document = find_for_change(tx, actor, document_id, self._clock.now())
         if request_id is not None:
             known = tx.documents.checkpoint_by_request(document_id, request_id)
             if known is not None:
@@ -171,7 +171,7 @@ class CheckpointEngine:
         paths: Sequence[str] | None,
         expected_version: int | None,
     ) -> Restored:
-        document = find(tx, actor, document_id, lock=True)
+        document = find_for_change(tx, actor, document_id, self._clock.now())
         if expected_version is not None and document.version != expected_version:
             raise VersionConflict({"version": document.version})
         checkpoint, state, operations, found = _plan(tx, document, checkpoint_id, paths)

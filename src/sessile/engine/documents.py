@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from sessile.engine.ownership import find, rolled_forward
+from sessile.engine.ownership import admit, find, find_for_change, rolled_forward
 from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
 from sessile.model.change_format import check_value
@@ -18,7 +18,6 @@ from sessile.model.errors import (
     DocumentNotFound,
     DocumentTooLarge,
     InvalidChange,
-    SessionEnded,
     SessionNotFound,
     VersionConflict,
 )
@@ -85,6 +84,7 @@ class DocumentEngine:
         if known is not None:
             return known
         now = self._clock.now()
+        admit(tx, actor, now)
         if document_id is not None:
             document, created = find(tx, actor, document_id, lock=True), False
         else:
@@ -99,8 +99,8 @@ class DocumentEngine:
         return _opened(tx, document, device, created=created)
 
     def _new(self, tx: Transaction, actor: Actor, name: str, default: State, now: datetime) -> Document:
-        if actor.owner.session_id is not None:
-            check_owner(tx, actor.owner.session_id)
+        if actor.owner.session_id is not None and tx.sessions.get(actor.owner.session_id) is None:
+            raise SessionNotFound
         document = Document(
             document_id=tokens.uuid7(now, self._random.token_bytes(10)),
             owner=actor.owner,
@@ -116,7 +116,7 @@ class DocumentEngine:
         return document
 
     def _rename(self, tx: Transaction, actor: Actor, document_id: str, name: str) -> Document:
-        document = find(tx, actor, document_id, lock=True)
+        document = find_for_change(tx, actor, document_id, self._clock.now())
         if document.name == name:
             return document
         if tx.documents.by_name(document.owner, name) is not None:
@@ -128,7 +128,7 @@ class DocumentEngine:
         return renamed
 
     def _archive(self, tx: Transaction, actor: Actor, document_id: str) -> None:
-        document = find(tx, actor, document_id, lock=True)
+        document = find_for_change(tx, actor, document_id, self._clock.now())
         if document.status == "archived":
             return
         now = self._clock.now()
@@ -142,15 +142,6 @@ def check_name(name: object) -> None:
         raise InvalidChange("/name", f"a document's name has 1 to {NAME_LENGTH_MAX} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise InvalidChange("/name", "a document's name has no control characters")
-
-
-def check_owner(tx: Transaction, session_id: str) -> None:
-    """Raises SessionNotFound, SessionEnded: only a session that stands can own a document."""
-    session = tx.sessions.get(session_id, lock=True)
-    if session is None:
-        raise SessionNotFound
-    if session.ended_at is not None:
-        raise SessionEnded(str(session.end_reason))
 
 
 def register_device(tx: Transaction, document: Document, actor: Actor, now: datetime) -> DocumentDevice | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from sessile.model.audit import AuditEvent
 from sessile.model.document import Actor, Document, LoggedChange, Owner, Verdict
 from sessile.model.errors import DocumentNotFound
+from sessile.model.expiry import check_alive
 from sessile.model.limits import NAME_LENGTH_MAX
 from sessile.model.operations import apply
 from sessile.model.session import Session
@@ -23,6 +24,19 @@ def find(tx: Transaction, actor: Actor, document_id: str, *, lock: bool = False)
     if document is None or not actor.may_open(document.owner):
         raise DocumentNotFound
     return rolled_forward(tx, document)
+
+
+def find_for_change(tx: Transaction, actor: Actor, document_id: str, now: datetime) -> Document:
+    """The same, locked, for who is about to write. Raises SessionEnded or SessionExpired when the actor's session is over by now."""
+    admit(tx, actor, now)
+    return find(tx, actor, document_id, lock=True)
+
+
+def admit(tx: Transaction, actor: Actor, now: datetime) -> None:
+    """A request that was under way when its session ended writes nothing any more. Sessions are locked before documents."""
+    session = tx.sessions.get(actor.session_id, lock=True) if actor.session_id is not None else None
+    if session is not None:
+        check_alive(session, now)
 
 
 def rolled_forward(tx: Transaction, document: Document) -> Document:

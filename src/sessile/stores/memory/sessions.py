@@ -59,9 +59,9 @@ class MemorySessionRows:
         over = [s for s in self._sessions.rows() if s.ended_at is None and s.idle_expires_at <= now]
         return sorted(over, key=lambda session: session.idle_expires_at)[:limit]
 
-    def ended(self, session_ids: Sequence[str]) -> dict[str, str]:
+    def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         found = (self._sessions.get(session_id) for session_id in session_ids)
-        return {s.session_id: str(s.end_reason) for s in found if s is not None and s.ended_at is not None}
+        return {session.session_id: session for session in found if session is not None}
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
         return self._principals.get(user_id)

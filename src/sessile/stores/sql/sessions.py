@@ -88,13 +88,10 @@ class SqlSessionRows:
         )
         return [_session(row) for row in self._connection.execute(statement)]
 
-    def ended(self, session_ids: Sequence[str]) -> dict[str, str]:
-        if not session_ids:
-            return {}
-        statement = select(sessions.c.session_id, sessions.c.end_reason).where(
-            sessions.c.session_id.in_(session_ids), sessions.c.ended_at.is_not(None)
-        )
-        return {row.session_id: row.end_reason for row in self._connection.execute(statement)}
+    def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
+        # Each by the prepared statement: an IN of varying length would be compiled anew for each length.
+        found = (self.get(session_id, lock=lock) for session_id in sorted(set(session_ids)))
+        return {session.session_id: session for session in found if session is not None}
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
         row = self._connection.execute(select(principals).where(principals.c.user_id == user_id)).one_or_none()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from sessile.model.canonical import state_hash
-from sessile.model.document import Actor, DocumentDevice, Submission, Verdict
-from sessile.model.errors import ChangeRejected, IdentityReused, SequenceGap, SessionEnded
+from sessile.model.document import Actor, CheckpointKind, DocumentDevice, Submission, Verdict
+from sessile.model.errors import ChangeRejected, IdentityReused, SequenceGap, SessionEnded, SessionExpired
 from sessile.model.limits import DEPTH_MAX, HASH_EVERY_VERSIONS, NUMBER_MAX, STATE_BYTES_MAX
 from sessile.model.session import EndReason
 from sessile.testing.lab import ADA, EVE, PHONE, Lab, change, put, remove
@@ -169,17 +170,32 @@ class ChangeContract(Contract):
         outcome = await bench.send(ADA, (await bench.document()).document.document_id)
         assert (list(outcome.logged), outcome.error) == ([], None)
 
-    async def test_a_session_that_has_ended_submits_nothing(self, lab: Lab) -> None:
+    async def test_a_session_that_is_over_writes_nothing(self, lab: Lab) -> None:
         bench = await lab.open()
-        session = (await bench.sessions.create("ada")).session
         document_id = (await bench.document()).document.document_id
-        actor = replace(ADA, session_id=session.session_id)
-        assert (await bench.take(actor, document_id, 1, 0, put("/a", 1))).session_id == session.session_id
-        await bench.sessions.end(session.session_id, EndReason.REVOKED)
-        with pytest.raises(SessionEnded) as caught:
-            await bench.take(actor, document_id, 2, 1, put("/a", 2))
-        assert caught.value.reason == "revoked"
-        assert (await bench.documents.get(ADA, document_id)).state == {"a": 1}
+        ended, expired = [(await bench.sessions.create("ada")).session for _ in range(2)]
+        for session in (ended, expired):
+            actor = replace(ADA, session_id=session.session_id)
+            assert (await bench.take(actor, document_id, 1, 0, put("/a", 1))).session_id == ended.session_id
+        await bench.sessions.end(ended.session_id, EndReason.REVOKED)
+        lab.clock.set(expired.idle_expires_at)
+        kept = (await bench.checkpoints.create(ADA, document_id, "", CheckpointKind.MANUAL, None, None)).checkpoint_id
+        before = await bench.documents.get(ADA, document_id)
+        for session, error in ((ended, SessionEnded), (expired, SessionExpired)):
+            actor = replace(ADA, session_id=session.session_id)
+            for refused in (
+                partial(bench.take, actor, document_id, 2, 1, put("/a", 2)),
+                partial(bench.changes.change, actor, document_id, [put("/a", 2)], None, None),
+                partial(bench.checkpoints.create, actor, document_id, "", CheckpointKind.MANUAL, None, None),
+                partial(bench.checkpoints.restore, actor, document_id, kept, None, None, dry_run=False),
+                partial(bench.documents.rename, actor, document_id, "other"),
+                partial(bench.documents.archive, actor, document_id),
+                partial(bench.documents.open, replace(actor, device_id=None), "new", None),
+            ):
+                with pytest.raises(error):
+                    await refused()
+        assert await bench.documents.get(ADA, document_id) == before
+        assert [document.name for document in await bench.documents.list(ADA)] == [before.name]
 
     async def test_server_code_writes_with_an_idempotency_key(self, lab: Lab) -> None:
         bench = await lab.open()

@@ -162,8 +162,8 @@ class SessionContract(Contract):
             with pytest.raises(SessionEnded) as caught:
                 await refused()
             assert caught.value.reason == "logout"
-        ended = await bench.store.read(lambda tx: tx.sessions.ended([handle, UNKNOWN]))
-        assert ended == {handle: "logout"}
+        found = await bench.store.read(lambda tx: tx.sessions.get_many([handle, UNKNOWN]))
+        assert {key: session.end_reason for key, session in found.items()} == {handle: "logout"}
         assert [(e.kind, e.key, e.detail) for e in bench.told] == [(EventKind.SESSION_ENDED, handle, "logout")]
 
     async def test_ending_what_is_unknown_does_nothing(self, lab: Lab) -> None:
@@ -195,8 +195,9 @@ class SessionContract(Contract):
         eve = (await bench.sessions.create("eve")).session.session_id
         assert await bench.sessions.end_of_user("ada", kept, EndReason.PASSWORD_CHANGED) == 3
         assert [s.session_id for s in await bench.sessions.of_user("ada")] == [kept]
-        ended = await bench.store.read(lambda tx: tx.sessions.ended([kept, eve, *others]))
-        assert ended == dict.fromkeys(others, "password_changed")
+        found = await bench.store.read(lambda tx: tx.sessions.get_many([kept, eve, *others]))
+        reasons = {key: session.end_reason for key, session in found.items()}
+        assert reasons == {kept: None, eve: None, **dict.fromkeys(others, "password_changed")}
         assert await bench.sessions.end_of_user("ada", None, EndReason.ADMIN) == 1
         assert await bench.sessions.end_of_user("nobody", None, EndReason.ADMIN) == 0
 
@@ -209,8 +210,11 @@ class SessionContract(Contract):
         assert await bench.sessions.sweep(10) == 0
         lab.clock.advance(1)
         assert [await bench.sessions.sweep(2) for _ in range(4)] == [2, 2, 1, 0]
-        ended = await bench.store.read(lambda tx: tx.sessions.ended([*over, live]))
-        assert ended == dict.fromkeys(over, "expired")
+        found = await bench.store.read(lambda tx: tx.sessions.get_many([*over, live]))
+        assert {key: session.end_reason for key, session in found.items()} == {
+            live: None,
+            **dict.fromkeys(over, "expired"),
+        }
 
     async def test_a_disabled_user_gets_no_session(self, lab: Lab) -> None:
         bench = await lab.open()

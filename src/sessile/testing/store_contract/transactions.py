@@ -60,8 +60,8 @@ class TransactionContract(Contract):
             return [
                 tx.sessions.of_user("nobody", lab.clock.now()),
                 tx.sessions.expired(lab.clock.now(), 10),
-                list(tx.sessions.ended([nothing])),
-                list(tx.sessions.ended([])),
+                list(tx.sessions.get_many([nothing])),
+                list(tx.sessions.get_many([])),
                 list(rows.get_many([nothing])),
                 list(rows.get_many([])),
                 rows.of_owner(ADA.owner),
