@@ -57,7 +57,6 @@ def intake() -> HTMLResponse:
     return HTMLResponse(INTAKE)
 
 
-@app.get("/icon.svg")
 @app.get("/favicon.ico")
 def icon() -> Response:
     return Response(status_code=204)

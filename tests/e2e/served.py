@@ -39,7 +39,9 @@ def free_port() -> int:
 class Served:
     """One program at one port on one database file, dead or alive."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], *, port: int, log: Path, ready_path: str) -> None:
+    def __init__(
+        self, command: list[str], environment: dict[str, str], *, port: int, log: Path, ready_path: str
+    ) -> None:
         self._command = command
         self._environment = environment
         self._log = log
@@ -108,7 +110,9 @@ def demo_at(folder: Path, **environment: str) -> Iterator[Served]:
     """The demo, running. Killed at the end, since a test may have left pages open that would hold up a polite stop."""
     port = free_port()
     command = [sys.executable, "-m", "sessile.cli.main", "demo", "--database", f"sqlite:///{folder / 'demo.db'}"]
-    server = Served(command, {"PORT": str(port), **environment}, port=port, log=folder / "demo.log", ready_path="/healthz")
+    server = Served(
+        command, {"PORT": str(port), **environment}, port=port, log=folder / "demo.log", ready_path="/healthz"
+    )
     try:
         server.start()
         yield server
@@ -120,7 +124,16 @@ def demo_at(folder: Path, **environment: str) -> Iterator[Served]:
 def form_site_at(folder: Path) -> Iterator[Served]:
     """The application of `form_site.py` under plain uvicorn, running."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.e2e.form_site:app", "--port", str(port), "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "tests.e2e.form_site:app",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
     environment = {"SESSILE_DATABASE_URL": f"sqlite:///{folder / 'form.db'}"}
     server = Served(command, environment, port=port, log=folder / "form.log", ready_path="/sign-in")
     try:

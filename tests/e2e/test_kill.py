@@ -157,7 +157,9 @@ def test_recovery_time(
     record_property("recovery_median_s", median_s)
     record_property("recovery_p99_s", p99_s)
     with capsys.disabled():
-        print(f"\nrecovery of 4 tabs, {ROUNDS} rounds: median {median_s:.2f} s, p99 {p99_s:.2f} s, all {rounded(times_s)}")
+        print(
+            f"\nrecovery of 4 tabs, {ROUNDS} rounds: median {median_s:.2f} s, p99 {p99_s:.2f} s, all {rounded(times_s)}"
+        )
     assert median_s < MEDIAN_MAX_S
     a1.own_log()
     b1.own_log()

@@ -17,12 +17,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 def save_checkpoint(tab: Tab, label: str) -> None:
     tab.get("checkpoint-label").fill(label)
-    tab.get("checkpoint-save").click()
+    tab.click("checkpoint-save")
     expect(tab.get("checkpoint-note")).to_have_text(re.compile(r"^Saved at version \d+\.$"))
 
 
 def preview(tab: Tab, label: str) -> None:
-    tab.get("checkpoint").filter(has_text=label).get_by_test_id("checkpoint-preview").click()
+    tab.click(tab.get("checkpoint").filter(has_text=label).get_by_test_id("checkpoint-preview"))
     expect(tab.get("restore-dialog")).to_be_visible()
 
 
@@ -51,7 +51,7 @@ def test_restore_shows_on_both_devices_and_keeps_what_was_typed_meanwhile(
     difference = a1.page.locator(f'[data-testid="difference"][data-path="{WHAT}"]')
     expect(difference).to_contain_text("as it was, and more")
     expect(a1.page.locator(f'[data-testid="difference"][data-path="{TITLE}"]')).to_have_count(0)
-    a1.get("restore-all").click()
+    a1.click("restore-all")
     expect(a1.get("restore-dialog")).to_be_hidden()
     for tab in (a1, a2):
         tab.wait_text(WHAT, "as it was")
@@ -67,7 +67,7 @@ def test_restore_shows_on_both_devices_and_keeps_what_was_typed_meanwhile(
     conflict = b2.conflicts
     expect(conflict).to_have_attribute("data-path", PLACE)
     side = "keep-mine" if conflict.get_by_test_id("conflict-mine").inner_text() != "(nothing)" else "keep-theirs"
-    conflict.get_by_test_id(side).click()
+    b2.click(conflict.get_by_test_id(side))
     for tab in tabs:
         expect(tab.conflicts).to_have_count(0)
         tab.wait_text(PLACE, "typed during the restore")
@@ -88,14 +88,15 @@ def test_chosen_fields_go_back_alone_and_the_restore_can_be_undone(
     b1.wait_text(WHAT, "two")
     wait_equal(tabs)
     preview(a1, "First version")
-    a1.page.locator(f'[data-testid="difference"][data-path="{TITLE}"] input').check()
-    a1.get("restore-chosen").click()
+    a1.click(a1.page.locator(f'[data-testid="difference"][data-path="{TITLE}"] input'))
+    a1.click("restore-chosen")
     for tab in tabs:
         tab.wait_text(TITLE, "one")
         tab.wait_text(WHAT, "two")
     wait_equal(tabs)
-    b1.page.locator('[data-testid="checkpoint"][data-kind="before_restore"]').get_by_test_id("checkpoint-preview").click()
-    b1.get("restore-all").click()
+    before = b1.page.locator('[data-testid="checkpoint"][data-kind="before_restore"]')
+    b1.click(before.get_by_test_id("checkpoint-preview"))
+    b1.click("restore-all")
     for tab in tabs:
         tab.wait_text(TITLE, "two")
         tab.wait_text(WHAT, "two")

@@ -19,7 +19,7 @@ def test_logout_in_one_tab_stops_the_other_and_loses_nothing(
     a1, a2, b1, b2 = four_tabs(demo.origin)
     kept = b1.session_id
     a2.field(WHAT).press_sequentially("typed until the very last moment")
-    a1.get("sign-out").click()
+    a1.click("sign-out")
     expect(a1.get("sign-in-name")).to_be_visible()
     expect(a2.get("signed-out")).to_be_visible()
     expect(a2.get("signed-out").get_by_role("heading")).to_have_text("Sign in to continue")
@@ -34,7 +34,7 @@ def test_logout_in_one_tab_stops_the_other_and_loses_nothing(
     b2.wait_synchronized()
 
     a1.get("sign-in-name").fill(person)
-    a1.get("sign-in-button").click()
+    a1.click("sign-in-button")
     a1.wait_synchronized()
     texts = [change["operations"] for change in a1.own_log()]
     assert any(

@@ -63,6 +63,8 @@ def test_a_new_tab_and_a_reload_go_on_where_the_person_was(
     first = new_device(demo.origin).sign_in(person)
     first.go_to_step(2)
     first.field(PLACE).press_sequentially("Mill Road")
+    first.wait_text(PLACE, "Mill Road")
+    first.wait_for("doc.unstoredCount === 0")
     first.page.reload()
     first.expect_step(2)
     expect(first.field(PLACE)).to_have_value("Mill Road")
@@ -84,9 +86,7 @@ def test_the_page_asks_before_it_is_left_in_mid_word(
     assert tab.loads == 0
 
 
-def test_two_people_never_see_each_others_report(
-    demo: Served, new_device: Callable[..., Device], person: str
-) -> None:
+def test_two_people_never_see_each_others_report(demo: Served, new_device: Callable[..., Device], person: str) -> None:
     ada, ben = new_device(demo.origin), new_device(demo.origin)
     a, b = ada.sign_in(f"A {person}"), ben.sign_in(f"B {person}")
     a.field(WHAT).press_sequentially("only for Ada")
@@ -112,7 +112,7 @@ def test_the_next_person_at_the_same_browser_sees_nothing_of_the_former(
     a.field(WHAT).press_sequentially("only for Ada")
     a.wait_text(WHAT, "only for Ada")
     a.wait_synchronized()
-    a.get("sign-out").click()
+    a.click("sign-out")
     expect(a.get("sign-in-name")).to_be_visible()
     a.close()
     b = device.sign_in(f"B {person}")

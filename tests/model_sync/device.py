@@ -99,6 +99,9 @@ class Device:
         for entry in box.entries:
             self.core.stored(entry)
 
+    def _settle(self, effects: Sequence[Effect]) -> None:
+        self.settled |= {effect.nonce for effect in effects if isinstance(effect, Settled)}
+
     def send(self, box: Box, limit: int) -> Box:
         """One frame of changes, if there is something to send."""
         generation = self.core.generation if self.core.confirmed is not None else None
@@ -145,7 +148,7 @@ class Device:
                         self.flow.sent = sent
                     box = box.continue_after(self.device_id, frame["last_seq"])
             case "initial_state":
-                effects = self.core.snapshot(frame)
+                effects = [*self.core.snapshot(frame), *self._held(box)]
             case "state_update":
                 effects = self.core.update(frame)
             case "ack":
@@ -157,10 +160,13 @@ class Device:
                     effects = [RenewIdentity()]  # another process on this outbox has taken a new one
                 else:
                     head = frame["heads"].get("d")
-                    effects = self.core.head(*head) if head is not None else []
+                    effects = [*(self.core.head(*head) if head is not None else []), *self._held(box)]
             case other:
                 raise AssertionError(f"the model has no frame {other}")
         return self._perform(effects, box)
+
+    def _held(self, box: Box) -> list[Effect]:
+        return self.core.held({entry.nonce for entry in box.entries}) if self.core.has_unheard else []
 
     def _perform(self, effects: Sequence[Effect], box: Box) -> tuple[Box, list[Pending]]:
         gone: list[Pending] = []
@@ -178,10 +184,9 @@ class Device:
                     box = box.renew(self.device_id)
                     self.flow.close()
                     self.wants_restart = True
-                    ended = self.core.replace_stored(box.entries)
-                    self.settled |= {effect.nonce for effect in ended if isinstance(effect, Settled)}
-                case Settled(nonce, _, _):
-                    self.settled |= {nonce}
+                    self._settle(self.core.replace_stored(box.entries))
+                case Settled():
+                    self._settle([effect])
                 case _:
                     pass  # told to the application
         return box, gone

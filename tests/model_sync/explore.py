@@ -78,12 +78,12 @@ def heal(world: World) -> World:
     """Lets everything happen that happens by itself, then what pings set off, and looks at the rest. Raises Violation."""
     world = settle(world)
     if not world.news_were_lost:
-        world.check_at_rest()  # without any ping: nothing was lost that only a ping could find
+        world.check_at_rest(after_pings=False)  # without any ping: nothing was lost that only a ping could find
     for _ in range(4):
         for number in range(len(world.devices)):
             world = world.take(("ping", number))
         world = settle(world)
-    world.check_at_rest()
+    world.check_at_rest(after_pings=True)
     return world
 
 

@@ -54,10 +54,13 @@ class Server:
         if not line.startswith(b"ready "):
             raise RuntimeError(f"the server did not start; see {self._log}")
 
-    def tell(self, command: str) -> None:
-        """One line to its standard input."""
+    async def tell(self, command: str) -> None:
+        """One line to its standard input; returns when it has been taken in, or the process has died of it."""
         assert self.process.stdin is not None, "made with a pipe"
+        assert self.process.stdout is not None, "made with a pipe"
         self.process.stdin.write(f"{command}\n".encode())
+        async with asyncio.timeout(END_TIMEOUT_S):
+            await self.process.stdout.readline()
 
     def kill(self) -> None:
         """SIGKILL, now. No harm when it is dead already."""

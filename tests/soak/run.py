@@ -75,7 +75,7 @@ class Figures:
 
 
 class Soak:
-    """`told` gets a line for each kill."""
+    """`told` gets a line for each kill. With `stops_early` the log is checked after each, so that a fault ends the soak at once."""
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class Soak:
         plant: str | None = None,
         recovery_timeout_s: float = RECOVERY_TIMEOUT_S,
         told: Callable[[str], None] = print,
+        stops_early: bool = False,
     ) -> None:
         self._random = random.Random(seed)
         self._folder = folder
@@ -92,6 +93,7 @@ class Soak:
         self._server = Server(self._database, folder / "server.log", plant)
         self._recovery_timeout_s = recovery_timeout_s
         self._told = told
+        self._stops_early = stops_early
         self._people: list[Person] = []
         self._recoveries_s: list[float] = []
         self._ended_token = ""
@@ -108,6 +110,8 @@ class Soak:
             await self._begin()
             for number in range(1, kills + 1):
                 await self._round(number, kills)
+                if self._stops_early:
+                    self._check()
             await self._check_ended_session()
         finally:
             await self._server.stop()
@@ -170,7 +174,7 @@ class Soak:
         if self._random.random() < RESTORE_SHARE:
             await self._random.choice(self._people).save_checkpoint(then_restore=True)
         if self._random.random() < AWAY_SHARE:
-            self._server.tell("away 1")
+            await self._server.tell("away 1")
             await asyncio.sleep(0.15)
         began_s = time.monotonic()
         await self._kill(point)
@@ -207,7 +211,7 @@ class Soak:
         elif point == "after_ack":
             self._kill_at_ack = True
         else:
-            self._server.tell(f"kill {point}")
+            await self._server.tell(f"kill {point}")
         if "checkpoint" in point or "restore" in point:
             person = self._random.choice(self._people)
             by_hand = asyncio.create_task(person.save_checkpoint(then_restore="restore" in point))

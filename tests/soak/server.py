@@ -5,6 +5,7 @@
 Lines on standard input:
     kill <point>     SIGKILL to itself the next time that point is reached
     away <count>     the store is away for the next so many commits
+Each is answered with `taken`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def listen(trigger: Trigger) -> None:
                 trigger.be_away(int(count))
             case other:
                 raise ValueError(f"not a command: {other}")
+        print("taken", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

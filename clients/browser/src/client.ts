@@ -265,6 +265,7 @@ export class Client {
         this.#setSession(frame.session);
         this.#hasTried = true;
         this.#connection.welcomed();
+        this.#siblings.tell({ kind: "connected" });
         this.#opened(frame.documents);
         return this.#subscribeMissing(frame.documents);
       case "subscribed": return this.#opened(frame.documents);
@@ -361,6 +362,7 @@ export class Client {
       this.#isSessionKnown = false;
       return this.#connection.start();
     }
+    if (message.kind === "connected") return this.#connection.hurry();
     if (message.owner !== this.#last?.owner) return;
     if (message.kind === "identity") return void this.#identityRenewed().catch(reportError);
     const doc = this.#docs.get(message.name);

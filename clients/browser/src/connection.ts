@@ -109,6 +109,11 @@ export class Connection {
     }
   }
 
+  /** Another tab has reached the server: a waiting try happens now. The next delay is as long as it would have been. */
+  hurry(): void {
+    if (this.#timer !== null && this.#socket === null) this.start();
+  }
+
   /** False when there is no connection; then nothing was sent. */
   send(frame: object): boolean {
     if (!this.#socket || this.#socket.readyState !== OPEN) return false;

@@ -416,7 +416,9 @@ export class Doc {
     this.lastRefusal = null;
     if (isRefused) {
       const { seq, verdict: name, detail = null } = verdict;
-      this.lastRefusal = { seq, code: detail?.code ?? name, message: detail?.message ?? "the server refused the change" };
+      // What is kept as an open conflict is not lost: the conflict says so itself.
+      const isKept = (verdict.conflicts?.length ?? 0) > 0;
+      if (!isKept) this.lastRefusal = { seq, code: detail?.code ?? name, message: detail?.message ?? "the server refused the change" };
       this.host.emit("changeRejected", { ...this.#label(), seq, verdict: name, detail, operations });
     }
     this.#waiters.get(nonce)?.resolve(verdict);

@@ -7,7 +7,9 @@ export type SiblingMessage =
   | { readonly kind: "outbox"; readonly owner: string; readonly name: string }
   | { readonly kind: "verdicts"; readonly owner: string; readonly name: string; readonly device_id: string; readonly verdicts: readonly SentVerdict[] }
   | { readonly kind: "identity"; readonly owner: string }
-  | { readonly kind: "session" };
+  | { readonly kind: "session" }
+  /** The server answers. */
+  | { readonly kind: "connected" };
 
 export class Siblings {
   readonly #channel: ChannelLike | null;

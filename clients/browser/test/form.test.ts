@@ -207,3 +207,29 @@ it("binds a form once, and not any more after it was let go", async () => {
   tab.clock.advance(1000);
   expect(tab.client.open("intake").state).toEqual({ why: "once" });
 });
+
+it("asks before the page is left in mid-word, saves meanwhile, and asks no more then", async () => {
+  await bind();
+  const leave = () => {
+    const event = new Event("beforeunload", { cancelable: true });
+    tab.window.dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  expect(leave()).toBe(false);
+  type("why", "half a wor");
+  expect(leave()).toBe(true);
+  expect(tab.client.open("intake").state).toEqual({ why: "half a wor" });
+  await until(() => state()["why"] === "half a wor");
+  expect(leave()).toBe(false);
+});
+
+it("does not ask where the page wants no questions", async () => {
+  tab = new Browser(server).tab({ leaveGuard: false });
+  bindOnce(tab.client, form);
+  await until(() => tab.client.status === "connected");
+  type("why", "half a wor");
+  const event = new Event("beforeunload", { cancelable: true });
+  tab.window.dispatchEvent(event);
+  expect(event.defaultPrevented).toBe(false);
+  await until(() => state()["why"] === "half a wor");
+});

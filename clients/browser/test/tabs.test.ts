@@ -3,7 +3,7 @@
 import { afterEach, expect, it } from "vitest";
 import { Browser, type Tab } from "./browser.js";
 import { rest, until } from "./clock.js";
-import { FakeServer } from "./server.js";
+import { FakeServer, sessionOf } from "./server.js";
 
 const tabs: Tab[] = [];
 afterEach(() => tabs.splice(0).forEach(({ client }) => client.close()));
@@ -69,4 +69,33 @@ it("a change that the other tab sends too is committed once", async () => {
   server.isAnswering = true;
   await docs[1].increment("/n", 1).durable;
   expect(server.document("d").state).toEqual({ n: 2 });
+});
+
+it("a tab that waits for its next try makes it when another one has reached the server", async () => {
+  const { server, left, right } = await pair();
+  server.goDown();
+  for (let tries = 0; tries < 6; tries++) {
+    await rest();
+    right.clock.advance(20_000); // its delays grow
+  }
+  await rest();
+  expect(right.client.status).toBe("reconnecting");
+  server.isUp = true;
+  await rest();
+  expect(right.client.status).toBe("reconnecting");
+  left.window.fire("online");
+  await until(() => left.client.status === "connected" && right.client.status === "connected");
+});
+
+it("a tab that has no session hears of a login in another one", async () => {
+  const { server, left, right, docs } = await pair();
+  server.session = null;
+  for (const socket of [...server.open]) socket.shut(4501);
+  await until(() => left.client.status === "needs_auth" && right.client.status === "needs_auth");
+  const change = docs[1].set("/a", 1);
+  await change.local;
+  server.session = sessionOf("u1", "s2");
+  left.document.fire("visibilitychange");
+  expect(await change.durable).toMatchObject({ verdict: "applied" });
+  expect(right.client.session).toMatchObject({ session_id: "s2" });
 });

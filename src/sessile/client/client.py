@@ -114,6 +114,15 @@ class Client:
         """Opens the outbox and begins to connect; does not wait for the connection. Raises OutboxUnavailable, ConfigurationError."""
         if self._is_closed or self._running is not None:
             raise ClientClosed("A client is opened once.")
+        try:
+            await self._look_into_outbox()
+        except BaseException:
+            await self.close()
+            raise
+        self._running = asyncio.create_task(self._connection.run(), name="sessile-client")
+        return self
+
+    async def _look_into_outbox(self) -> None:
         await self.outbox.open()
         self._identity = await self.outbox.identity()
         for name, default in await self.outbox.waiting():
@@ -122,8 +131,6 @@ class Client:
                 self._add(name, default)
         for document in tuple(self._documents.values()):
             await document.load()
-        self._running = asyncio.create_task(self._connection.run(), name="sessile-client")
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -389,6 +396,7 @@ class Client:
             self._identity = Identity(self._identity.device_id, owner)
         is_same = self.session is not None and self.session["session_id"] == session["session_id"]
         self.session = session
+        self.failure = None  # an earlier connection may have been refused after `reconnect` had been called
         if not is_same:
             self.emit(events.SessionStateChanged(session=session))
         self._connection.welcomed()

@@ -6,7 +6,7 @@ The browser client has the same core (clients/browser/src/core.ts). `tests/model
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,7 +24,7 @@ from sessile.client.effects import (
     Updated,
 )
 from sessile.client.records import Answer, Frame, answer_from, conflict_from
-from sessile.model.canonical import state_hash
+from sessile.model.canonical import json_equal, state_hash
 from sessile.model.document import Conflict, Operation, State, Verdict
 from sessile.model.operations import OperationFault, apply
 
@@ -51,8 +51,9 @@ class DocumentCore:
         self._initial: State = initial or {}
         self._device_id: str | None = None
         self._own_numbers: dict[int, str] = {}
-        self._covered: dict[str, int] = {}
-        """By device of this client: the highest seq that the confirmed state contains."""
+        self._unheard: tuple[Pending, ...] = ()
+        """Changes that a snapshot contains, as far as their numbers say, and that nobody has answered yet. They are out of the view, but
+        only the answer says that it was this change that had the number: an outbox may have been copied."""
         self._conflicts: dict[str, Conflict] = {}
         self._syncing = False
         self._sync_pings = 0
@@ -89,6 +90,11 @@ class DocumentCore:
         return [change for change in self.pending if change.answer is None]
 
     @property
+    def has_unheard(self) -> bool:
+        """True while the end of a change depends on `held`, or on an answer that comes to this process."""
+        return bool(self._unheard)
+
+    @property
     def position(self) -> tuple[str, int] | None:
         return (self.epoch, self.version) if self.epoch is not None else None
 
@@ -105,21 +111,28 @@ class DocumentCore:
         """A change as the outbox holds it, with device and seq."""
         if change.seq is None or change.device_id is None:
             raise ValueError("the outbox numbers what it stores")
+        if any(other.nonce == change.nonce and _is_same(other, change) for other in self._unheard):
+            return
+        self._unheard = tuple(other for other in self._unheard if other.nonce != change.nonce)
+        known = next((other for other in self.pending if other.nonce == change.nonce), None)
         rest = [other for other in self.pending if other.nonce != change.nonce]
-        if change.seq > self._covered.get(change.device_id, 0):
-            known = next((other for other in self.pending if other.nonce == change.nonce), None)
-            if known is not None and known.seq == change.seq and known.device_id == change.device_id:
-                change = replace(change, answer=known.answer)
-            rest.insert(_place(rest, change), change)
+        if known is not None and _is_same(known, change):
+            change = replace(change, answer=known.answer)
+        rest.insert(_place(rest, change), change)
         self._set_pending(rest)
+
+    def held(self, nonces: Collection[str]) -> list[Effect]:
+        """What the outbox holds. A change that has left it without an answer here was acknowledged to another process on the same one."""
+        gone = [change for change in self._unheard if change.nonce not in nonces]
+        self._unheard = tuple(change for change in self._unheard if change.nonce in nonces)
+        return self._end(gone)
 
     def replace_stored(self, changes: Sequence[Pending]) -> list[Effect]:
         """After a new identity: what the outbox holds now; answered changes and drafts stay. What has left the outbox meanwhile has been
         acknowledged, to another process on the same one."""
         held = {change.nonce for change in changes}
         gone = [c for c in self.pending if c.seq is not None and c.answer is None and c.nonce not in held]
-        effects = self._end(gone)
-        self._told -= {change.nonce for change in gone}
+        effects = [*self._end(gone), *self.held(held)]
         self._set_pending(change for change in self.pending if change.seq is None or change.answer is not None)
         for change in changes:
             self.stored(change)
@@ -161,11 +174,8 @@ class DocumentCore:
         if is_new_log:
             # Answers of another log say nothing about this one, and what was answered has left the outbox: it ends here.
             answered = [change for change in self.pending if change.answer is not None]
-            effects += self._end(answered)
-            self._told -= {change.nonce for change in answered}
             self._set_pending(change for change in self.pending if change.answer is None)
-        if self._device_id is not None:
-            self._cover(self._device_id, frame["last_seq"], is_new_log=is_new_log)
+            effects += self._end(answered)
         known = self._conflicts
         opened = [conflict_from(raw, frame["document_id"]) for raw in frame["conflicts"]]
         self._conflicts = {conflict.conflict_id: conflict for conflict in opened}
@@ -174,7 +184,7 @@ class DocumentCore:
         self.diverged = state_hash(frame["state"]) != frame["hash"]
         effects.append(SnapshotTaken())
         effects += [ConflictOpened(conflict) for conflict in opened if conflict.conflict_id not in known]
-        return effects + self._drop_covered()
+        return [*effects, *self._cover(frame["last_seq"]), *self._settle()]
 
     def update(self, frame: Frame) -> list[Effect]:
         """`state_update` (rule 2): applied only where it fits exactly."""
@@ -200,7 +210,7 @@ class DocumentCore:
             return [*effects, *self._sync("hash", with_position=False)]
         self.is_current = True
         self._adopt(frame["epoch"], frame["to"], frame["generation"], state)
-        return [*effects, Updated(frame["changes"]), *self._drop_covered()]
+        return [*effects, Updated(frame["changes"]), *self._settle()]
 
     def ack(self, frame: Frame) -> list[Effect]:
         """Cumulative: below the frame's seq everything is committed, whether or not this frame repeats its verdict."""
@@ -209,7 +219,7 @@ class DocumentCore:
             return []
         self._last_gap = None
         named = {raw["seq"]: answer_from(raw) for raw in frame["verdicts"]}
-        for change in self.pending:
+        for change in (*self._unheard, *self.pending):
             if change.device_id == device_id and change.seq is not None and change.seq <= frame["seq"]:
                 named.setdefault(change.seq, Answer(seq=change.seq, version=None, verdict=None))
         self._answer(device_id, named)
@@ -268,15 +278,13 @@ class DocumentCore:
         self.version = 0
         self.confirmed = None
         self._conflicts = {}
-        self._covered = {}
         self._own_numbers = {}
         self._view = None
 
     def _note(self, change: Frame, document_id: str) -> list[Effect]:
         """A line of the log: an own change is covered and answered by it, conflicts come and go."""
         own = self._own_numbers.get(change["device_no"]) if change["seq"] is not None else None
-        if own is not None:
-            self._cover(own, change["seq"], is_new_log=False)
+        if own is not None and self._is_ours(own, change):
             self._answer(own, {change["seq"]: answer_from(change, conflicts_are_records=True)})
         gone = set(change.get("resolved") or ())
         opened = [conflict_from(raw, document_id) for raw in change.get("conflicts") or ()]
@@ -287,52 +295,71 @@ class DocumentCore:
         self._conflicts = {**kept, **{conflict.conflict_id: conflict for conflict in opened}}
         return [ConflictOpened(conflict) for conflict in opened]
 
-    def _cover(self, device_id: str, seq: int, *, is_new_log: bool) -> None:
-        least = 0 if is_new_log else self._covered.get(device_id, 0)
-        self._covered = {**self._covered, device_id: max(seq, least)}
+    def _is_ours(self, device_id: str, line: Frame) -> bool:
+        """False when the number is ours and the change is not: somebody works with a copy of the outbox. In the log a `resolve` is
+        followed by what it caused."""
+        for mine in (*self._unheard, *self.pending):
+            if mine.device_id == device_id and mine.seq == line["seq"]:
+                return json_equal(list(mine.operations), list(line["operations"])[: len(mine.operations)])
+        return True
+
+    def _cover(self, last_seq: int) -> list[Effect]:
+        """A snapshot has everything of this device up to `last_seq`: out of the view with it."""
+        gone = [change for change in self.pending if self._is_up_to(change, last_seq)]
+        if gone:
+            self._unheard += tuple(change for change in gone if change.answer is None)
+            self._set_pending(change for change in self.pending if not self._is_up_to(change, last_seq))
+        return self._end(change for change in gone if change.answer is not None)
+
+    def _is_up_to(self, change: Pending, last_seq: int) -> bool:
+        return change.device_id == self._device_id and change.seq is not None and change.seq <= last_seq
 
     def _answer(self, device_id: str, answers: dict[int, Answer]) -> None:
-        self.pending = tuple(
-            replace(change, answer=answers[change.seq])
-            if change.answer is None and change.device_id == device_id and change.seq in answers
-            else change
-            for change in self.pending
-        )
+        def answered(change: Pending) -> Pending:
+            if change.device_id != device_id or change.seq is None or change.seq not in answers:
+                return change
+            is_open = (
+                change.answer is None or change.answer.version is None
+            )  # a line of the log says more than a cumulative ack
+            return replace(change, answer=answers[change.seq]) if is_open else change
+
+        self.pending = tuple(answered(change) for change in self.pending)
+        self._unheard = tuple(answered(change) for change in self._unheard)
 
     def _settle(self) -> list[Effect]:
-        """The end of changes that are answered and whose version the confirmed state has reached."""
-        return self._end(
-            change
-            for change in self.pending
-            if change.answer is not None and (change.answer.version is None or change.answer.version <= self.version)
-        )
+        """The end of changes that are answered and whose version the confirmed state has reached: it contains them."""
+        ended = [change for change in self.pending if change.answer is not None and self._is_reached(change.answer)]
+        contained = {
+            change.nonce for change in ended if change.answer is not None and change.answer.version is not None
+        }
+        if contained:
+            self._set_pending(change for change in self.pending if change.nonce not in contained)
+        heard = [change for change in self._unheard if change.answer is not None]
+        self._unheard = tuple(change for change in self._unheard if change.answer is None)
+        return self._end([*heard, *ended])
+
+    def _is_reached(self, answer: Answer) -> bool:
+        return answer.version is None or answer.version <= self.version
 
     def _end(self, changes: Iterable[Pending]) -> list[Effect]:
+        """Tells the end of each, once. One that stays pending is remembered, so that it is not told again when it goes."""
         effects: list[Effect] = []
+        present = {change.nonce for change in self.pending}
         for change in changes:
-            if change.nonce in self._told:
-                continue
-            self._told |= {change.nonce}
-            answer = change.answer or Answer(seq=change.seq or 0, version=None, verdict=None)
-            effects.append(Settled(change.nonce, answer, change.operations))
+            if change.nonce not in self._told:
+                answer = change.answer or Answer(seq=change.seq or 0, version=None, verdict=None)
+                effects.append(Settled(change.nonce, answer, change.operations))
+                self._told |= {change.nonce}
+        self._told &= present
         return effects
-
-    def _drop_covered(self) -> list[Effect]:
-        gone = [change for change in self.pending if self._is_covered(change)]
-        effects = [*self._settle(), *self._end(gone)]
-        if gone:
-            self._set_pending(change for change in self.pending if not self._is_covered(change))
-            self._told -= {change.nonce for change in gone}
-        return effects
-
-    def _is_covered(self, change: Pending) -> bool:
-        if change.seq is None or change.device_id is None:
-            return False
-        return change.seq <= self._covered.get(change.device_id, 0)
 
     def _set_pending(self, pending: Iterable[Pending]) -> None:
         self.pending = tuple(pending)
         self._view = None
+
+
+def _is_same(left: Pending, right: Pending) -> bool:
+    return (left.device_id, left.seq) == (right.device_id, right.seq)
 
 
 def _place(rest: Sequence[Pending], change: Pending) -> int:

@@ -225,17 +225,20 @@ class Document:
         self._take_in(entry)
         self._sender.poke()
         if self._device_id not in ("", entry.device_id):
-            await self._host.renew_identity(
-                self._device_id
-            )  # another process on this outbox has done so already: follow it
-        if self._host.failure is not None:
-            self.stopped(self._host.failure)
+            # Another process on this outbox has done so already: follow it.
+            await self._host.renew_identity(self._device_id)
+        problem = self.error or self._host.failure
+        if problem is not None:
+            self.stopped(problem)
         self._notify()
         return change
 
     def _take_in(self, entry: Pending) -> None:
         """An entry of the outbox."""
+        self._number(entry)
         self._core.stored(entry)
+
+    def _number(self, entry: Pending) -> None:
         change = self._waiting.get(entry.nonce)
         if change is not None and entry.device_id is not None and entry.seq is not None:
             change.numbered(entry.device_id, entry.seq)
@@ -312,17 +315,16 @@ class Document:
     async def load(self) -> None:
         """Takes in what the outbox holds from earlier."""
         for entry in await self._host.outbox.entries(self.name):
-            self._take_in(entry)
+            self._core.stored(entry)
         self._notify()
 
     async def renewed(self) -> None:
         """The outbox has numbered everything again."""
         async with self._storing:
             entries = await self._host.outbox.entries(self.name)
-            self._perform_now(self._core.replace_stored(entries))
             for entry in entries:
-                self._take_in(entry)
-        self._notify()
+                self._number(entry)
+            self._perform_now(self._core.replace_stored(entries))
 
     async def opened(self, frame: Frame, device_id: str) -> None:
         self.error = None
@@ -337,7 +339,7 @@ class Document:
         """The server does not open the document on this connection."""
         self._sender.close()
         self.error = error
-        self._notify()
+        self.stopped(error)
 
     def failed(self, error: SessileError) -> None:
         """The server could not even read what was sent to it, or has dropped the document. Trying again helps only if it says so."""
@@ -354,7 +356,7 @@ class Document:
         self._notify()
 
     def stopped(self, error: SessileError) -> None:
-        """Nobody tries to connect any more: whoever waits for an answer is told why there will be none."""
+        """There will be no answer for now: whoever waits for one is told why. The changes stay in the outbox."""
         for change in self._waiting.values():
             change.end(error)
         self._waiting.clear()
@@ -372,6 +374,7 @@ class Document:
         match frame["type"]:
             case "initial_state":
                 await self._perform(self._core.snapshot(frame))
+                await self._look_into_outbox()
             case "state_update":
                 await self._perform(self._core.update(frame))
             case "ack":
@@ -394,7 +397,15 @@ class Document:
                 return  # a newer server may say more
 
     async def head(self, epoch: str, version: int) -> None:
+        """A ping named the document's head."""
         await self._perform(self._core.head(epoch, version))
+        await self._look_into_outbox()
+
+    async def _look_into_outbox(self) -> None:
+        """Another process on the same outbox may have had the answers that this one waits for."""
+        if self._core.has_unheard:
+            entries = await self._host.outbox.entries(self.name)
+            await self._perform(self._core.held({entry.nonce for entry in entries}))
 
     # -- inside -----------------------------------------------------------------------------------------------------
 

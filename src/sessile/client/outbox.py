@@ -97,7 +97,8 @@ class Outbox:
             raise OutboxUnavailable("The outbox is closed.")
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="sessile-outbox")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, call, values)
+        # Shielded: a cancelled call that still waits for its turn would be taken out of the thread's queue.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._call, call, values))
 
     def _call(self, call: Callable[..., T], values: tuple[Any, ...]) -> T:
         if self._file is None:

@@ -240,7 +240,8 @@ def _open(case: _Case, path: str, reason: ConflictReason, *, base: Any, winner: 
 
 
 def _set_aside(case: _Case, reason: ConflictReason, code: str, message: str) -> None:
-    """The change does not touch the state; what it wanted at each path becomes an open conflict. Always raises _Stop."""
+    """The change does not touch the state; what it wanted at each path becomes an open conflict, except where the last write wins: there
+    a difference is none. Always raises _Stop."""
     state = case.head.document.state
     wanted = Applied(state)
     case.opened.clear()
@@ -252,10 +253,12 @@ def _set_aside(case: _Case, reason: ConflictReason, code: str, message: str) -> 
         mine, current = lookup(wanted.state, keys), lookup(state, keys)
         if mine is current or (mine is not ABSENT and current is not ABSENT and json_equal(mine, current)):
             continue
+        if case.head.policies.of(keys) is Policy.LAST_WRITE_WINS:
+            continue
         last = next((t.device_no for t in reversed(case.head.touches) if overlap(t.keys, keys)), 0)
         _open(case, format_keys(keys), reason, base=ABSENT, winner=current, loser=mine, loser_no=last)
     if not case.opened:
-        raise _Stop(Verdict.NOOP, _detail(code, f"{message} The values are the same.", None, ABSENT))
+        raise _Stop(Verdict.NOOP, _detail(code, f"{message} There is nothing to keep.", None, ABSENT))
     raise _Stop(
         Verdict.CONFLICT,
         {**_detail(code, f"{message} It is kept as a conflict.", None, ABSENT), "keep_conflicts": True},
@@ -297,7 +300,9 @@ def _resolve(case: _Case, operation: Operation) -> None:
                 ),
             )
         mine_won = case.device_no == conflict.winner_device_no
-        value = conflict.winner if mine_won == (choice == "mine") else conflict.loser
+        # Who won may have gone on writing since: keeping that side must not bring back half a sentence.
+        stands = lookup(case.applied.state, parse(conflict.path))
+        value = stands if mine_won == (choice == "mine") else conflict.loser
     caused: dict[str, Any] = (
         {"op": "remove", "path": conflict.path}
         if value is ABSENT

@@ -199,14 +199,59 @@ def test_the_end_is_told_when_both_the_answer_and_the_state_are_here() -> None:
         assert core.pending == ()
 
 
-def test_a_snapshot_that_covers_a_change_ends_it() -> None:
+def covered_by_snapshot() -> DocumentCore:
     core = opened_core(last_seq=1)
-    core.stored(Pending(nonce="n1", operations=put("/a", 1), base_version=0, generation=0, device_id=ME, seq=1))
-    core.stored(Pending(nonce="n2", operations=put("/b", 2), base_version=0, generation=0, device_id=ME, seq=2))
-    effects = core.snapshot(snapshot({"a": 1}, version=1, last_seq=1))
-    assert [effect.nonce for effect in effects if isinstance(effect, Settled)] == ["n1"]
+    for seq, path in ((1, "/a"), (2, "/b")):
+        change = Pending(
+            nonce=f"n{seq}", operations=put(path, seq), base_version=0, generation=0, device_id=ME, seq=seq
+        )
+        core.stored(change)
+    assert not any(isinstance(it, Settled) for it in core.snapshot(snapshot({"a": 1}, version=1, last_seq=1)))
+    return core
+
+
+def test_a_snapshot_takes_what_it_contains_out_of_the_view_and_the_answer_ends_it() -> None:
+    core = covered_by_snapshot()
     assert [change.nonce for change in core.pending] == ["n2"]
     assert core.state == {"a": 1, "b": 2}
+    assert core.held({"n1", "n2"}) == []
+    effects = core.ack(ack(1, {"seq": 1, "version": 1, "verdict": "applied"}))
+    assert [(it.nonce, it.answer.version) for it in effects if isinstance(it, Settled)] == [("n1", 1)]
+
+
+def test_a_change_that_another_process_had_acknowledged_ends_when_it_has_left_the_outbox() -> None:
+    core = covered_by_snapshot()
+    assert [it.nonce for it in core.held({"n2"}) if isinstance(it, Settled)] == ["n1"]
+    assert core.held({"n2"}) == []
+
+
+def test_a_number_that_a_copy_of_the_outbox_used_does_not_end_ours() -> None:
+    """The page must not say "saved" of a change whose place another one took; the refusal that follows brings a new identity."""
+    core = live()
+    make(core, 1, put("/a", "mine"))
+    effects = core.update(update(line(1, put("/a", "theirs"), device_no=1)))
+    assert not any(isinstance(it, Settled) for it in effects)
+    assert core.state == {"a": "mine"}
+    assert len(core.unanswered) == 1
+
+
+def test_a_resolve_is_known_again_with_what_it_caused() -> None:
+    core = live()
+    resolve: Operation = {"op": "resolve", "conflict_id": "c", "choice": "value", "value": 1}
+    make(core, 1, [resolve])
+    effects = core.update(update(line(1, [resolve, *put("/a", 1)], device_no=1, resolved=["c"])))
+    assert [it.nonce for it in effects if isinstance(it, Settled)] == ["n1"]
+    assert core.state == {"a": 1}
+
+
+def test_an_ack_that_comes_after_the_state_ends_the_change() -> None:
+    """Another process on the outbox may have sent it before this one knew its number."""
+    core = live()
+    core.update(update(line(1, put("/a", 1), device_no=1)))
+    make(core, 1, put("/a", 1))
+    effects = core.ack(ack(1, {"seq": 1, "version": 1, "verdict": "applied"}))
+    assert [it.nonce for it in effects if isinstance(it, Settled)] == ["n1"]
+    assert core.pending == ()
 
 
 def test_an_ack_is_cumulative() -> None:

@@ -1,6 +1,6 @@
 /** Conflicts: two values for one field, both kept, until somebody chooses. */
 
-import { byId, el, keyed, say, toggle } from "./dom.js";
+import { byId, el, keyed, say, toggle, valueAt } from "./dom.js";
 import { labelOf, shown } from "./report.js";
 
 export class Conflicts {
@@ -55,9 +55,9 @@ export class Conflicts {
   }
 
   /** On a third device neither value is "mine": then the two stand in the order in which they count. */
-  #sides({ winner, loser, winner_device_no: winnerNo, loser_device_no: loserNo, reason }) {
+  #sides({ path, loser, winner_device_no: winnerNo, loser_device_no: loserNo, reason }) {
     const isOwn = winnerNo !== loserNo && [winnerNo, loserNo].includes(this.doc.deviceNo);
-    const first = { value: winner, name: this.#side(winnerNo, "stands there now") };
+    const first = { value: valueAt(this.doc.state, path), name: this.#side(winnerNo, "stands there now") };
     const second = { value: loser, name: this.#side(loserNo, reason === "superseded" ? "written before the restore" : "put aside") };
     return isOwn && loserNo === this.doc.deviceNo ? { isOwn, mine: second, theirs: first } : { isOwn, mine: first, theirs: second };
   }

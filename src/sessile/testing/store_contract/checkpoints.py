@@ -184,6 +184,17 @@ class CheckpointContract(Contract):
         assert [c.verdict for c in outcome.logged] == [Verdict.APPLIED]
         assert (await bench.documents.get(ADA, document_id)).state["a"] == 9
 
+    async def test_where_the_last_write_wins_nothing_pending_is_kept_over_a_restore(self, lab: Lab) -> None:
+        bench = await lab.open()
+        document_id, checkpoint_id = await _two_states(bench)
+        await bench.document(actor=PHONE)
+        await bench.checkpoints.restore(ADA, document_id, checkpoint_id, None, None, dry_run=False)
+        first = await bench.take(PHONE, document_id, 1, 2, put("/last/p", 9), put("/a", 9))
+        assert [conflict.path for conflict in first.conflicts] == ["/a"]
+        second = await bench.take(PHONE, document_id, 2, 2, put("/last/p", 9))
+        assert (second.verdict, list(second.conflicts)) == (Verdict.NOOP, [])
+        assert "last" not in (await bench.documents.get(ADA, document_id)).state
+
     async def test_a_large_state_is_in_its_checkpoint_at_its_version(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id = (await bench.document({"text": "x" * 20_000, "n": 0})).document.document_id

@@ -161,6 +161,16 @@ class MergeContract(Contract):
         assert (second.verdict, second.detail["code"]) == (Verdict.REJECTED, "conflict_not_found")
         assert (await bench.take(ADA, document_id, 2, 2, resolve)).version == logged.version
 
+    async def test_the_side_that_won_is_kept_as_it_stands_by_now(self, lab: Lab) -> None:
+        bench, document_id = await _two_devices(lab)
+        await bench.take(ADA, document_id, 1, 0, put("/p", 1))
+        conflict = only((await bench.take(PHONE, document_id, 1, 0, put("/p", 2))).conflicts)
+        await bench.take(PHONE, document_id, 2, 2, put("/p", 20))
+        resolve = {"op": "resolve", "conflict_id": conflict.conflict_id, "choice": "mine"}
+        await bench.take(PHONE, document_id, 3, 3, resolve)
+        assert (await bench.documents.get(ADA, document_id)).state["p"] == 20
+        assert await bench.documents.conflicts(ADA, document_id) == []
+
     async def test_somebody_who_made_neither_value_sends_the_value_itself(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))

@@ -1,0 +1,56 @@
+"""Twenty kills in the ordinary run; 200 with SESSILE_SOAK=1 (`make soak` runs them by `python -m tests.soak --kills 200` as well)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SEED
+from tests.soak.run import KILLS, Failed, Soak
+
+pytestmark = pytest.mark.server
+
+IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
+KILL_COUNT = 200 if IS_SOAK else 20
+MEDIAN_MAX_S = 5.0
+PLANTED_KILLS = 12
+LOSING_KILLS = 5
+"""A server that acknowledges too early loses something at nearly every kill."""
+PLANTED_TIMEOUT_S = 8.0
+
+
+async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = await Soak(tmp_path, seed=SEED, told=lambda _line: None).run(KILL_COUNT)
+    with capsys.disabled():
+        print(f"\n{figures.as_json()}")
+    assert figures.kills == KILL_COUNT
+    assert set(figures.kills_by_point) == set(KILLS)
+    assert figures.acknowledged == figures.changes > 50 * KILL_COUNT
+    assert (figures.lost, figures.doubled) == (0, 0)
+    assert figures.recovery_median_s < MEDIAN_MAX_S
+
+
+@pytest.mark.parametrize(
+    ("plant", "fault", "stops_early"),
+    [
+        # Its verdicts are guesses, which would be found before the loss is.
+        ("ack_before_commit", "was acknowledged and is not in the log", False),
+        ("no_unique_key", "is in the log 2 times", True),
+        ("no_gap_check", "was acknowledged and is not in the log", True),
+        ("late_subscribe", "not at the head", True),
+    ],
+)
+async def test_a_planted_error_is_found(plant: str, fault: str, stops_early: bool, tmp_path: Path) -> None:
+    soak = Soak(
+        tmp_path,
+        seed=SEED,
+        plant=plant,
+        told=lambda _line: None,
+        recovery_timeout_s=PLANTED_TIMEOUT_S,
+        stops_early=stops_early,
+    )
+    with pytest.raises(Failed) as failed:
+        await soak.run(PLANTED_KILLS if stops_early else LOSING_KILLS)
+    assert [it for it in failed.value.faults if fault in it], failed.value.faults
