@@ -25,7 +25,7 @@ from sessile.demo.headers import PageHeaders
 from sessile.demo.report import NAME, POLICIES, STEPS, first_state
 from sessile.demo.watcher import GapWatcher
 from sessile.integrations.fastapi import CurrentSession, Sessile, require_same_origin, require_user
-from sessile.model.document import CheckpointKind, Document
+from sessile.model.document import CheckpointKind, Document, Operation
 from sessile.model.errors import ChangeRejected
 from sessile.model.wire import iso
 from sessile.runtime.manager import AsyncSessionManager
@@ -74,7 +74,7 @@ async def _watching(app: FastAPI) -> AsyncIterator[None]:
             await watcher
 
 
-async def _malformed(request: Request, error: Exception) -> Response:
+async def _malformed(_request: Request, _error: Exception) -> Response:
     """Without the input: it may hold what no JSON response can carry."""
     return problem(422, "invalid_request", "The request is not what this address expects.")
 
@@ -127,7 +127,7 @@ def _add_report(app: FastAPI) -> None:
         if missing:
             return problem(409, "report_incomplete", "Something that is needed is missing.", gaps=missing)
         sent = {"number": f"IR-{document.document_id[-6:].upper()}", "at": iso(now)}
-        operations = [
+        operations: list[Operation] = [
             {"op": "test", "path": "/context/submitted", "exists": False},
             {"op": "set", "path": "/context/submitted", "value": sent},
         ]
@@ -151,9 +151,7 @@ def submission_of(document: Document) -> dict[str, Any] | None:
     return sent if isinstance(sent, dict) else None
 
 
-def run(
-    host: str = "127.0.0.1", port: int = 8000, database: str | None = None, *, open_browser: bool = False
-) -> None:
+def run(host: str = "127.0.0.1", port: int = 8000, database: str | None = None, *, open_browser: bool = False) -> None:
     """Serves the demo until it is stopped, and prints its address. On a host that others can reach the session cookie goes over plain
     http, with a warning. Raises ConfigurationError when the address cannot be listened on."""
     is_local = is_this_machine(f"[{host}]" if ":" in host else host)

@@ -103,13 +103,13 @@ def find_gaps(state: Mapping[str, Any], today: date, *, everything: bool = False
     context = _mapping(state.get("context"))
     seen = _Seen(_mapping(state.get("report")), _list(state.get("people")), today)
     waived = _mapping(context.get("waived"))
-    reached = context.get("reached")
-    is_all = everything or not isinstance(reached, int) or reached >= GAPS_STEP
+    known = context.get("reached")
+    reached = known if isinstance(known, int) and not everything else GAPS_STEP
     facts = facts_of(state)
     return [
         _gap(rule, facts)
         for rule in _RULES
-        if (is_all or rule.step < reached)
+        if (rule.step < reached or reached >= GAPS_STEP)
         and not (not rule.required and waived.get(rule.id) is True)
         and rule.missing(seen)
     ]
