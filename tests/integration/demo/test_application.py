@@ -47,7 +47,7 @@ async def report_of(app: FastAPI, name: str) -> Any:
 
 async def filled_in(app: FastAPI, name: str, report: dict[str, Any]) -> None:
     document = await report_of(app, name)
-    operations = [
+    operations: list[dict[str, Any]] = [
         {"op": "set", "path": "/report", "value": report},
         {"op": "set", "path": "/context/reached", "value": 6},
     ]
