@@ -11,6 +11,8 @@ from typing import Any
 
 from sessile.client import Backoff, Client, ConnectionLost, ConnectionStatus, Document, NotConnected, Outbox
 from sessile.client.events import ChangeSettled, ConnectionStatusChanged, Event
+from sessile.client.outbox import new_id
+from sessile.client.outbox_file import OutboxFile
 from sessile.client.records import Answer
 from sessile.model.document import ABSENT, Operation
 
@@ -33,6 +35,10 @@ class History:
     told: dict[str, Answer] = field(default_factory=dict)
     """By word: what the server answered."""
     told_twice: list[str] = field(default_factory=list)
+    """Words whose end was told again although it had been told, by a client that had not found them in its outbox."""
+    told_again: int = 0
+    """How often a new client told the end of what it had found in the outbox, and an earlier one had told already: it was closed
+    between the confirmed state and the ack, so the change was sent once more and got its old verdict."""
 
 
 def word_of(operations: Sequence[Operation]) -> str | None:
@@ -72,12 +78,18 @@ class Person:
         self._on_told = on_told
         self._on_event = on_event
         self._count = 0
+        self._told_here: set[str] = set()
+        """Words that the present client has told the end of."""
+        self._found: set[str] = set()
+        """Words that were in the outbox when the present client was opened."""
         self._working = asyncio.Event()
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def arrive(self) -> None:
         """Opens the client on what the outbox holds, and begins to work when `work` says so."""
+        self._told_here = set()
+        self._found = self._words_in_outbox()
         outbox = Outbox(self._outbox)
         self.client = Client(
             self._url, token=self._token, outbox=outbox, label=self.device, backoff=BACKOFF, seed=self._seed
@@ -88,6 +100,14 @@ class Person:
         await self.client.__aenter__()
         self.documents = {name: self.client.open(name, default={"todo": []}) for name in DOCUMENTS}
         self._task = asyncio.create_task(self._live())
+
+    def _words_in_outbox(self) -> set[str]:
+        file = OutboxFile(self._outbox, new_id)
+        try:
+            entries = [entry for name in DOCUMENTS for entry in file.entries(name)]
+        finally:
+            file.close()
+        return {word for entry in entries if (word := word_of(entry.operations)) is not None}
 
     async def leave(self) -> None:
         """Closes the client, whatever is still in its outbox. Raises what the work ended with."""
@@ -192,10 +212,16 @@ class Person:
         if word is None:
             return
         known = self.history.told.get(word)
-        if known is not None and known.verdict is not None:
-            self.history.told_twice.append(word)
+        if known is not None:
+            is_repetition = word in self._found and word not in self._told_here
+            says_the_same = None in (known.verdict, event.answer.verdict) or known == event.answer
+            if is_repetition and says_the_same:
+                self.history.told_again += 1
+            else:
+                self.history.told_twice.append(word)
         if known is None or known.verdict is None:
             self.history.told[word] = event.answer
+        self._told_here.add(word)
         self._on_told()
 
     def _count_connection(self, event: ConnectionStatusChanged) -> None:

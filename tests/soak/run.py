@@ -63,6 +63,7 @@ class Figures:
     refused: int = 0
     restores: int = 0
     connections: int = 0
+    told_again: int = 0
     lost: int = 0
     doubled: int = 0
     recovery_median_s: float = 0.0
@@ -295,6 +296,7 @@ class Soak:
         answers = [answer for person in self._people for answer in person.history.told.values()]
         figures.changes = sum(len(person.history.made) for person in self._people)
         figures.acknowledged = len(answers)
+        figures.told_again = sum(person.history.told_again for person in self._people)
         figures.connections = sum(person.connects for person in self._people)
         figures.refused = sum(answer.is_refused for answer in answers)
         figures.restores = sum(

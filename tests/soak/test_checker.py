@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sessile.client.events import ChangeSettled
 from sessile.client.records import Answer
 from sessile.model.canonical import state_hash
-from sessile.model.document import Verdict
+from sessile.model.document import Operation, Verdict
 from tests.soak.checker import Line, Log, Seen, faults
-from tests.soak.people import History
+from tests.soak.people import History, Person
 
 
 def line(version: int, seq: int, *, device: str = "ann-1", verdict: str = "applied", **more: Any) -> Line:
@@ -109,3 +111,46 @@ def test_a_device_that_shows_something_else_is_found(values: dict[str, Any], fau
     found = faults(logs, histories, [replace(seen[0], **values)])
     assert len(found) == 1
     assert fault in found[0]
+
+
+def told_by(person: Person, word_told: str, answer: Answer) -> None:
+    said: Operation = {"op": "set", "path": "/last_word/ann-1", "value": word_told}
+    person._note(ChangeSettled(name="intake", document_id=None, answer=answer, operations=[said]))
+
+
+APPLIED = Answer(seq=1, version=1, verdict=Verdict.APPLIED)
+KNOWN = Answer(seq=1, version=None, verdict=None)
+
+
+@pytest.mark.parametrize(
+    ("new_client", "found", "second", "is_fault"),
+    [
+        (False, False, APPLIED, True),  # one client says it twice
+        (False, True, APPLIED, True),  # the same, of what it had found
+        (True, False, APPLIED, True),  # a new client says it of what was not in the outbox
+        (True, True, replace(APPLIED, version=2), True),  # a repetition got another verdict
+        (True, True, APPLIED, False),
+        (True, True, KNOWN, False),
+    ],
+)
+def test_what_is_told_again_is_told_apart(
+    new_client: bool, found: bool, second: Answer, is_fault: bool, tmp_path: Path
+) -> None:
+    person = Person(
+        "ann",
+        1,
+        url="",
+        token="",
+        folder=tmp_path,
+        seed=1,
+        writes=True,
+        on_told=lambda: None,
+        on_event=lambda _event: None,
+    )
+    person._found = {word(1)} if found else set()
+    told_by(person, word(1), APPLIED)
+    if new_client:
+        person._told_here = set()
+    told_by(person, word(1), second)
+    assert (person.history.told_twice == [word(1)]) is is_fault
+    assert person.history.told_again == (not is_fault)

@@ -307,7 +307,8 @@ class Client:
         }
         if identity.owner is not None and not _is_anonymous(identity.owner):
             hello["user_id"] = identity.owner.removeprefix("user:")
-        for document in list(self._documents.values())[:DOCUMENTS_PER_SOCKET_MAX]:
+        loaded = [document for document in self._documents.values() if document.is_loaded]
+        for document in loaded[:DOCUMENTS_PER_SOCKET_MAX]:
             more = {**hello, "documents": [*hello["documents"], await document.wanted()]}
             if len(msgspec.json.encode(more)) > FIRST_FRAME_BYTES_MAX:
                 break
@@ -403,7 +404,7 @@ class Client:
         await self._opened(frame)
         named = {entry.get("name") for entry in frame["documents"]}
         for document in tuple(self._documents.values()):
-            if document.name not in named:
+            if document.is_loaded and document.name not in named:
                 await self._subscribe(document)
 
     async def _follow_identity(self) -> None:

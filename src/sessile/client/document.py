@@ -82,6 +82,8 @@ class Document:
         self.devices: Sequence[Device] = ()
         self.error: SessileError | None = None
         """Why the server does not open the document, None when it does."""
+        self.is_loaded = False
+        """True when what the outbox holds from earlier is here. Only then is the server asked: an answer must find its change."""
         self._host = host
         self._core = DocumentCore(default)
         self._device_id = ""
@@ -316,6 +318,7 @@ class Document:
         """Takes in what the outbox holds from earlier."""
         for entry in await self._host.outbox.entries(self.name):
             self._core.stored(entry)
+        self.is_loaded = True
         self._notify()
 
     async def renewed(self) -> None:
