@@ -19,7 +19,7 @@ from sessile.model.change_format import parse_changes
 from sessile.model.document import LoggedChange, Operation, Outcome, Submission
 from sessile.model.errors import StoreUnavailable
 from sessile.server.realtime import messages
-from sessile.server.realtime.submissions import refusal_body
+from tests.model_sync.answers import answers_of, premature_ack
 from tests.model_sync.backend import Backend
 from tests.model_sync.device import Device, Frame
 
@@ -251,7 +251,7 @@ class World:
                 changes = parse_changes(list(frame["changes"]), device_id=conn.device_id)
                 self.batch = (*self.batch, (number, self.backend.submission(conn.device_id, changes)))
                 if self.rules.acks_before_commit:
-                    self._down(number, _premature_ack(self.backend, changes))
+                    self._down(number, premature_ack(self.backend, changes))
                 if self.rules.tells_before_commit:
                     self._tell_before_commit()
 
@@ -281,7 +281,7 @@ class World:
             self.untold += (logged,) if logged and not self.rules.tells_before_commit else ()
         if is_told and not self.rules.acks_before_commit:
             for (number, submission), outcome in zip(batch, outcomes, strict=True):
-                self.answers += tuple((number, frame) for frame in _answers(submission, outcome))
+                self.answers += tuple((number, frame) for frame in answers_of(submission, outcome))
 
     def _tell(self) -> None:
         """Answers and news of what was committed leave the server's memory."""
@@ -363,7 +363,7 @@ class World:
     def _answer_unavailable(self, batch: Sequence[tuple[int | None, Submission]]) -> None:
         for number, submission in batch:
             away = Outcome(submission.document_id, "", (), StoreUnavailable())
-            self.answers += tuple((number, frame) for frame in _answers(submission, away))
+            self.answers += tuple((number, frame) for frame in answers_of(submission, away))
 
     def _restore(self) -> None:
         """Somebody goes back to the empty beginning."""
@@ -485,20 +485,3 @@ def nonce_of(change: LoggedChange) -> str | None:
 
 def _with(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:
     return (*values[:index], value, *values[index + 1 :])
-
-
-def _answers(submission: Submission, outcome: Outcome) -> Iterator[Frame]:
-    if outcome.logged:
-        yield messages.ack_body(outcome)
-    if outcome.error is not None:
-        body = refusal_body(outcome, (submission.changes[0].seq or 1) + len(outcome.logged))
-        assert body is not None, f"unexpected {outcome.error!r}"
-        yield body
-
-
-def _premature_ack(backend: Backend, changes: Sequence[Any]) -> Frame:
-    version = backend.head[1]
-    verdicts = [
-        {"seq": change.seq, "version": version + at, "verdict": "applied"} for at, change in enumerate(changes, 1)
-    ]
-    return {"type": "ack", "document_id": backend.document_id, "seq": changes[-1].seq, "verdicts": verdicts}

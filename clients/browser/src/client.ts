@@ -245,6 +245,7 @@ export class Client {
     const identity = (this.#identity ??= await this.#outbox.identity(last, null));
     // What an identity left behind that memory has replaced goes out first, under its own name.
     this.#connectionDevice = (await this.#outbox.formerDevice(last.owner, identity)) ?? identity;
+    await Promise.all(this.documents.map((doc) => doc.prepare()));
     return {
       type: "hello",
       protocol: 1,
@@ -437,7 +438,6 @@ export class Client {
         this.#last && this.#siblings.tell({ kind: "verdicts", owner: this.#last.owner, name, device_id, verdicts }),
       acknowledged: (doc) => this.#acknowledged(doc),
       renewIdentity: (name, deviceId) => void this.#renew(name, deviceId).catch(reportError),
-      reconnect: () => this.#connection.start(),
       hashChecked: (outcome) => void this.#hashes[outcome]++,
       touched: () => this.#touched(),
     };

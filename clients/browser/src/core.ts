@@ -5,7 +5,7 @@
 
 import type { Ack, Conflict, InitialState, Logged, Nack, Opened, SentVerdict, StateUpdate } from "./frames.js";
 import { applyOperations, type Operation, OperationFault } from "./operations.js";
-import type { JsonObject } from "./values.js";
+import { type Json, type JsonObject, sameValue } from "./values.js";
 
 /** A change that the confirmed state does not show yet. `seq` is null until the outbox has given it one. */
 export interface Pending {
@@ -28,7 +28,6 @@ export type Effect =
   | { kind: "settled"; nonce: string; verdict: SentVerdict; operations: readonly Operation[] }
   | { kind: "rewind"; after: number; delay_ms: number }
   | { kind: "renew_identity" }
-  | { kind: "reconnect" }
   | { kind: "conflict"; conflict: Conflict }
   | { kind: "snapshot" }
   | { kind: "updated"; changes: readonly Logged[] };
@@ -70,8 +69,6 @@ export class DocumentCore {
   #syncing = false;
   #syncPings = 0;
   #lastGap: number | null = null;
-  /** A seq that the server misses and the outbox no longer has, and whether the server was asked again since then. */
-  #hole: { readonly seq: number; readonly isAskedAgain: boolean } | null = null;
   /** Changes whose end was told already, so that it is told once. */
   readonly #told = new Set<string>();
   #view: JsonObject | null = null;
@@ -185,8 +182,14 @@ export class DocumentCore {
     this.isCurrent = false;
   }
 
-  /** The server opened the document for `deviceId`. A delta or snapshot follows by itself (rule 4). */
-  opened(frame: Opened, deviceId: string): void {
+  /**
+   * The server opened the document for `deviceId`. A delta or snapshot follows by itself (rule 4).
+   *
+   * `acknowledged` is the seq up to which everything of this device had been acknowledged before the server was asked. A server that
+   * knows less has lost it (a database restored from a backup), or the name belongs to another document now: this numbering cannot
+   * go on. Nothing of the kind is concluded from a refusal: another tab may have filled the gap while it was on its way.
+   */
+  opened(frame: Opened, deviceId: string, acknowledged: number): Effect[] {
     if (this.documentId !== null && this.documentId !== frame.document_id) this.#startOver();
     this.documentId = frame.document_id;
     this.deviceNo = frame.device_no;
@@ -194,7 +197,7 @@ export class DocumentCore {
     this.#ownNumbers.set(frame.device_no, deviceId);
     this.#syncing = true;
     this.#syncPings = 0;
-    if (this.#hole) this.#hole = { seq: this.#hole.seq, isAskedAgain: true };
+    return frame.last_seq < acknowledged ? [{ kind: "renew_identity" }] : [];
   }
 
   snapshot(frame: InitialState): Effect[] {
@@ -202,13 +205,15 @@ export class DocumentCore {
     this.isCurrent = true;
     const isNewLog = frame.epoch !== this.epoch;
     if (this.#deviceId !== null) this.#cover(this.#deviceId, frame.last_seq, isNewLog);
-    // Answers given by another log say nothing about this one, and what was answered is no longer in the outbox.
+    // Answers given by another log say nothing about this one, and what was answered is no longer in the outbox: it ends here.
+    const ended = isNewLog ? this.pending.filter((change) => change.verdict).flatMap((change) => this.#settled(change)) : [];
     if (isNewLog) this.#setPending(this.pending.filter((change) => !change.verdict));
     const known = new Set(this.#conflicts.keys());
     this.#conflicts.clear();
     for (const conflict of frame.conflicts) this.#conflicts.set(conflict.conflict_id, conflict);
     this.#adopt(frame.epoch, frame.version, frame.generation, frame.state);
     const effects: Effect[] = [
+      ...ended,
       { kind: "verify", state: frame.state, hash: frame.hash, epoch: frame.epoch, version: frame.version, snapshot: true },
       { kind: "snapshot" },
       ...frame.conflicts.filter((conflict) => !known.has(conflict.conflict_id)).map((conflict): Effect => ({ kind: "conflict", conflict })),
@@ -245,7 +250,7 @@ export class DocumentCore {
   #noteLogged(change: Logged): Effect[] {
     const own = change.seq === null ? undefined : this.#ownNumbers.get(change.device_no);
     const effects: Effect[] = [];
-    if (own !== undefined && change.seq !== null) {
+    if (own !== undefined && change.seq !== null && this.#isOurs(own, change)) {
       this.#cover(own, change.seq, false);
       const conflicts = change.conflicts?.map((conflict) => conflict.conflict_id);
       this.#answer(own, {
@@ -266,11 +271,16 @@ export class DocumentCore {
     return effects;
   }
 
+  /** False when the number is ours and the change is not: somebody works with a copy of the outbox. A `resolve` is logged with what it caused. */
+  #isOurs(deviceId: string, line: Logged): boolean {
+    const mine = this.pending.find((change) => change.device_id === deviceId && change.seq === line.seq);
+    return !mine || sameValue(mine.operations as unknown as Json, line.operations.slice(0, mine.operations.length) as unknown as Json);
+  }
+
   ack(frame: Ack): Effect[] {
     const device = this.#deviceId;
     if (device === null) return [];
     this.#lastGap = null;
-    this.#hole = null;
     const named = new Map(frame.verdicts.map((verdict) => [verdict.seq, verdict]));
     const covered = this.pending.filter((change) => change.device_id === device && change.seq !== null && change.seq <= frame.seq);
     for (const change of covered) {
@@ -288,30 +298,13 @@ export class DocumentCore {
     return this.#settle();
   }
 
-  /** `firstStored` is the lowest seq that the outbox still holds for this device, null when it holds none. */
-  nack(frame: Nack, firstStored: number | null): Effect[] {
+  nack(frame: Nack): Effect[] {
     if (frame.reason === "identity_reused") return [{ kind: "renew_identity" }];
     const after = frame.expected_seq - 1;
     if (frame.reason !== "gap") return [{ kind: "rewind", after, delay_ms: frame.retry_after_ms ?? DEFAULT_RETRY_MS }];
-    if (firstStored !== null && firstStored > frame.expected_seq) return this.#missing(frame.expected_seq);
     const repeated = this.#lastGap === frame.expected_seq; // frames in flight are refused one by one: rewind once
     this.#lastGap = frame.expected_seq;
     return [{ kind: "rewind", after, delay_ms: repeated ? DEFAULT_RETRY_MS : 0 }];
-  }
-
-  /**
-   * The outbox no longer has what the server expects. Either the server has it by now, through another tab, and this refusal is
-   * older; or it has lost what it acknowledged (a database restored from a backup) and this numbering cannot go on. A refusal
-   * on a connection made after the first one can only mean the second.
-   */
-  #missing(seq: number): Effect[] {
-    if (this.#hole?.seq === seq && this.#hole.isAskedAgain) {
-      this.#hole = null;
-      return [{ kind: "renew_identity" }];
-    }
-    if (this.#hole?.seq === seq) return [];
-    this.#hole = { seq, isAskedAgain: false };
-    return [{ kind: "reconnect" }];
   }
 
   /** The head that a ping carries (rule 6). */

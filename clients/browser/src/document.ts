@@ -35,6 +35,7 @@ export class Doc {
   readonly #sender: Sender;
   readonly #waiters = new Map<string, Waiter>();
   readonly #subscribers = new Set<() => void>();
+  #acknowledged = 0;
   #snapshot: DocSnapshot | null = null;
   #syncStatus: SyncStatus;
   #storing: Promise<unknown> = Promise.resolve();
@@ -208,7 +209,7 @@ export class Doc {
   /** Loads what this browser keeps of the document for `owner`. */
   load(owner: string): Promise<void> {
     this.#loaded = (async () => {
-      const [kept, entries] = await Promise.all([this.host.outbox.kept(owner, this.name), this.host.outbox.entries(owner, this.name)]);
+      const [kept, entries] = await Promise.all([this.host.outbox.kept(owner, this.name), this.host.outbox.entries(owner, this.name), this.prepare()]);
       if (owner !== this.host.owner) return;
       if (kept && !this.#core.confirmed) {
         this.#core.restore(kept);
@@ -234,13 +235,20 @@ export class Doc {
 
   get unanswered(): readonly Pending[] { return this.#core.unanswered; }
 
+  /** Looks up what the server has to know of this device. Before it is asked: later another tab may have sent more. */
+  async prepare(): Promise<void> {
+    const { owner, deviceId, outbox } = this.host;
+    this.#acknowledged = owner === null || deviceId === null ? 0 : await outbox.acknowledged(owner, this.name, deviceId);
+  }
+
   async opened(frame: Opened): Promise<void> {
     const { owner, deviceId } = this.host;
     if (owner === null || deviceId === null) return;
     this.error = null;
     this.isSubscribed = true;
-    this.#core.opened(frame, deviceId);
-    this.#notify();
+    const effects = this.#core.opened(frame, deviceId, this.#acknowledged);
+    this.#run(effects);
+    if (effects.length > 0) return; // the numbering begins anew on the next connection
     await this.host.outbox.continueAfter(owner, this.name, deviceId, frame.last_seq);
     if (deviceId === this.host.deviceId && this.host.isConnected) this.#sender.open(frame.last_seq);
   }
@@ -299,7 +307,7 @@ export class Doc {
       case "ack":
         if (this.host.deviceId !== null) this.host.verdicts(this.name, this.host.deviceId, frame.verdicts);
         return this.#run(this.#core.ack(frame));
-      case "nack": return this.#nack(frame);
+      case "nack": return this.#run(this.#core.nack(frame));
       case "presence_state": return this.#setDevices(frame.devices);
       case "presence_diff": {
         const changed = new Set([...frame.left, ...frame.devices.map((device) => device.device_no)]);
@@ -343,13 +351,6 @@ export class Doc {
     return { document_id: this.id, name: this.name };
   }
 
-  async #nack(frame: Extract<ServerFrame, { type: "nack" }>): Promise<void> {
-    const { owner, deviceId, outbox } = this.host;
-    if (owner === null || deviceId === null) return;
-    const [first] = await outbox.entriesAfter(owner, this.name, deviceId, 0, 1);
-    this.#run(this.#core.nack(frame, first?.seq ?? null));
-  }
-
   #run(effects: readonly Effect[]): void {
     for (const effect of effects) this.#perform(effect);
     this.#notify();
@@ -374,7 +375,6 @@ export class Doc {
       case "renew_identity":
         if (this.host.deviceId !== null) this.host.renewIdentity(this.name, this.host.deviceId);
         return;
-      case "reconnect": return this.host.reconnect();
       case "conflict": return this.host.emit("conflictDetected", { ...this.#label(), conflict: effect.conflict });
       case "snapshot":
         this.host.emit("initialStateReceived", { ...this.#label(), state: this.#core.confirmed ?? {}, version: this.version });

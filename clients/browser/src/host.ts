@@ -60,7 +60,6 @@ export interface Host {
   acknowledged(doc: Doc): void;
   /** This document's changes cannot go on under `deviceId`. */
   renewIdentity(name: string, deviceId: string): void;
-  reconnect(): void;
   hashChecked(outcome: "matched" | "differed" | "skipped"): void;
   /** Something changed that the leave-page guard or a status line depends on. */
   touched(): void;

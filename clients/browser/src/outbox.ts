@@ -180,6 +180,16 @@ export class Outbox {
     });
   }
 
+  /** The seq up to which everything of this device and document is acknowledged: entries go only with their acknowledgement. */
+  acknowledged(owner: string, name: string, deviceId: string): Promise<number> {
+    return this.#transact("readonly", async (tx) => {
+      const [first] = await tx.range<Entry>("outbox", ...seqs(owner, name, deviceId, 0, Infinity), 1);
+      if (first) return first.seq - 1;
+      const row = await tx.get<DocumentRow>("documents", [owner, name]);
+      return row?.device_id === deviceId ? row.next_seq - 1 : 0;
+    });
+  }
+
   /** Entries of one device and document with a seq above `after`, in order. */
   entriesAfter(owner: string, name: string, deviceId: string, after: number, limit?: number): Promise<Entry[]> {
     return this.#transact("readonly", (tx) => tx.range<Entry>("outbox", ...seqs(owner, name, deviceId, after + 1, Infinity), limit));

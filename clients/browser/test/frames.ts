@@ -28,7 +28,7 @@ export const conflict = (conflict_id: string, path: string): Conflict =>
 /** A core that is open and stands at `version`. */
 export function openCore(version = 0, state: JsonObject = {}, lastSeq = 0): DocumentCore {
   const core = new DocumentCore();
-  core.opened(opened(lastSeq), ME);
+  core.opened(opened(lastSeq), ME, 0);
   core.snapshot(snapshot(version, state, { last_seq: lastSeq }));
   return core;
 }

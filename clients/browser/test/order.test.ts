@@ -57,7 +57,7 @@ it("an update before any snapshot asks for one", () => {
 it("a resume without news makes it current", () => {
   const core = openCore(5);
   core.disconnected();
-  core.opened(opened(), ME);
+  core.opened(opened(), ME, 0);
   expect(core.isCurrent).toBe(false);
   core.update(update(5, []));
   expect(core.isCurrent).toBe(true);

@@ -194,3 +194,19 @@ it("a transaction that fails half-way leaves nothing behind", async () => {
   })).rejects.toThrow("half-way");
   expect(await backend.transact("readonly", (tx) => tx.get("settings", "a"))).toBeUndefined();
 });
+
+it("knows up to where everything was acknowledged", async () => {
+  const factory = new IDBFactory();
+  const [left, right] = [on(factory), on(factory)];
+  const device = await left.identity(user, null);
+  const acknowledged = () => right.acknowledged("user:u1", "d", device);
+  expect(await acknowledged()).toBe(0);
+  for (const nonce of ["a", "b", "c"]) await left.add("user:u1", "d", draft(nonce), undefined);
+  expect(await acknowledged()).toBe(0);
+  await left.acknowledge("user:u1", "d", device, 2);
+  expect(await acknowledged()).toBe(2);
+  await left.acknowledge("user:u1", "d", device, 3);
+  expect(await acknowledged()).toBe(3);
+  await left.renew("user:u1", "d", device);
+  expect(await right.acknowledged("user:u1", "d", await left.identity(user, null))).toBe(0);
+});

@@ -110,7 +110,7 @@ it("starts from what was kept, without what that covers", () => {
   expect(again.state).toEqual({ a: 1, b: 2 });
   expect(again.position).toEqual({ epoch: "e1", version: 1 });
   expect(again.isCurrent).toBe(false);
-  again.opened(opened(1), ME);
+  again.opened(opened(1), ME, 0);
   again.update(update(1, []));
   expect(again.pending.map((change) => change.seq)).toEqual([2]);
 });
@@ -118,7 +118,7 @@ it("starts from what was kept, without what that covers", () => {
 it("a name that belongs to another document now shows nothing of the old one, and keeps what was not sent", () => {
   const core = openCore(3, { secret: 1 });
   pend(core, 1, set("/b", 2));
-  core.opened(opened(0, { document_id: "d2" }), ME);
+  core.opened(opened(0, { document_id: "d2" }), ME, 0);
   expect(core.position).toBeNull();
   core.snapshot(snapshot(0, {}, { document_id: "d2", epoch: "e9" }));
   expect(core.state).toEqual({ b: 2 });
