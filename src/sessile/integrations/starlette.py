@@ -67,7 +67,7 @@ class Sessile:
     async def drain(self) -> None:
         """Says goodbye to every socket of the service; the lifespan's end does it, too. A server that closes sockets by itself before that
         (uvicorn) awaits it first: see `sessile.server.serving.run`."""
-        await self._service.close()
+        await self._service.drain()
 
     def _lifespan_around(self, inner: Lifespan[Any]) -> Lifespan[Any]:
         def lifespan(app: Any) -> AbstractAsyncContextManager[Any]:
@@ -85,7 +85,7 @@ class Sessile:
                 try:
                     yield state
                 finally:
-                    await self._service.drain()
+                    await self._service.close()
         finally:
             if self._owns_manager:
                 await self.manager.close()
