@@ -1,18 +1,22 @@
 """The SQLite store in both lanes. The blocking one runs `work` where it is called; the asyncio one in a thread of its own:
-one writer, a few readers. That costs one hop a transaction, not one a statement."""
+one writer, two readers. That costs one hop a transaction, not one a statement; reads that wait share one."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from sessile.model.errors import StoreUnavailable
 from sessile.model.events import Event, EventKind
@@ -22,16 +26,44 @@ from sessile.stores.sql.tables import bus_events
 from sessile.stores.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
-_READERS: Final = 4
+_READERS: Final = 2
+"""Threads of one interpreter take turns: more of them wait for each other."""
+_READS_TOGETHER: Final = 64
+_CONNECTIONS: Final = 8
 _EVENTS_KEPT: Final = timedelta(seconds=60)
 _POLL_LIMIT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A read that waits for its turn."""
+
+    work: Callable[..., Any]
+    args: Sequence[Any]
+    future: asyncio.Future[Any]
+
+
+def _outcome(reading: _Reading, tx: Transaction) -> tuple[Any, Exception | None]:
+    """What one of several reads gave, or the error that it alone met. When the database itself fails, all of them fail."""
+    try:
+        return reading.work(tx, *reading.args), None
+    except (SQLAlchemyError, sqlite3.Error):
+        raise
+    except Exception as error:  # noqa: BLE001 - goes to the one who asked
+        return None, error
+
+
+def _fail(batch: Sequence[_Reading], error: BaseException) -> None:
+    for reading in batch:
+        if not reading.future.done():
+            reading.future.set_exception(error)
 
 
 class _SqliteStore:
     """What both lanes share."""
 
     def __init__(self, url: str) -> None:
-        self.database = SqliteDatabase(url, pool_size=_READERS + 4)
+        self.database = SqliteDatabase(url, pool_size=_CONNECTIONS)
         self._origin = secrets.token_hex(8)
         self._listeners: list[Listener] = []
         self._last_event: int | None = None
@@ -131,6 +163,8 @@ class AsyncSqliteStore(_SqliteStore):
         super().__init__(url)
         self._writer: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
+        self._reads: deque[_Reading] = deque()
+        self._reading = 0
 
     async def open(self) -> None:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sessile-writer")
@@ -165,7 +199,43 @@ class AsyncSqliteStore(_SqliteStore):
             self._tell(future.result()[1])
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
-        return await self._run(self._readers, self._read, work, args)
+        self._pool(self._readers)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._reads.append(_Reading(work, args, future))
+        self._next_reads()
+        return await future
+
+    def _next_reads(self) -> None:
+        """Reads that wait go together into the next transaction: the hop to a thread and back is what they cost, not the query."""
+        while self._reads and (self._reading < _READERS or self._readers is None):
+            batch = [self._reads.popleft() for _ in range(min(len(self._reads), _READS_TOGETHER))]
+            if self._readers is None:
+                _fail(batch, StoreUnavailable("The store is not open."))
+                continue
+            self._reading += 1
+            done = asyncio.get_running_loop().run_in_executor(self._readers, self._read_together, batch)
+            done.add_done_callback(partial(self._reads_done, batch))
+
+    def _read_together(self, batch: Sequence[_Reading]) -> list[tuple[Any, Exception | None]]:
+        def run(tx: Transaction) -> list[tuple[Any, Exception | None]]:
+            return [_outcome(reading, tx) for reading in batch]
+
+        return self._read(run, ())
+
+    def _reads_done(self, batch: Sequence[_Reading], done: asyncio.Future[list[tuple[Any, Exception | None]]]) -> None:
+        self._reading -= 1
+        failure = StoreUnavailable() if done.cancelled() else done.exception()
+        if failure is not None:
+            _fail(batch, failure)
+        else:
+            for reading, (result, error) in zip(batch, done.result(), strict=True):
+                if reading.future.done():
+                    continue  # whoever asked has gone
+                if error is not None:
+                    reading.future.set_exception(error)
+                else:
+                    reading.future.set_result(result)
+        self._next_reads()
 
     async def poll(self) -> None:
         self._tell(await self._run(self._readers, self._events_since))
