@@ -38,6 +38,7 @@ class Mutant:
 
 
 SESSIONS = "sessile.engine.sessions:SessionEngine."
+PRINCIPALS = "sessile.engine.principals:"
 CHANGES = "sessile.engine.changes:ChangeEngine."
 CHECKPOINTS = "sessile.engine.checkpoints:"
 EXPIRY = "sessile.model.expiry:"
@@ -293,16 +294,54 @@ SESSION_MUTANTS = [
     Mutant(
         "the session to keep ends too",
         f"{SESSIONS}_end_of_user",
-        "if s.session_id != keep",
+        "if session.session_id != keep",
         "",
         "test_all_sessions_of_a_user_end_but_the_one_to_keep",
     ),
     Mutant(
         "the disabled may log in",
-        f"{SESSIONS}_principal",
-        "principal.disabled_at is not None",
+        f"{PRINCIPALS}admit_user",
+        "known.disabled_at is not None",
         "False",
         "test_a_disabled_user_gets_no_session",
+    ),
+    Mutant(
+        "one session too many",
+        f"{PRINCIPALS}admit_user",
+        "len(live) >= allowed",
+        "len(live) > allowed",
+        "test_no_more_logins_than_the_limit",
+        BOTH,
+    ),
+    Mutant(
+        "logging in again takes another place",
+        f"{PRINCIPALS}admit_user",
+        "known_as is None and",
+        "",
+        "test_logging_in_again_takes_no_other_place",
+    ),
+    Mutant(
+        "the newest gives way",
+        f"{PRINCIPALS}admit_user",
+        "live[: len(live) - allowed + 1]",
+        "live[allowed - 1 :]",
+        "test_the_oldest_session_gives_way",
+    ),
+    Mutant(
+        "pages go on showing the old name",
+        f"{PRINCIPALS}show",
+        "tx.sessions.update(changed)",
+        "None",
+        "test_what_pages_see_of_a_user_changes_in_all_sessions",
+        BOTH,
+    ),
+    Mutant(
+        "a disabled user stays in",
+        f"{PRINCIPALS}PrincipalEngine._disable",
+        "return end(tx, tx.sessions.of_user(user_id, now, lock=True), EndReason.ADMIN, now)",
+        "return 0",
+        "test_a_disabled_user_is_out_at_once_and_stays_out",
+        BOTH,
     ),
 ]
 MERGE_MUTANTS = [

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sessile.engine.ownership import claim_documents
+from sessile.engine.principals import SessionLimit, admit_user, check_user_id
+from sessile.engine.transitions import end, session_event
 from sessile.model import token as tokens
-from sessile.model.audit import AuditEvent
 from sessile.model.delta import DataOperation, apply_delta
 from sessile.model.errors import (
-    InvalidValue,
-    SessionCreationError,
     SessionEnded,
     SessionExpired,
     SessionNotFound,
@@ -21,8 +20,8 @@ from sessile.model.errors import (
 )
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
-from sessile.model.limits import RETIRED_TOKENS_MAX, USER_ID_LENGTH_MAX
-from sessile.model.session import EndReason, Issued, Principal, RetiredToken, Session, Standing
+from sessile.model.limits import RETIRED_TOKENS_MAX
+from sessile.model.session import EndReason, Issued, RetiredToken, Session, Standing
 from sessile.ports import Clock, Random, Store, Transaction
 
 
@@ -31,6 +30,7 @@ class SessionRules:
     """What the engine needs of the settings."""
 
     expiry: ExpiryPolicy
+    limit: SessionLimit = field(default_factory=SessionLimit)
     anonymous_keys_dropped: tuple[str, ...] = ()
     claim_on_login: bool = True
     end_on_late_use: bool = False
@@ -162,21 +162,14 @@ class SessionEngine:
         device: Mapping[str, Any] | None,
         platform_id: str | None,
     ) -> Issued:
-        facts = self._principal(tx, user_id, public) if user_id is not None else dict(public or {})
+        now = self._clock.now()
+        facts = dict(public or {})
+        if user_id is not None:
+            facts = dict(admit_user(tx, self._rules.limit, user_id, public, now).public)
         issued = self._new_session(user_id, data=data, public=facts, device=dict(device or {}), platform_id=platform_id)
         tx.sessions.insert(issued.session)
-        tx.audit([_event(issued.session, "session_created", self._clock.now())])
+        tx.audit([session_event(issued.session, "session_created", now)])
         return issued
-
-    def _principal(self, tx: Transaction, user_id: str, public: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Locks the user's row, made if need be, and returns the facts pages may see. Raises SessionCreationError for a disabled user."""
-        principal = tx.sessions.principal(user_id, lock=True)
-        if principal is not None and principal.disabled_at is not None:
-            raise SessionCreationError("This account is disabled.")
-        if principal is None or (public is not None and dict(public) != dict(principal.public)):
-            principal = replace(principal or Principal(user_id), public=dict(public or {}))
-            tx.sessions.put_principal(principal)
-        return dict(principal.public)
 
     def _standing(self, session: Session, secret_hash: bytes) -> Session | None:
         if tokens.hashes_equal(session.token_hash, secret_hash):
@@ -205,9 +198,9 @@ class SessionEngine:
             return
         session = replace(session, retired_tokens=kept)
         tx.sessions.update(session)
-        tx.audit([_event(session, "authn_token_reuse", now)])
+        tx.audit([session_event(session, "authn_token_reuse", now)])
         if self._rules.end_on_late_use and session.ended_at is None:
-            self._end(tx, session, EndReason.THEFT)
+            end(tx, [session], EndReason.THEFT, now)
 
     def _live(self, tx: Transaction, session_id: str) -> Session:
         session = tx.sessions.get(session_id, lock=True)
@@ -221,7 +214,7 @@ class SessionEngine:
     ) -> tuple[Session, bool]:
         session = self._live(tx, session_id)
         if session.user_id != user_id:
-            tx.audit([_event(session, "session_delta_dropped", self._clock.now())])
+            tx.audit([session_event(session, "session_delta_dropped", self._clock.now())])
             return session, True
         changed = replace(session, data=apply_delta(session.data, operations), version=session.version + 1)
         tx.sessions.update(changed)
@@ -256,7 +249,7 @@ class SessionEngine:
         session = self._live(tx, session_id)
         issued = self._with_new_token(session, principal_changed=False, authenticated_at=session.authenticated_at)
         tx.sessions.update(issued.session)
-        tx.audit([_event(issued.session, "session_renewed", self._clock.now())])
+        tx.audit([session_event(issued.session, "session_renewed", self._clock.now())])
         return issued
 
     def _login(
@@ -267,15 +260,18 @@ class SessionEngine:
         public: Mapping[str, Any] | None,
         device: Mapping[str, Any] | None,
     ) -> Issued:
+        # The user's row is locked before any session's, here and wherever all sessions of a user are looked at.
+        tx.sessions.principal(user_id, lock=True)
         session = self._usable(tx, session_id)
-        facts = self._principal(tx, user_id, public)
         now = self._clock.now()
+        known_as = session.session_id if session is not None and session.user_id == user_id else None
+        facts = dict(admit_user(tx, self._rules.limit, user_id, public, now, known_as).public)
         if session is None or (session.user_id is not None and session.user_id != user_id):
             if session is not None:
-                self._end(tx, session, EndReason.SUPERSEDED)
+                end(tx, [session], EndReason.SUPERSEDED, now)
             issued = self._new_session(user_id, public=facts, device=dict(device or {}))
             tx.sessions.insert(issued.session)
-            tx.audit([_event(issued.session, "session_created", now)])
+            tx.audit([session_event(issued.session, "session_created", now)])
             return issued
         was_anonymous = session.user_id is None
         if was_anonymous:
@@ -286,7 +282,7 @@ class SessionEngine:
         issued = self._with_new_token(session, principal_changed=was_anonymous, authenticated_at=now)
         logged_in = replace(issued.session, user_id=user_id, public=facts, device=dict(device or issued.session.device))
         tx.sessions.update(logged_in)
-        tx.audit([_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])
+        tx.audit([session_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])
         if was_anonymous and self._rules.claim_on_login:
             claim_documents(tx, logged_in, now)
         tx.emit(Event(EventKind.SESSION_CHANGED, logged_in.session_id, logged_in.version))
@@ -309,38 +305,18 @@ class SessionEngine:
         session = tx.sessions.get(session_id, lock=True)
         if session is None or session.ended_at is not None:
             return False
-        self._end(tx, session, reason)
+        end(tx, [session], reason, self._clock.now())
         return True
-
-    def _end(self, tx: Transaction, session: Session, reason: EndReason) -> None:
-        now = self._clock.now()
-        ended = replace(session, ended_at=now, end_reason=reason, version=session.version + 1)
-        tx.sessions.update(ended)
-        tx.audit([_event(ended, "session_ended", now, reason=str(reason))])
-        tx.emit(Event(EventKind.SESSION_ENDED, session.session_id, ended.version, detail=str(reason)))
 
     def _end_of_user(self, tx: Transaction, user_id: str, keep: str | None, reason: EndReason) -> int:
         tx.sessions.principal(user_id, lock=True)
-        sessions = [s for s in tx.sessions.of_user(user_id, self._clock.now(), lock=True) if s.session_id != keep]
-        for session in sessions:
-            self._end(tx, session, reason)
-        return len(sessions)
+        now = self._clock.now()
+        live = tx.sessions.of_user(user_id, now, lock=True)
+        return end(tx, [session for session in live if session.session_id != keep], reason, now)
 
     def _sweep(self, tx: Transaction, batch: int) -> int:
-        expired = tx.sessions.expired(self._clock.now(), batch)
-        for session in expired:
-            self._end(tx, session, EndReason.EXPIRED)
-        return len(expired)
-
-
-def check_user_id(user_id: object) -> None:
-    """Raises InvalidValue for an id that could not be told apart or kept."""
-    if user_id is None:
-        return
-    if not isinstance(user_id, str) or not user_id:
-        raise InvalidValue("/user_id", "a user id is a text that is not empty")
-    if len(user_id) > USER_ID_LENGTH_MAX:
-        raise InvalidValue("/user_id", f"a user id has at most {USER_ID_LENGTH_MAX} characters")
+        now = self._clock.now()
+        return end(tx, tx.sessions.expired(now, batch), EndReason.EXPIRED, now)
 
 
 def _get(tx: Transaction, session_id: str) -> Session | None:
@@ -353,17 +329,6 @@ def _touch(tx: Transaction, seen: Sequence[Session]) -> None:
 
 def _of_user(tx: Transaction, user_id: str, now: datetime) -> list[Session]:
     return tx.sessions.of_user(user_id, now)
-
-
-def _event(session: Session, kind: str, at: datetime, **data: Any) -> AuditEvent:
-    return AuditEvent(
-        stream=f"session:{session.session_id}",
-        type=kind,
-        at=at,
-        user_id=session.user_id,
-        session_id=session.session_id,
-        data=data,
-    )
 
 
 def expiry_policy(idle_timeout_s: float, absolute_timeout_s: float, rotation_window_s: float) -> ExpiryPolicy:

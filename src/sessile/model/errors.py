@@ -10,6 +10,7 @@
     │   ├── SessionClosed               written to after the response had started
     │   │   └── SessionReadOnly         the log-in changed while the request was under way
     │   ├── SessionCreationError        a session could not be made
+    │   │   └── SessionLimitReached     the user has as many as are allowed
     │   ├── SessionUpdateError          a session could not be changed
     │   └── AuthenticationRequired      a user is needed here
     ├── FreshnessRequired               the last authentication is too old for this
@@ -122,6 +123,20 @@ class SessionCreationError(SessionError):
     code = "session_creation_failed"
     http_status = 409
     default_message = "The session could not be created."
+
+
+class SessionLimitReached(SessionCreationError):
+    """The user has as many sessions as are allowed at once, and the setting says to refuse another one."""
+
+    code = "session_limit_reached"
+    default_message = "There are as many sessions of this account as are allowed. End one of them, and log in again."
+
+    def __init__(self, sessions_max: int) -> None:
+        self.sessions_max = sessions_max
+        super().__init__()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "sessions_max": self.sessions_max}
 
 
 class SessionUpdateError(SessionError):

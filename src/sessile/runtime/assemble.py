@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
 from sessile.model.errors import ConfigurationError
 from sessile.ports import Clock, Random, Store
@@ -28,6 +29,7 @@ class SystemRandom:
 @dataclass(frozen=True, slots=True)
 class Engines:
     sessions: SessionEngine
+    principals: PrincipalEngine
     documents: DocumentEngine
     changes: ChangeEngine
     checkpoints: CheckpointEngine
@@ -50,14 +52,17 @@ def make_store(database_url: str, *, blocking: bool) -> Store:
 
 
 def make_engines(settings: Settings, store: Store, clock: Clock, random: Random) -> Engines:
+    limit = SessionLimit(settings.sessions_per_user_max, settings.session_limit_action)
     rules = SessionRules(
         expiry=expiry_policy(settings.idle_timeout_s, settings.absolute_timeout_s, settings.rotation_window_s),
+        limit=limit,
         anonymous_keys_dropped=settings.anonymous_keys_dropped,
         claim_on_login=settings.claim_on_login,
         end_on_late_use=settings.end_on_late_use,
     )
     return Engines(
         SessionEngine(store, clock, random, rules),
+        PrincipalEngine(store, clock, limit),
         DocumentEngine(store, clock, random),
         ChangeEngine(store, clock, random, settings.policies_of),
         CheckpointEngine(store, clock, random),

@@ -23,7 +23,7 @@ from sessile.model.document import (
     Submission,
 )
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
-from sessile.model.session import EndReason, Issued, Session, SessionContext
+from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
 from sessile.ports import Clock, Random, Store, Transaction
 from sessile.runtime.assemble import Engines, SystemClock, SystemRandom, make_engines, make_store
@@ -167,6 +167,7 @@ class SessionManager:
         self._store = store or make_store(self.settings.database_url, blocking=True)
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
         self._sessions = engines.sessions
+        self._principals = engines.principals
         reached = probe or no_probe
 
         async def submit(submission: Submission) -> Outcome:
@@ -270,6 +271,28 @@ class SessionManager:
     def list_sessions(self, user_id: str) -> list[Session]:
         """The user's live sessions, oldest first."""
         return drive(self._sessions.of_user(user_id))
+
+    def get_principal(self, user_id: str) -> Principal | None:
+        """What is known of a user; None for one who never had a session."""
+        return drive(self._principals.get(user_id))
+
+    def change_principal(
+        self, user_id: str, *, public: Mapping[str, Any] | None = None, roles: Sequence[str] | None = None
+    ) -> Principal:
+        """Sets what is given: what pages see of the user, in all live sessions at once, and the roles. Raises InvalidValue."""
+        return drive(self._principals.change(user_id, public, roles))
+
+    def limit_sessions(self, user_id: str, sessions_max: int | None) -> int:
+        """A user's own limit: None is the common one, 0 any number. Sessions beyond it end, the oldest first; how many did."""
+        return drive(self._principals.limit(user_id, sessions_max))
+
+    def disable_user(self, user_id: str) -> int:
+        """Ends all sessions of the user and lets no login through any more (ASVS 7.4.2); how many ended."""
+        return drive(self._principals.disable(user_id))
+
+    def enable_user(self, user_id: str) -> None:
+        """The user may log in again."""
+        drive(self._principals.enable(user_id))
 
     def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many."""

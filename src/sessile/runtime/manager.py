@@ -11,7 +11,7 @@ from typing import Any, Self
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
-from sessile.model.session import EndReason, Issued, Session, SessionContext
+from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
 from sessile.ports import Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
@@ -41,6 +41,7 @@ class AsyncSessionManager:
         self._store = store or make_store(self.settings.database_url, blocking=False)
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
         self._sessions = engines.sessions
+        self._principals = engines.principals
         probe = probe or no_probe
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._touches = Touches(self._sessions)
@@ -154,6 +155,29 @@ class AsyncSessionManager:
     async def list_sessions(self, user_id: str) -> list[Session]:
         """The user's live sessions, oldest first."""
         return await self._sessions.of_user(user_id)
+
+    async def get_principal(self, user_id: str) -> Principal | None:
+        """What is known of a user; None for one who never had a session."""
+        return await self._principals.get(user_id)
+
+    async def change_principal(
+        self, user_id: str, *, public: Mapping[str, Any] | None = None, roles: Sequence[str] | None = None
+    ) -> Principal:
+        """Sets what is given: what pages see of the user, in all live sessions at once, and the roles. Raises InvalidValue. After a change of rights
+        end the others (`cleanup_user_sessions(keep=)`) and rotate the session at hand (ASVS 7.4.3)."""
+        return await self._principals.change(user_id, public, roles)
+
+    async def limit_sessions(self, user_id: str, sessions_max: int | None) -> int:
+        """A user's own limit: None is the common one, 0 any number. Sessions beyond it end, the oldest first; how many did."""
+        return await self._principals.limit(user_id, sessions_max)
+
+    async def disable_user(self, user_id: str) -> int:
+        """Ends all sessions of the user and lets no login through any more (ASVS 7.4.2); how many ended."""
+        return await self._principals.disable(user_id)
+
+    async def enable_user(self, user_id: str) -> None:
+        """The user may log in again."""
+        await self._principals.enable(user_id)
 
     async def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many. The background work does it anyway."""

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_valid
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sessile.engine.principals import LimitAction
 from sessile.model.document import Policy
 from sessile.model.errors import ConfigurationError
 from sessile.model.limits import COMMIT_BATCH_MAX
@@ -51,6 +52,10 @@ class Settings(BaseSettings):
     """A page is warned this long before its session ends."""
     rotation_window_s: Seconds = 30
     """How long the previous token still serves requests that were under way, counted from the first use of the new one."""
+    sessions_per_user_max: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many sessions a user may have at once; 0 is any number. A user can have a limit of their own."""
+    session_limit_action: LimitAction = LimitAction.EVICT_OLDEST
+    """What a login beyond that does: `evict_oldest` ends the oldest session, `reject` refuses the login."""
     anonymous_keys_dropped: Names = ()
     """Keys of an anonymous session's data that a login does not take over."""
     claim_on_login: bool = True

@@ -18,6 +18,7 @@ from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
 from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
+from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
 from sessile.testing.store_contract.races import RaceContract  # noqa: E402
 from sessile.testing.store_contract.sessions import SessionContract  # noqa: E402
 from sessile.testing.store_contract.sharing import SharingContract  # noqa: E402
@@ -29,6 +30,7 @@ class StoreContract(
     TransactionContract,
     SessionContract,
     TokenContract,
+    PrincipalContract,
     DocumentContract,
     ChangeContract,
     MergeContract,
@@ -45,6 +47,7 @@ __all__ = [
     "Contract",
     "DocumentContract",
     "MergeContract",
+    "PrincipalContract",
     "RaceContract",
     "SessionContract",
     "SharingContract",

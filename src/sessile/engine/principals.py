@@ -1,0 +1,185 @@
+"""Users as far as sessions are concerned: what pages see of them, their roles, whether they may come in, and how often at once.
+
+A user's row is locked by every login and by everything here. That is what makes a limit exact when several logins arrive at the same
+moment, and what keeps one from slipping past a disabling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sessile.engine.transitions import end
+from sessile.model.audit import AuditEvent
+from sessile.model.errors import InvalidValue, SessionCreationError, SessionLimitReached
+from sessile.model.events import Event, EventKind
+from sessile.model.limits import ROLES_MAX, USER_ID_LENGTH_MAX
+from sessile.model.session import EndReason, Principal, Session
+from sessile.ports import Clock, Store, Transaction
+
+
+class LimitAction(StrEnum):
+    EVICT_OLDEST = "evict_oldest"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimit:
+    """How many sessions a user may have at once; 0 is any number. A principal's own `sessions_max` goes before it."""
+
+    sessions_max: int = 0
+    action: LimitAction = LimitAction.EVICT_OLDEST
+
+    def of(self, principal: Principal) -> int:
+        return self.sessions_max if principal.sessions_max is None else principal.sessions_max
+
+
+class PrincipalEngine:
+    def __init__(self, store: Store, clock: Clock, limit: SessionLimit) -> None:
+        self._store = store
+        self._clock = clock
+        self._limit = limit
+
+    async def get(self, user_id: str) -> Principal | None:
+        """None for a user of whom nothing is known yet."""
+        return await self._store.read(_get, user_id)
+
+    async def change(self, user_id: str, public: Mapping[str, Any] | None, roles: Sequence[str] | None) -> Principal:
+        """Sets what is given; all live sessions of the user show it at once. Raises InvalidValue."""
+        check_user_id(user_id, required=True)
+        check_roles(roles)
+        return await self._store.write(self._change, user_id, public, roles)
+
+    async def limit(self, user_id: str, sessions_max: int | None) -> int:
+        """The user's own limit; None is the common one, 0 is any number. Sessions beyond it end, the oldest first; how many did."""
+        check_user_id(user_id, required=True)
+        if sessions_max is not None and (isinstance(sessions_max, bool) or sessions_max < 0):
+            raise InvalidValue(
+                "/sessions_max", "a limit is a number from 0 on, where 0 is any number, or nothing at all"
+            )
+        return await self._store.write(self._set_limit, user_id, sessions_max)
+
+    async def disable(self, user_id: str) -> int:
+        """No new session for the user, and all there are end; how many. When this has returned no login gets through."""
+        check_user_id(user_id, required=True)
+        return await self._store.write(self._disable, user_id)
+
+    async def enable(self, user_id: str) -> None:
+        """The user may log in again."""
+        check_user_id(user_id, required=True)
+        await self._store.write(self._enable, user_id)
+
+    # -- inside a transaction -------------------------------------------------------------------------------------------------------
+
+    def _change(
+        self, tx: Transaction, user_id: str, public: Mapping[str, Any] | None, roles: Sequence[str] | None
+    ) -> Principal:
+        known = tx.sessions.principal(user_id, lock=True) or Principal(user_id)
+        changed = replace(
+            known,
+            public=known.public if public is None else dict(public),
+            roles=known.roles if roles is None else tuple(dict.fromkeys(roles)),
+        )
+        if changed == known:
+            return known
+        tx.sessions.put_principal(changed)
+        now = self._clock.now()
+        data = {"roles": list(changed.roles)} if changed.roles != known.roles else {}
+        tx.audit([_event(user_id, "principal_changed", now, **data)])
+        show(tx, changed, tx.sessions.of_user(user_id, now, lock=True))
+        return changed
+
+    def _set_limit(self, tx: Transaction, user_id: str, sessions_max: int | None) -> int:
+        known = tx.sessions.principal(user_id, lock=True) or Principal(user_id)
+        limited = replace(known, sessions_max=sessions_max)
+        tx.sessions.put_principal(limited)
+        now = self._clock.now()
+        tx.audit([_event(user_id, "principal_limited", now, sessions_max=sessions_max)])
+        allowed = self._limit.of(limited)
+        live = tx.sessions.of_user(user_id, now, lock=True)
+        return end(tx, live[: len(live) - allowed] if allowed else [], EndReason.LIMIT, now)
+
+    def _disable(self, tx: Transaction, user_id: str) -> int:
+        known = tx.sessions.principal(user_id, lock=True) or Principal(user_id)
+        now = self._clock.now()
+        if known.disabled_at is None:
+            tx.sessions.put_principal(replace(known, disabled_at=now))
+            tx.audit([_event(user_id, "principal_disabled", now)])
+        return end(tx, tx.sessions.of_user(user_id, now, lock=True), EndReason.ADMIN, now)
+
+    def _enable(self, tx: Transaction, user_id: str) -> None:
+        known = tx.sessions.principal(user_id, lock=True)
+        if known is not None and known.disabled_at is not None:
+            tx.sessions.put_principal(replace(known, disabled_at=None))
+            tx.audit([_event(user_id, "principal_enabled", self._clock.now())])
+
+
+def admit_user(
+    tx: Transaction,
+    limit: SessionLimit,
+    user_id: str,
+    public: Mapping[str, Any] | None,
+    now: datetime,
+    known_as: str | None = None,
+) -> Principal:
+    """Lets a user in, with the user's row locked and made if need be: for one more session, or again in the session `known_as`, which is the
+    user's already. Raises SessionCreationError for a disabled user, SessionLimitReached."""
+    known = tx.sessions.principal(user_id, lock=True)
+    if known is not None and known.disabled_at is not None:
+        raise SessionCreationError("This account is disabled.")
+    principal = known or Principal(user_id)
+    live = [session for session in tx.sessions.of_user(user_id, now, lock=True) if session.session_id != known_as]
+    allowed = limit.of(principal)
+    if known_as is None and allowed and len(live) >= allowed:
+        if limit.action is LimitAction.REJECT:
+            raise SessionLimitReached(allowed)
+        evicted = live[: len(live) - allowed + 1]
+        end(tx, evicted, EndReason.LIMIT, now)
+        live = live[len(evicted) :]
+    if known is None or (public is not None and dict(public) != dict(principal.public)):
+        principal = replace(principal, public=dict(public or {}))
+        tx.sessions.put_principal(principal)
+        show(tx, principal, live)
+    return principal
+
+
+def show(tx: Transaction, principal: Principal, sessions: Sequence[Session]) -> None:
+    """Brings what pages see of the user up to date in these sessions, and tells their sockets."""
+    for session in sessions:
+        if dict(session.public) == dict(principal.public):
+            continue
+        changed = replace(session, public=dict(principal.public), version=session.version + 1)
+        tx.sessions.update(changed)
+        tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, changed.version))
+
+
+def check_user_id(user_id: object, *, required: bool = False) -> None:
+    """Raises InvalidValue for an id that could not be told apart or kept."""
+    if user_id is None and not required:
+        return
+    if not isinstance(user_id, str) or not user_id:
+        raise InvalidValue("/user_id", "a user id is a text that is not empty")
+    if len(user_id) > USER_ID_LENGTH_MAX:
+        raise InvalidValue("/user_id", f"a user id has at most {USER_ID_LENGTH_MAX} characters")
+
+
+def check_roles(roles: object) -> None:
+    """Raises InvalidValue for roles that are no list of short names."""
+    if roles is None:
+        return
+    if not isinstance(roles, Sequence) or isinstance(roles, str) or len(roles) > ROLES_MAX:
+        raise InvalidValue("/roles", f"roles are a list of at most {ROLES_MAX} names")
+    for index, role in enumerate(roles):
+        if not isinstance(role, str) or not role or len(role) > USER_ID_LENGTH_MAX:
+            raise InvalidValue(f"/roles/{index}", f"a role is a text of 1 to {USER_ID_LENGTH_MAX} characters")
+
+
+def _get(tx: Transaction, user_id: str) -> Principal | None:
+    return tx.sessions.principal(user_id)
+
+
+def _event(user_id: str, kind: str, at: datetime, **data: Any) -> AuditEvent:
+    return AuditEvent(stream=f"user:{user_id}", type=kind, at=at, user_id=user_id, data=data)
