@@ -8,6 +8,7 @@ from sessile.model.errors import (
     DocumentNotFound,
     FreshnessRequired,
     InvalidChange,
+    PlatformRefused,
     SessileError,
     SessionEnded,
     SessionExpired,
@@ -15,6 +16,7 @@ from sessile.model.errors import (
     StoreUnavailable,
     VersionConflict,
 )
+from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Session
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.manager import AsyncSessionManager
@@ -32,6 +34,9 @@ __all__ = [
     "EndReason",
     "FreshnessRequired",
     "InvalidChange",
+    "Platform",
+    "PlatformEntry",
+    "PlatformRefused",
     "Policy",
     "SessileError",
     "Session",

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from sessile.model.audit import AuditEvent
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange, Owner
 from sessile.model.events import Event
+from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
 
 T = TypeVar("T")
@@ -68,6 +69,18 @@ class SessionRows(Protocol):
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None: ...
 
     def put_principal(self, principal: Principal) -> None: ...
+
+
+class PlatformRows(Protocol):
+    def get(self, platform_id: str, *, lock: bool = False) -> Platform | None: ...
+
+    def of_user(self, user_id: str, *, lock: bool = False) -> list[Platform]:
+        """All of them, inactive ones too, oldest first, those of one moment by their ids; locked in id order."""
+        ...
+
+    def put(self, platform: Platform) -> None:
+        """Inserts, or replaces the one of the same id. Raises VersionConflict when it is to be its user's second default."""
+        ...
 
 
 class DocumentRows(Protocol):
@@ -145,6 +158,9 @@ class Transaction(Protocol):
 
     @property
     def sessions(self) -> SessionRows: ...
+
+    @property
+    def platforms(self) -> PlatformRows: ...
 
     @property
     def documents(self) -> DocumentRows: ...

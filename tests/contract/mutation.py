@@ -6,10 +6,24 @@ import importlib
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    target: str
+    old: str
+    new: str
+    caught_by: str
+    stores: tuple[str, ...] = ("memory",)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    tries: int = 1
+    """More than one for bugs that show only when two callers meet."""
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, target: str, old: str, new: str) -> None:

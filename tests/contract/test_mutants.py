@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -17,24 +14,12 @@ from sessile.testing.lab import Lab
 from sessile.testing.lanes import LANES
 from sessile.testing.store_contract import StoreContract
 from tests.contract import test_memory, test_sqlite
-from tests.contract.mutation import plant
+from tests.contract.mutation import Mutant, plant
+from tests.contract.platform_mutants import PLATFORM_MUTANTS
 
 STORES: dict[str, type[StoreContract]] = {"memory": test_memory.TestMemory, "sqlite": test_sqlite.TestSqlite}
 CAUGHT = (AssertionError, pytest.fail.Exception, SessileError)
 """What a contract test ends with when it finds a fault. Anything else would be a mistake of this file."""
-
-
-@dataclass(frozen=True)
-class Mutant:
-    name: str
-    target: str
-    old: str
-    new: str
-    caught_by: str
-    stores: tuple[str, ...] = ("memory",)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    tries: int = 1
-    """More than one for bugs that show only when two callers meet."""
 
 
 SESSIONS = "sessile.engine.sessions:SessionEngine."
@@ -465,7 +450,7 @@ STORE_MUTANTS = [
            "document if state else", "document if True else",
            "test_a_large_state_lags_behind_its_log_and_is_read_at_its_version"),
 ]  # fmt: skip
-MUTANTS = [*ENGINE_MUTANTS, *SESSION_MUTANTS, *MERGE_MUTANTS, *STORE_MUTANTS]
+MUTANTS = [*ENGINE_MUTANTS, *SESSION_MUTANTS, *PLATFORM_MUTANTS, *MERGE_MUTANTS, *STORE_MUTANTS]
 CASES = [(mutant, store) for mutant in MUTANTS for store in mutant.stores]
 
 

@@ -9,9 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from sessile.model.document import Actor, Change, CheckpointKind
 from sessile.model.errors import SessileError
+from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason
 from sessile.model.values import encode
 from sessile.ports import Store
@@ -23,6 +25,7 @@ Step = tuple[str, tuple[Any, ...]]
 USERS = [None, "ada", "eve"]
 ACTORS = [ADA, PHONE, EVE]
 NAMES = ["form", "other"]
+PLATFORMS = ["shop", "mail", "blog"]
 REASONS = [EndReason.LOGOUT, EndReason.REVOKED]
 SECONDS = [0.001, 10, 30, 50, 500, 999, 4000]
 PATHS = [None, ["/o"], ["/o/x", "/n"], ["/l/0"], ["no pointer"]]
@@ -41,6 +44,14 @@ session_steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("end_of_user"), st.tuples(st.sampled_from(["ada", "eve"]), numbers)),
     st.tuples(st.just("of_user"), st.tuples(st.sampled_from(["ada", "eve"]))),
     st.tuples(st.just("sweep"), st.tuples(st.integers(1, 3))),
+    st.tuples(
+        st.just("sync"),
+        st.tuples(st.sampled_from(["ada", "eve"]), st.lists(st.sampled_from(PLATFORMS), max_size=3, unique=True)),
+    ),
+    st.tuples(st.just("set_default"), st.tuples(st.sampled_from(["ada", "eve"]), st.sampled_from(PLATFORMS))),
+    st.tuples(
+        st.just("switch"), st.tuples(numbers, st.sampled_from(PLATFORMS), st.sampled_from([UNSET, None, *PLATFORMS]))
+    ),
     st.tuples(st.just("wait"), st.tuples(st.sampled_from(SECONDS))),
 )
 document_steps: st.SearchStrategy[Step] = st.one_of(
@@ -78,7 +89,8 @@ def seeded_steps(seed: int, count: int) -> list[Step]:
                 [
                     ("create", (rng.choice(USERS),)), ("authenticate", (n,)), ("touch", (n,)), ("rotate", (n,)),
                     ("login", (n, rng.choice(["ada", "eve"]))), ("change_data", (n, rng.choice(USERS), "a", m)),
-                    ("end", (n, REASONS[0])), ("sweep", (2,)), ("wait", (rng.choice(SECONDS[:6]),)), ("open", (actor, NAMES[n % 2])),
+                    ("sync", (rng.choice(["ada", "eve"]), rng.sample(PLATFORMS, m % 4))), ("set_default", ("ada", PLATFORMS[n % 3])),
+                    ("switch", (n, rng.choice(PLATFORMS), rng.choice([UNSET, *PLATFORMS]))), ("end", (n, REASONS[0])), ("sweep", (2,)), ("wait", (rng.choice(SECONDS),)), ("open", (actor, NAMES[n % 2])),
                     *[("submit", (actor, n, m, 1, [operation]))] * 8,
                     ("submit", (actor, n, m, rng.choice([-1, 0, 1, 2]), [operation])), ("server_change", (actor, n, m, [operation])),
                     ("checkpoint", (actor, n, None)), ("restore", (actor, n, m, rng.choice(PATHS), False)),
@@ -122,6 +134,16 @@ class Player:
 
     async def _create(self, user_id: str | None) -> Any:
         return self._issued(await self.bench.sessions.create(user_id, data=encode({"n": 1}), public={"id": user_id}))
+
+    async def _sync(self, user_id: str, names: Sequence[str]) -> Any:
+        entries = [PlatformEntry(platform_id=name, name=f"{user_id}'s {name}") for name in names]
+        return await self.bench.platforms.sync(user_id, entries)
+
+    async def _set_default(self, user_id: str, platform_id: str) -> Any:
+        return await self.bench.platforms.set_default(user_id, platform_id)
+
+    async def _switch(self, number: int, platform_id: str, expected: Any) -> Any:
+        return await self.bench.platforms.switch(self._pick(self.handles, number), platform_id, expected)
 
     async def _authenticate(self, number: int) -> Any:
         return await self.bench.sessions.authenticate(self._pick(self.tokens, number))

@@ -98,5 +98,7 @@ def test_both_lanes_agree_on_a_long_history(make: Callable[[str], Store], tmp_pa
         "gap",
         "session_ended",
         "session_expired",
+        "platform_refused",
+        "version_conflict",
     ):
         assert f"'{happened}'" in seen, f"a history without {happened} says little"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sessile.engine.ownership import claim_documents
+from sessile.engine.platforms import platform_for
 from sessile.engine.principals import SessionLimit, admit_user, check_user_id
 from sessile.engine.transitions import end, session_event
 from sessile.model import token as tokens
@@ -54,6 +55,7 @@ class SessionEngine:
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
     ) -> Issued:
+        """Begins on the platform that is named, else on the user's default. Raises SessionCreationError, PlatformRefused, InvalidValue."""
         check_user_id(user_id)
         return await self._store.write(self._create, user_id, data, public, device, platform_id)
 
@@ -113,10 +115,12 @@ class SessionEngine:
         *,
         public: Mapping[str, Any] | None = None,
         device: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
     ) -> Issued:
-        """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`."""
+        """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`.
+        A platform that is named is taken, else the user's default; the same user stays where they were. Raises PlatformRefused."""
         check_user_id(user_id)
-        return await self._store.write(self._login, session_id, user_id, public, device)
+        return await self._store.write(self._login, session_id, user_id, public, device, platform_id)
 
     async def end(self, session_id: str, reason: EndReason) -> bool:
         """True when this call ended it, False when it was unknown or over already. When it has returned, no later read accepts the session."""
@@ -166,6 +170,7 @@ class SessionEngine:
         facts = dict(public or {})
         if user_id is not None:
             facts = dict(admit_user(tx, self._rules.limit, user_id, public, now).public)
+        platform_id = platform_for(tx, user_id, platform_id, now)
         issued = self._new_session(user_id, data=data, public=facts, device=dict(device or {}), platform_id=platform_id)
         tx.sessions.insert(issued.session)
         tx.audit([session_event(issued.session, "session_created", now)])
@@ -259,17 +264,19 @@ class SessionEngine:
         user_id: str,
         public: Mapping[str, Any] | None,
         device: Mapping[str, Any] | None,
+        platform_id: str | None,
     ) -> Issued:
         # The user's row is locked before any session's, here and wherever all sessions of a user are looked at.
         tx.sessions.principal(user_id, lock=True)
-        session = self._usable(tx, session_id)
         now = self._clock.now()
+        begins_on = platform_for(tx, user_id, platform_id, now)
+        session = self._usable(tx, session_id)
         known_as = session.session_id if session is not None and session.user_id == user_id else None
         facts = dict(admit_user(tx, self._rules.limit, user_id, public, now, known_as).public)
         if session is None or (session.user_id is not None and session.user_id != user_id):
             if session is not None:
                 end(tx, [session], EndReason.SUPERSEDED, now)
-            issued = self._new_session(user_id, public=facts, device=dict(device or {}))
+            issued = self._new_session(user_id, public=facts, device=dict(device or {}), platform_id=begins_on)
             tx.sessions.insert(issued.session)
             tx.audit([session_event(issued.session, "session_created", now)])
             return issued
@@ -280,7 +287,13 @@ class SessionEngine:
                 session, absolute_expires_at=now + self._rules.expiry.absolute_timeout, data=self._kept_data(session)
             )
         issued = self._with_new_token(session, principal_changed=was_anonymous, authenticated_at=now)
-        logged_in = replace(issued.session, user_id=user_id, public=facts, device=dict(device or issued.session.device))
+        logged_in = replace(
+            issued.session,
+            user_id=user_id,
+            platform_id=begins_on if platform_id is not None else session.platform_id or begins_on,
+            public=facts,
+            device=dict(device or issued.session.device),
+        )
         tx.sessions.update(logged_in)
         tx.audit([session_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])
         if was_anonymous and self._rules.claim_on_login:

@@ -18,6 +18,7 @@
     ├── InvalidValue                    a value that cannot be kept; names the path
     ├── InvalidChange                   a change that is malformed; names the path
     ├── DocumentNotFound / CheckpointNotFound / ConflictNotFound
+    ├── PlatformRefused                 not a platform that this user can be on
     ├── DocumentTooLarge                over a limit of `sessile.model.limits`
     ├── VersionConflict                 somebody was faster; carries what is there now
     ├── ChangeRejected                  a server-side change got the verdict rejected or conflict
@@ -28,7 +29,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 class SessileError(Exception):
@@ -230,6 +231,22 @@ class ConflictNotFound(SessileError):
     code = "conflict_not_found"
     http_status = 404
     default_message = "There is no such open conflict."
+
+
+class PlatformRefused(SessileError):
+    """`reason` is `missing`, `other_owner` or `inactive`. Only the application learns it from here: over the wire somebody else's platform is
+    `missing` like one that there never was."""
+
+    code = "platform_refused"
+    http_status = 404
+    default_message = "There is no such platform."
+
+    def __init__(self, reason: Literal["missing", "other_owner", "inactive"]) -> None:
+        super().__init__("This platform is not active any more." if reason == "inactive" else None)
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "reason": "inactive" if self.reason == "inactive" else "missing"}
 
 
 class DocumentTooLarge(SessileError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sessile.model.document import ABSENT, Checkpoint, Conflict, Difference, Document, LoggedChange
+from sessile.model.platform import Platform
 from sessile.model.session import Session
 
 
@@ -96,12 +96,25 @@ def document_to_wire(document: Document) -> dict[str, Any]:
     }
 
 
-def session_to_wire(session: Session, platform: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a page may know of its session (decisions 3.3): never `data`, never a token."""
+def platform_to_wire(platform: Platform | None) -> dict[str, Any] | None:
+    """What a page may know of the platform it works on."""
+    if platform is None:
+        return None
+    return {
+        "id": platform.platform_id,
+        "name": platform.name,
+        "kind": platform.kind,
+        "is_default": platform.is_default,
+    }
+
+
+def session_to_wire(session: Session, platform: Platform | None) -> dict[str, Any]:
+    """What a page may know of its session (decisions 3.3): never `data`, never a token. `platform` is the one that the session is on, or that
+    the page has instead of it."""
     return {
         "session_id": session.session_id,
         "user": {**session.public, "id": session.user_id} if session.user_id is not None else None,
-        "platform": dict(platform) if platform is not None else None,
+        "platform": platform_to_wire(platform),
         "created_at": iso(session.created_at),
         "last_activity": iso(session.last_seen_at),
         "idle_expires_at": iso(session.idle_expires_at),

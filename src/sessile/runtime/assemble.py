@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.platforms import PlatformEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
 from sessile.model.errors import ConfigurationError
@@ -30,6 +31,7 @@ class SystemRandom:
 class Engines:
     sessions: SessionEngine
     principals: PrincipalEngine
+    platforms: PlatformEngine
     documents: DocumentEngine
     changes: ChangeEngine
     checkpoints: CheckpointEngine
@@ -63,6 +65,7 @@ def make_engines(settings: Settings, store: Store, clock: Clock, random: Random)
     return Engines(
         SessionEngine(store, clock, random, rules),
         PrincipalEngine(store, clock, limit),
+        PlatformEngine(store, clock),
         DocumentEngine(store, clock, random),
         ChangeEngine(store, clock, random, settings.policies_of),
         CheckpointEngine(store, clock, random),

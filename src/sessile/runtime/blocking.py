@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from msgspec import UNSET, UnsetType
+
 from sessile.model.delta import DataOperation
 from sessile.model.document import (
     Actor,
@@ -23,8 +25,10 @@ from sessile.model.document import (
     Submission,
 )
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
+from sessile.model.wire import platform_to_wire
 from sessile.ports import Clock, Random, Store, Transaction
 from sessile.runtime.assemble import Engines, SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.documents import AsyncDocuments, Submit
@@ -168,6 +172,7 @@ class SessionManager:
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
         self._sessions = engines.sessions
         self._principals = engines.principals
+        self._platforms = engines.platforms
         reached = probe or no_probe
 
         async def submit(submission: Submission) -> Outcome:
@@ -204,7 +209,8 @@ class SessionManager:
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
     ) -> Issued:
-        """A new session and its token. Raises InvalidValue, SessionCreationError."""
+        """A new session and its token, on the platform that is named, else on the user's default. Raises InvalidValue,
+        SessionCreationError, PlatformRefused."""
         return drive(
             self._sessions.create(
                 user_id, data=encode(dict(data or {})), public=public, device=device, platform_id=platform_id
@@ -225,7 +231,8 @@ class SessionManager:
             session = self.get_session(session_id)
         except (SessionNotFound, SessionExpired, SessionEnded):
             return None
-        return SessionContext(session, session.public if session.is_authenticated else None, None)
+        platform = platform_to_wire(self.get_session_platform(session))
+        return SessionContext(session, session.public if session.is_authenticated else None, platform)
 
     def validate_session(self, session_id: str) -> bool:
         """True when the session is live."""
@@ -254,9 +261,10 @@ class SessionManager:
         *,
         public: Mapping[str, Any] | None = None,
         device: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
     ) -> Issued:
-        """The user is authenticated now: always a new token (ASVS 7.2.4)."""
-        return drive(self._sessions.login(session_id, user_id, public=public, device=device))
+        """The user is authenticated now: always a new token (ASVS 7.2.4). Raises PlatformRefused, SessionCreationError, InvalidValue."""
+        return drive(self._sessions.login(session_id, user_id, public=public, device=device, platform_id=platform_id))
 
     def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
         """True when this call ended it."""
@@ -293,6 +301,38 @@ class SessionManager:
     def enable_user(self, user_id: str) -> None:
         """The user may log in again."""
         drive(self._principals.enable(user_id))
+
+    def sync_platforms(self, user_id: str, entries: Sequence[PlatformEntry]) -> list[Platform]:
+        """Mirrors the application's accounts of a user; returns the active ones. What is missing becomes inactive, and sessions on it go to the
+        default. Raises InvalidValue, and PlatformRefused for an id that is active with another user."""
+        return drive(self._platforms.sync(user_id, entries))
+
+    def list_platforms(self, user_id: str, *, with_inactive: bool = False) -> list[Platform]:
+        """The user's platforms, oldest first."""
+        return drive(self._platforms.list(user_id, with_inactive=with_inactive))
+
+    def ensure_default_platform(self, user_id: str) -> Platform | None:
+        """Where new sessions of the user begin, chosen now if there was none; None when the user has no active platform."""
+        return drive(self._platforms.ensure_default(user_id))
+
+    def set_default_platform(self, user_id: str, platform_id: str) -> Platform:
+        """New sessions of the user begin there from now on. Raises PlatformRefused."""
+        return drive(self._platforms.set_default(user_id, platform_id))
+
+    def check_platform(self, user_id: str | None, platform_id: str) -> Platform:
+        """The platform, if the user may be on it. Raises PlatformRefused, whose `reason` is the true one: `missing`, `other_owner`, `inactive`."""
+        return drive(self._platforms.check(user_id, platform_id))
+
+    def get_session_platform(self, session: Session) -> Platform | None:
+        """The platform that the session is on."""
+        return drive(self._platforms.of_session(session))
+
+    def switch_platform(
+        self, session_id: str, platform_id: str, *, expected: str | UnsetType | None = UNSET
+    ) -> Session:
+        """The session, on that platform. With `expected` only if it is on that one (None: on none) until then; else raises VersionConflict with
+        the present one. Raises PlatformRefused, and like `get_session`."""
+        return drive(self._platforms.switch(session_id, platform_id, expected))
 
     def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many."""

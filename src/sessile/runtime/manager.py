@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from msgspec import UNSET, UnsetType
+
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
+from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
+from sessile.model.wire import platform_to_wire
 from sessile.ports import Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
@@ -42,6 +46,7 @@ class AsyncSessionManager:
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
         self._sessions = engines.sessions
         self._principals = engines.principals
+        self._platforms = engines.platforms
         probe = probe or no_probe
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._touches = Touches(self._sessions)
@@ -92,7 +97,8 @@ class AsyncSessionManager:
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
     ) -> Issued:
-        """A new session and its token. Raises InvalidValue for data that cannot be kept, SessionCreationError for a disabled user."""
+        """A new session and its token, on the platform that is named, else on the user's default. Raises InvalidValue for data that cannot be
+        kept, SessionCreationError for a disabled user, PlatformRefused."""
         return await self._sessions.create(
             user_id, data=encode(dict(data or {})), public=public, device=device, platform_id=platform_id
         )
@@ -111,7 +117,8 @@ class AsyncSessionManager:
             session = await self._sessions.get(session_id)
         except (SessionNotFound, SessionExpired, SessionEnded):
             return None
-        return SessionContext(session, session.public if session.is_authenticated else None, None)
+        platform = platform_to_wire(await self.get_session_platform(session))
+        return SessionContext(session, session.public if session.is_authenticated else None, platform)
 
     async def validate_session(self, session_id: str) -> bool:
         """True when the session is live."""
@@ -138,9 +145,11 @@ class AsyncSessionManager:
         *,
         public: Mapping[str, Any] | None = None,
         device: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
     ) -> Issued:
-        """The user is authenticated now: always a new token (ASVS 7.2.4), data of an anonymous session is kept, another user's session ends."""
-        return await self._sessions.login(session_id, user_id, public=public, device=device)
+        """The user is authenticated now: always a new token (ASVS 7.2.4), data of an anonymous session is kept, another user's session ends.
+        It begins on the platform that is named, else on the user's default. Raises PlatformRefused, SessionCreationError, InvalidValue."""
+        return await self._sessions.login(session_id, user_id, public=public, device=device, platform_id=platform_id)
 
     async def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
         """True when this call ended it. After it has returned no token of it is accepted anywhere."""
@@ -178,6 +187,38 @@ class AsyncSessionManager:
     async def enable_user(self, user_id: str) -> None:
         """The user may log in again."""
         await self._principals.enable(user_id)
+
+    async def sync_platforms(self, user_id: str, entries: Sequence[PlatformEntry]) -> list[Platform]:
+        """Mirrors the application's accounts of a user; returns the active ones. What is missing becomes inactive, and sessions on it go to the
+        default. Raises InvalidValue, and PlatformRefused for an id that is active with another user."""
+        return await self._platforms.sync(user_id, entries)
+
+    async def list_platforms(self, user_id: str, *, with_inactive: bool = False) -> list[Platform]:
+        """The user's platforms, oldest first."""
+        return await self._platforms.list(user_id, with_inactive=with_inactive)
+
+    async def ensure_default_platform(self, user_id: str) -> Platform | None:
+        """Where new sessions of the user begin, chosen now if there was none; None when the user has no active platform."""
+        return await self._platforms.ensure_default(user_id)
+
+    async def set_default_platform(self, user_id: str, platform_id: str) -> Platform:
+        """New sessions of the user begin there from now on. Raises PlatformRefused."""
+        return await self._platforms.set_default(user_id, platform_id)
+
+    async def check_platform(self, user_id: str | None, platform_id: str) -> Platform:
+        """The platform, if the user may be on it. Raises PlatformRefused, whose `reason` is the true one: `missing`, `other_owner`, `inactive`."""
+        return await self._platforms.check(user_id, platform_id)
+
+    async def get_session_platform(self, session: Session) -> Platform | None:
+        """The platform that the session is on."""
+        return await self._platforms.of_session(session)
+
+    async def switch_platform(
+        self, session_id: str, platform_id: str, *, expected: str | UnsetType | None = UNSET
+    ) -> Session:
+        """The session, on that platform. With `expected` only if it is on that one (None: on none) until then; else raises VersionConflict with
+        the present one. Raises PlatformRefused, and like `get_session`."""
+        return await self._platforms.switch(session_id, platform_id, expected)
 
     async def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many. The background work does it anyway."""

@@ -20,7 +20,7 @@ from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
-from sessile.server.routes import bundle, changes, checkpoints, documents, health, session, sessions
+from sessile.server.routes import bundle, changes, checkpoints, documents, health, platforms, session, sessions
 from sessile.web.asgi import App, Receive, Scope, Send, path_within
 from sessile.web.problems import send_problem
 
@@ -103,7 +103,16 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
     )
     api.state.manager, api.state.hub, api.state.access = manager, hub, access
     install(api)
-    for resource in (session, sessions, documents, changes, checkpoints, bundle, *((health,) if standalone else ())):
+    for resource in (
+        session,
+        sessions,
+        platforms,
+        documents,
+        changes,
+        checkpoints,
+        bundle,
+        *((health,) if standalone else ()),
+    ):
         api.include_router(resource.router)
     _describe_bodies(api)
     return api

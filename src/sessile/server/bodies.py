@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 
 from sessile.model.limits import CHANGES_PER_FRAME_MAX, USER_ID_LENGTH_MAX
@@ -23,6 +23,7 @@ class HeartbeatBody(msgspec.Struct, frozen=True, kw_only=True):
 class NewSessionBody(msgspec.Struct, frozen=True, kw_only=True):
     user_id: Annotated[str, Meta(min_length=1, max_length=USER_ID_LENGTH_MAX)] | None = None
     public: dict[str, Any] | None = None
+    platform_id: Id | None = None
 
 
 class OpenBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,13 @@ class RestoreBody(msgspec.Struct, frozen=True, kw_only=True):
     device_id: Uuid | None = None
 
 
-BODIES: Final = (HeartbeatBody, NewSessionBody, OpenBody, ChangesBody, CheckpointBody, RestoreBody)
+class PlatformBody(msgspec.Struct, frozen=True, kw_only=True):
+    platform_id: Id
+    expected_platform_id: Id | UnsetType | None = UNSET
+    """The platform that the caller believes the session to be on; null: none. Absent: it does not care."""
+
+
+BODIES: Final = (HeartbeatBody, PlatformBody, NewSessionBody, OpenBody, ChangesBody, CheckpointBody, RestoreBody)
 _REF: Final = "#/components/schemas/{name}"
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.platforms import PlatformEngine
 from sessile.engine.principals import PrincipalEngine
 from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
 from sessile.model.audit import AuditEvent
@@ -44,6 +45,7 @@ class Bench:
         self.clock = clock
         self.sessions = SessionEngine(store, clock, random, rules)
         self.principals = PrincipalEngine(store, clock, rules.limit)
+        self.platforms = PlatformEngine(store, clock)
         self.documents = DocumentEngine(store, clock, random)
         self.changes = ChangeEngine(store, clock, random, lambda _name: POLICIES)
         self.checkpoints = CheckpointEngine(store, clock, random)

@@ -18,8 +18,9 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
 from sessile.web.cookies import CookiePolicy
 from sessile.web.origins import OriginPolicy
+from sessile.web.platforms import HEADER
 from sessile.web.problems import NO_STORE, refuse_socket, send_problem
-from sessile.web.session import Loaded, Source, WebSession
+from sessile.web.session import Loaded, Override, Source, WebSession
 
 logger = logging.getLogger("sessile.web")
 SCOPE_KEY: Final = "sessile.session"
@@ -61,7 +62,8 @@ class SessionMiddleware:
             await self._manager.open()
             if token is None:
                 return Loaded(source, reason=reason)
-            return Loaded(source, await self._manager.authenticate(token))
+            record = await self._manager.authenticate(token)
+            return Loaded(source, record, override=await Override.look(self._manager, scope, record))
         except SessionNotFound:
             return Loaded(source, reason="unknown")
         except SessionExpired:
@@ -132,6 +134,10 @@ class _Answer:
         header = self._session.cookie_header()
         return [(b"set-cookie", header)] if header is not None else []
 
+    def _platform(self) -> list[tuple[bytes, bytes]]:
+        header = self._session.platform_header()
+        return [(HEADER.encode("ascii"), header)] if header is not None else []
+
     async def _start(self, message: Message) -> None:
         session = self._session
         try:
@@ -149,7 +155,7 @@ class _Answer:
             return
         if session.accessed:
             await session.touch()
-            headers = [*private(message.get("headers", ())), *self.cookie()]
+            headers = [*private(message.get("headers", ())), *self.cookie(), *self._platform()]
             message = {**message, "headers": headers}
         self.started = True
         session.start()

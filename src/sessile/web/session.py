@@ -10,11 +10,14 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import UNSET, UnsetType
+
 from sessile.model.document import Actor
 from sessile.model.errors import (
     AuthenticationRequired,
     FreshnessRequired,
     InvalidValue,
+    PlatformRefused,
     SessileError,
     SessionClosed,
     SessionEnded,
@@ -22,7 +25,9 @@ from sessile.model.errors import (
     SessionNotFound,
     SessionReadOnly,
     SessionUpdateError,
+    StoreUnavailable,
 )
+from sessile.model.platform import Platform
 from sessile.model.session import Issued, Session, Standing
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope
@@ -30,6 +35,7 @@ from sessile.web.cookies import CookiePolicy
 from sessile.web.documents import SessionDocuments
 from sessile.web.lanes import in_lane
 from sessile.web.mapping import Phase, SessionMapping
+from sessile.web.platforms import echo_value, platform_of_request
 
 logger = logging.getLogger("sessile.web")
 
@@ -48,6 +54,24 @@ class Source(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """The platform that a request names for itself, as far as `user_id` is concerned: there is one, or the reason why not."""
+
+    user_id: str | None
+    platform: Platform | None = None
+    failure: SessileError | None = field(default=None, repr=False)
+
+    @classmethod
+    async def look(cls, manager: AsyncSessionManager, scope: Scope, record: Session | None) -> Override:
+        """Raises nothing: who does not ask for the platform is not disturbed."""
+        user_id = record.user_id if record is not None else None
+        try:
+            return cls(user_id, await platform_of_request(manager, scope["headers"], record))
+        except (PlatformRefused, StoreUnavailable) as error:
+            return cls(user_id, failure=error)
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What became of a request's credential: a record, or the reason why there is none, or the error that kept us from looking."""
 
@@ -55,6 +79,7 @@ class Loaded:
     record: Session | None = None
     reason: str | None = None
     failure: SessileError | None = field(default=None, repr=False)
+    override: Override | None = None
 
 
 class WebSession(SessionMapping):
@@ -66,6 +91,7 @@ class WebSession(SessionMapping):
         self._cookies = cookies
         self._scope = scope
         self._source = loaded.source
+        self._override = loaded.override or Override(None)
         self._new_token: str | None = None
         self._cookie_ends = False
         self.passive = False
@@ -86,8 +112,15 @@ class WebSession(SessionMapping):
 
     @property
     def platform_id(self) -> str | None:
+        """Where the user works: on the platform that this request names in the header `Sessile-Platform`, else on the session's. Raises
+        PlatformRefused when the one that is named is not the user's or not active."""
         record = self._visible()
-        return record.platform_id if record is not None else None
+        if record is None:
+            return None
+        if self._override.failure is not None:
+            raise self._override.failure
+        platform = self._override.platform
+        return platform.platform_id if platform is not None else record.platform_id
 
     @property
     def public(self) -> Mapping[str, Any]:
@@ -142,11 +175,14 @@ class WebSession(SessionMapping):
         """The documents of this user, or of this anonymous visitor."""
         return SessionDocuments(self._manager.documents, self)
 
-    def login(self, user_id: str, *, public: Mapping[str, Any] | None = None) -> Awaitable[None]:
+    def login(
+        self, user_id: str, *, public: Mapping[str, Any] | None = None, platform_id: str | None = None
+    ) -> Awaitable[None]:
         """The application has made sure who this is. The browser gets a new token (ASVS 7.2.4); an anonymous session's data and documents come
         along, another user's session ends. `public` is what pages may see of the user; None leaves it. Durable when this returns.
-        Raises StoreUnavailable, SessionCreationError for a disabled user, InvalidValue, ConfigurationError where no cookie can be set."""
-        return in_lane(lambda: self._login(user_id, public))
+        It begins on the platform that is named, else on the user's default. Raises StoreUnavailable, SessionCreationError for a disabled user,
+        PlatformRefused, InvalidValue, ConfigurationError where no cookie can be set."""
+        return in_lane(lambda: self._login(user_id, public, platform_id))
 
     def logout(self) -> Awaitable[bool]:
         """Ends the session everywhere, and what this request changed in it is gone. True when there was one to end. Raises StoreUnavailable:
@@ -157,22 +193,29 @@ class WebSession(SessionMapping):
         """A new token for the same user: after a change of rights, say. Without a session there is nothing to do."""
         return in_lane(self._rotate)
 
+    def switch_platform(self, platform_id: str, *, expected: str | UnsetType | None = UNSET) -> Awaitable[None]:
+        """Puts the session, in all tabs that name no platform of their own, on another one; with `expected` only if it still is on that one. Raises
+        VersionConflict with the present `platform_id`, PlatformRefused, AuthenticationRequired, SessionReadOnly."""
+        return in_lane(lambda: self._switch_platform(platform_id, expected))
+
     def save(self) -> Awaitable[None]:
         """Commits what was changed so far, without waiting for the response. Raises SessionEnded, SessionExpired, SessionUpdateError when the
         session is over or another user's by now, InvalidValue, StoreUnavailable."""
         return in_lane(self._save)
 
-    async def _login(self, user_id: str, public: Mapping[str, Any] | None) -> None:
+    async def _login(self, user_id: str, public: Mapping[str, Any] | None, platform_id: str | None) -> None:
         record = self._seen()  # a superseded view may log in: it begins a session of its own
         self._check_token_can_be_given(record)
         known = record if record is not None and not record.is_read_only else None
-        issued = await self._manager.login(known.session_id if known is not None else None, user_id, public=public)
+        session_id = known.session_id if known is not None else None
+        issued = await self._manager.login(session_id, user_id, public=public, platform_id=platform_id)
         if record is not None and (known is None or issued.session.session_id != known.session_id):
             self._tracked = None  # another user's data, or an ended session's, does not come along
         elif known is not None and known.user_id is None and self._tracked is not None:
             for key in self._manager.settings.anonymous_keys_dropped:
                 self._tracked.value.pop(key, None)
         self._adopt(issued)
+        self._override = await Override.look(self._manager, self._scope, self._record)
 
     async def _logout(self) -> bool:
         record = self._seen()
@@ -192,6 +235,13 @@ class WebSession(SessionMapping):
         if record is not None and record.standing is Standing.CURRENT:
             # A retired token gets no successor: the browser has a newer one already, and a thief shall not have another.
             self._adopt(await self._manager.rotate_session(record.session_id))
+
+    async def _switch_platform(self, platform_id: str, expected: str | UnsetType | None) -> None:
+        self.require_user()
+        record = self._open_for_change()
+        assert record is not None, "somebody is logged in"
+        switched = await self._manager.switch_platform(record.session_id, platform_id, expected=expected)
+        self._record = replace(record, platform_id=switched.platform_id, version=switched.version)
 
     async def _save(self) -> None:
         self._open_for_change()
@@ -252,6 +302,11 @@ class WebSession(SessionMapping):
             left = self._record.absolute_expires_at - self._manager.clock.now()
             return self._cookies.set_header(self._scope, self._new_token, left)
         return self._cookies.clear_header(self._scope) if self._cookie_ends else None
+
+    def platform_header(self) -> bytes | None:
+        """What this response says in `Sessile-Platform`: the platform that the request named, where it was taken."""
+        platform = self._override.platform if self._record is not None else None
+        return echo_value(platform).encode("ascii") if platform is not None else None
 
     async def touch(self) -> None:
         """Counts this request as activity of the user, where it is: it used a live session with the token that it came with."""

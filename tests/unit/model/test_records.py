@@ -63,7 +63,7 @@ def test_a_page_sees_neither_data_nor_hash_of_its_session() -> None:
         session_id="handle", user_id="ada", public={"name": "Ada", "id": "spoofed"}, data=b'{"secret":1}', token_hash=b"secret",
         created_at=NOW, last_seen_at=NOW, idle_expires_at=NOW, absolute_expires_at=NOW,
     )  # fmt: skip
-    wire = session_to_wire(session)
+    wire = session_to_wire(session, None)
     assert wire["user"] == {"name": "Ada", "id": "ada"}, (
         "the id is the session's, whatever the application calls public"
     )

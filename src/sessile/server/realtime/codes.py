@@ -40,6 +40,7 @@ ERROR_CODES: Final = frozenset(
         "document_not_found",
         "checkpoint_not_found",
         "conflict_not_found",
+        "platform_refused",
         "session_not_found",
         "session_expired",
         "session_ended",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sessile.model.document import Actor
 from sessile.model.errors import (
+    PlatformRefused,
     SessileError,
     SessionEnded,
     SessionError,
@@ -22,6 +23,7 @@ from sessile.model.errors import (
     StoreUnavailable,
 )
 from sessile.model.limits import FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX
+from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session, Standing
 from sessile.server.realtime import frames, messages
 from sessile.server.realtime.codes import CloseCode
@@ -297,22 +299,37 @@ class Connection:
         self._label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:
+            platform, refused = await self._platform(hello.platform_id)
             documents = await self._commands.open(hello.documents)
             await self.outbox.put(
                 messages.welcome(
                     self.connection_id,
                     self.session,
+                    platform,
                     manager.clock.now(),
                     ping_interval_s=settings.ping_interval_s,
                     ping_timeout_s=settings.ping_timeout_s,
                     documents=documents,
                 )
             )
+            if refused is not None:
+                await self.outbox.put(messages.error(refused))
             await self._commands.load()
         except StoreUnavailable:
             self.close(CloseCode.UNAVAILABLE)
             return False
         return True
+
+    async def _platform(self, asked: str | None) -> tuple[Platform | None, PlatformRefused | None]:
+        """What the welcome shows: the tab's own platform, or the session's. One that is refused is no reason to keep the documents back; the
+        peer is told and sees in the welcome where it is."""
+        manager, session, refused = self.hub.manager, self.session, None
+        if asked is not None and session.user_id is not None:
+            try:
+                return await manager.check_platform(session.user_id, asked), None
+            except PlatformRefused as error:
+                refused = error
+        return await manager.get_session_platform(session), refused
 
     async def _hello(self) -> frames.Hello | None:
         try:

@@ -89,6 +89,8 @@ class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
     token: Annotated[str, Meta(max_length=512)] | None = None
     user_id: Annotated[str, Meta(max_length=USER_ID_LENGTH_MAX)] | UnsetType | None = UNSET
     """The user the client believes to be. Absent: it does not care."""
+    platform_id: Id | None = None
+    """The tab's own platform, where it is another than the session's."""
     documents: Documents = msgspec.field(default_factory=list)
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from sessile.model.limits import (
     OPERATIONS_PER_CHANGE_MAX,
     STATE_BYTES_MAX,
 )
+from sessile.model.platform import Platform
 from sessile.model.session import Session
 from sessile.model.wire import (
     checkpoint_to_wire,
@@ -60,6 +61,7 @@ def cut(text: str, *, ref: str) -> Iterator[str]:
 def welcome(
     connection_id: str,
     session: Session,
+    platform: Platform | None,
     now: datetime,
     *,
     ping_interval_s: float,
@@ -71,7 +73,7 @@ def welcome(
             "type": "welcome",
             "connection_id": connection_id,
             "server_time": iso(now),
-            "session": session_to_wire(session),
+            "session": session_to_wire(session, platform),
             "ping_interval_ms": round(ping_interval_s * 1000),
             "lost_after_ms": round(1000 * (1.1 * ping_interval_s + ping_timeout_s + 3)),
             "limits": LIMITS,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from sessile import __version__
-from sessile.model.errors import AuthenticationRequired, StoreUnavailable
+from sessile.model.errors import AuthenticationRequired, PlatformRefused, StoreUnavailable
+from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session, Standing
 from sessile.model.wire import iso, session_to_wire
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Access, Current, CurrentSeen
 from sessile.server.answers import Json, ok
 from sessile.server.bodies import HeartbeatBody, body_of, described
+from sessile.web.platforms import HEADER, echo_value, platform_of_request
 
 router = APIRouter(tags=["session"])
 
@@ -23,11 +26,14 @@ async def session_state(request: Request) -> Json:
     access: Access = request.app.state.access
     try:
         session = (await access.look(request.scope)).required()
+        shown = await _shown(request, session)
     except AuthenticationRequired as error:
         return _failing(error.message, error.reason, 401)
+    except PlatformRefused as error:
+        return _failing(error.message, error.code, error.http_status)
     except StoreUnavailable as error:
         return _failing(error.message, error.code, 503, {"retry-after": str(error.retry_after_s)})
-    wire = session_to_wire(session)
+    wire = session_to_wire(session, shown.platform)
     return ok(
         {
             "success": True,
@@ -35,18 +41,20 @@ async def session_state(request: Request) -> Json:
             "platform": wire["platform"],
             "session": {name: wire[name] for name in ("session_id", "created_at", "last_activity")},
             "timestamp": _now(request),
-        }
+        },
+        headers=shown.headers,
     )
 
 
 @router.get("/api/v0/session", summary="The caller's session; null when there is none")
-async def session_of_caller(seen: CurrentSeen) -> Json:
+async def session_of_caller(request: Request, seen: CurrentSeen) -> Json:
     session = seen.session
     if session is None:
         return ok({"authenticated": False, "reason": seen.reason, "session": None})
     if not session.is_authenticated:
-        return ok({"authenticated": False, "reason": "anonymous", "session": session_to_wire(session)})
-    return ok({"authenticated": True, "session": session_to_wire(session)})
+        return ok({"authenticated": False, "reason": "anonymous", "session": session_to_wire(session, None)})
+    shown = await _shown(request, session)
+    return ok({"authenticated": True, "session": session_to_wire(session, shown.platform)}, headers=shown.headers)
 
 
 @router.post(
@@ -60,7 +68,9 @@ async def heartbeat(
     _body: Annotated[HeartbeatBody, Depends(body_of(HeartbeatBody, may_be_empty=True))],
 ) -> Json:
     request.app.state.hub.heartbeat(session.session_id)
-    return ok({"session": session_to_wire(session), "server_time": _now(request)})
+    shown = await _shown(request, session)
+    body = {"session": session_to_wire(session, shown.platform), "server_time": _now(request)}
+    return ok(body, headers=shown.headers)
 
 
 @router.get("/api/v0/session/check-connection", summary="The server answers; nothing is looked up")
@@ -71,14 +81,17 @@ async def check_connection(request: Request) -> Json:
 @router.post("/api/v0/session/refresh", summary="A new token for the same session")
 async def refresh(request: Request, seen: CurrentSeen) -> Json:
     session = seen.required()
+    shown = await _shown(
+        request, session
+    )  # before the rotation: what is refused afterwards would cost the caller its token
     if session.standing is not Standing.CURRENT:
         # The newer token is on its way to this caller already; another one would only retire it.
-        return ok({"session": session_to_wire(session)})
+        return ok({"session": session_to_wire(session, shown.platform)}, headers=shown.headers)
     issued = await _manager(request).rotate_session(session.session_id)
-    body: dict[str, Any] = {"session": session_to_wire(issued.session)}
+    body: dict[str, Any] = {"session": session_to_wire(issued.session, shown.platform)}
     if seen.is_bearer:
-        return ok({**body, "token": issued.token})
-    response = ok(body)
+        return ok({**body, "token": issued.token}, headers=shown.headers)
+    response = ok(body, headers=shown.headers)
     _set_cookie(request, response, issued.token, issued.session)
     return response
 
@@ -101,6 +114,23 @@ async def logout_others(request: Request, session: Current) -> Json:
         raise AuthenticationRequired("anonymous")
     ended = await _manager(request).cleanup_user_sessions(session.user_id, keep=session.session_id)
     return ok({"ended": ended})
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The platform that an answer shows, and the header that says so when it is the request's own."""
+
+    platform: Platform | None
+    headers: dict[str, str]
+
+
+async def _shown(request: Request, session: Session) -> _Shown:
+    """Raises PlatformRefused when the request names a platform that the user may not be on."""
+    manager = _manager(request)
+    own = await platform_of_request(manager, request.headers.raw, session)
+    if own is not None:
+        return _Shown(own, {HEADER: echo_value(own)})
+    return _Shown(await manager.get_session_platform(session), {})
 
 
 def clear_cookie(request: Request, response: Response) -> None:

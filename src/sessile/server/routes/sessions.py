@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from sessile.model.change_format import check_value
 from sessile.model.errors import AuthenticationRequired
+from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session
 from sessile.model.wire import session_to_wire
 from sessile.runtime.manager import AsyncSessionManager
@@ -25,7 +27,10 @@ Handle = Annotated[str, Path(pattern=UUID_PATTERN)]
 @router.get("", summary="The caller's live sessions")
 async def own_sessions(request: Request, seen: CurrentSeen) -> Json:
     current = seen.required()
-    return ok({"sessions": [_described(session, current) for session in await _own(request, current)]})
+    user_id, manager = current.user_id, _manager(request)
+    platforms = await manager.list_platforms(user_id) if user_id is not None else []
+    by_id = {platform.platform_id: platform for platform in platforms}
+    return ok({"sessions": [_described(session, current, by_id) for session in await _own(request, current)]})
 
 
 @router.delete("/{handle}", status_code=204, summary="Ends one of the caller's sessions")
@@ -55,7 +60,7 @@ async def make_session(request: Request, body: Annotated[NewSessionBody, Depends
     if not is_service(request, key.get_secret_value()):
         raise AuthenticationRequired("service_key")
     public = check_value(body.public, "/public") if body.public is not None else None
-    issued = await manager.create_session(body.user_id, public=public)
+    issued = await manager.create_session(body.user_id, public=public, platform_id=body.platform_id)
     return ok({"session_id": issued.session.session_id, "token": issued.token}, status=201)
 
 
@@ -66,9 +71,10 @@ async def _own(request: Request, current: Session) -> list[Session]:
     return await _manager(request).list_sessions(current.user_id)
 
 
-def _described(session: Session, current: Session) -> dict[str, Any]:
+def _described(session: Session, current: Session, platforms: Mapping[str, Platform]) -> dict[str, Any]:
+    platform = platforms.get(session.platform_id) if session.platform_id is not None else None
     return {
-        **session_to_wire(session),
+        **session_to_wire(session, platform),
         "device": dict(session.device),
         "is_current": session.session_id == current.session_id,
     }

@@ -13,9 +13,11 @@ from typing import Any, Final, TypeVar
 from sessile.model.audit import AuditEvent, chained_hash
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange
 from sessile.model.events import Event
+from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
 from sessile.ports import Listener
 from sessile.stores.memory.documents import MemoryDocumentRows
+from sessile.stores.memory.platforms import MemoryPlatformRows
 from sessile.stores.memory.sessions import MemorySessionRows
 from sessile.stores.memory.table import Table
 
@@ -29,6 +31,7 @@ class Tables:
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.principals: dict[str, Principal] = {}
+        self.platforms: dict[str, Platform] = {}
         self.documents: dict[str, Document] = {}
         self.logs: dict[str, tuple[LoggedChange, ...]] = {}
         self.devices: dict[tuple[str, str], DocumentDevice] = {}
@@ -49,6 +52,7 @@ class MemoryTransaction:
         self._leases = Table(tables.leases)
         self._instance = Table(tables.instance)
         self.sessions = MemorySessionRows(Table(tables.sessions), Table(tables.principals))
+        self.platforms = MemoryPlatformRows(Table(tables.platforms))
         self.documents = MemoryDocumentRows(
             Table(tables.documents),
             Table(tables.logs),
@@ -87,7 +91,7 @@ class MemoryTransaction:
 
     def commit(self) -> None:
         tables: list[Table[Any, Any]] = [self._streams, self._leases, self._instance]
-        for table in (*tables, *self.sessions.tables, *self.documents.tables):
+        for table in (*tables, *self.sessions.tables, *self.platforms.tables, *self.documents.tables):
             table.commit()
 
 

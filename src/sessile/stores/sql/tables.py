@@ -35,12 +35,27 @@ metadata = MetaData(
 )
 _ID = String(36)
 
+platforms = Table(
+    "platforms",
+    metadata,
+    Column("platform_id", String(64), primary_key=True),
+    Column("user_id", String(255), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+Index("ix_platforms_of_user", platforms.c.user_id)
+Index("uq_platforms_default_of_user", platforms.c.user_id, unique=True, sqlite_where=text("is_default"))
+
 sessions = Table(
     "sessions",
     metadata,
     Column("session_id", _ID, primary_key=True),
     Column("user_id", String(255)),
-    Column("platform_id", _ID),
+    Column("platform_id", String(64), ForeignKey("platforms.platform_id", ondelete="RESTRICT")),
     Column("device_id", _ID),
     Column("device", Json, nullable=False),
     Column("public", Json, nullable=False),

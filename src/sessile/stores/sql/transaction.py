@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sessile.model.audit import AuditEvent, chained_hash
 from sessile.model.events import Event
 from sessile.stores.sql.documents import SqlDocumentRows
+from sessile.stores.sql.platforms import SqlPlatformRows
 from sessile.stores.sql.sessions import SqlSessionRows
 from sessile.stores.sql.tables import audit_events, bus_events, instance, leases
 
@@ -22,6 +23,7 @@ class SqlTransaction:
         self._origin = origin
         self._at = at
         self.sessions = SqlSessionRows(connection)
+        self.platforms = SqlPlatformRows(connection)
         self.documents = SqlDocumentRows(connection)
         self.events: list[Event] = []
 

@@ -10,7 +10,19 @@ blocking lane. Needs pytest, and no plugin of it. docs/reference/testing.md tell
 
 import pytest
 
-_GROUPS = ("transactions", "sessions", "tokens", "documents", "changes", "merging", "checkpoints", "races", "sharing")
+_GROUPS = (
+    "transactions",
+    "sessions",
+    "tokens",
+    "principals",
+    "platforms",
+    "documents",
+    "changes",
+    "merging",
+    "checkpoints",
+    "races",
+    "sharing",
+)
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
 from sessile.testing.store_contract.base import Contract  # noqa: E402 - what is imported first cannot be rewritten
@@ -18,6 +30,7 @@ from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
 from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
+from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
 from sessile.testing.store_contract.races import RaceContract  # noqa: E402
 from sessile.testing.store_contract.sessions import SessionContract  # noqa: E402
@@ -31,6 +44,7 @@ class StoreContract(
     SessionContract,
     TokenContract,
     PrincipalContract,
+    PlatformContract,
     DocumentContract,
     ChangeContract,
     MergeContract,
@@ -47,6 +61,7 @@ __all__ = [
     "Contract",
     "DocumentContract",
     "MergeContract",
+    "PlatformContract",
     "PrincipalContract",
     "RaceContract",
     "SessionContract",

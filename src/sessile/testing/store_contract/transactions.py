@@ -12,6 +12,7 @@ from sessile.model.audit import AuditEvent, chained_hash
 from sessile.model.document import LoggedChange, Verdict
 from sessile.model.errors import SessionCreationError, VersionConflict
 from sessile.model.events import Event, EventKind
+from sessile.model.platform import PlatformEntry
 from sessile.model.session import Principal, Session
 from sessile.ports import Store, Transaction
 from sessile.testing.lab import ADA, Lab, change, put
@@ -188,6 +189,7 @@ class TransactionContract(Contract):
 
     async def test_a_session_comes_back_as_it_was_written(self, lab: Lab) -> None:
         bench = await lab.open()
+        await bench.platforms.sync("ada", [PlatformEntry(platform_id="p-1", name="Shop")])
         issued = await bench.sessions.create(
             "ada", data=b'{"a":1}', public={"name": "Ada", "n": None}, device={"label": "Föhn"}, platform_id="p-1"
         )

@@ -13,6 +13,7 @@ def upgrade() -> None:
     _instance()
     _leases()
     _principals()
+    _platforms()
     _sessions()
     _documents()
     _changes()
@@ -86,12 +87,31 @@ def _principals() -> None:
     )
 
 
+def _platforms() -> None:
+    op.create_table(
+        "platforms",
+        sa.Column("platform_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("platform_id", name=op.f("pk_platforms")),
+    )
+    op.create_index("ix_platforms_of_user", "platforms", ["user_id"], unique=False)
+    op.create_index(
+        "uq_platforms_default_of_user", "platforms", ["user_id"], unique=True, sqlite_where=sa.text("is_default")
+    )
+
+
 def _sessions() -> None:
     op.create_table(
         "sessions",
         sa.Column("session_id", sa.String(length=36), nullable=False),
         sa.Column("user_id", sa.String(length=255), nullable=True),
-        sa.Column("platform_id", sa.String(length=36), nullable=True),
+        sa.Column("platform_id", sa.String(length=64), nullable=True),
         sa.Column("device_id", sa.String(length=36), nullable=True),
         sa.Column("device", sa.LargeBinary(), nullable=False),
         sa.Column("public", sa.LargeBinary(), nullable=False),
@@ -107,6 +127,12 @@ def _sessions() -> None:
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("token_seen_at", sa.BigInteger(), nullable=True),
         sa.Column("retired_tokens", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["platform_id"],
+            ["platforms.platform_id"],
+            name=op.f("fk_sessions_platform_id"),
+            ondelete="RESTRICT",
+        ),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),
     )
     op.create_index(
