@@ -8,6 +8,7 @@ from sessile.model.errors import (
     DocumentNotFound,
     FreshnessRequired,
     InvalidChange,
+    InvalidValue,
     PlatformRefused,
     SessileError,
     SessionEnded,
@@ -19,6 +20,7 @@ from sessile.model.errors import (
 from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Session
 from sessile.runtime.blocking import SessionManager
+from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
 
@@ -30,10 +32,12 @@ __all__ = [
     "ChangeRejected",
     "CheckpointKind",
     "ConfigurationError",
+    "DocumentKind",
     "DocumentNotFound",
     "EndReason",
     "FreshnessRequired",
     "InvalidChange",
+    "InvalidValue",
     "Platform",
     "PlatformEntry",
     "PlatformRefused",

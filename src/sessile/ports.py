@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sessile.model.audit import AuditEvent
-from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange, Owner
+from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
@@ -128,6 +128,21 @@ class DocumentRows(Protocol):
         Raises VersionConflict when one of them is there already; then none of the changes is inserted."""
         ...
 
+    def log_base(self, document_id: str) -> LogBase | None:
+        """Where the document's log begins."""
+        ...
+
+    def put_log_base(self, base: LogBase) -> None: ...
+
+    def delete_changes(self, document_id: str, up_to: int) -> None:
+        """The log's lines up to that version, with it. The caller holds the document's lock and has moved the log's base there."""
+        ...
+
+    def needing_compaction(self, versions_kept: int, before: datetime, limit: int) -> list[str]:
+        """Ids of documents whose log has lines to forget: more than `versions_kept` behind the head, the first of them older than `before`,
+        not ahead of the state's row, and older than every open conflict."""
+        ...
+
     def devices(self, document_id: str) -> list[DocumentDevice]: ...
 
     def device(self, document_id: str, device_id: str) -> DocumentDevice | None: ...
@@ -171,6 +186,10 @@ class Transaction(Protocol):
 
     def audit_stream(self, stream: str) -> list[AuditEvent]:
         """A stream, oldest first."""
+        ...
+
+    def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
+        """Newest first, below position `before` where given."""
         ...
 
     def emit(self, event: Event) -> None:

@@ -13,9 +13,11 @@ from datetime import datetime
 import msgspec
 
 from sessile.engine.documents import register_device
+from sessile.engine.kinds import brought_up_to_date, touched_at
 from sessile.engine.ownership import admit, roll
 from sessile.model import token as tokens
 from sessile.model.document import (
+    ABSENT,
     Actor,
     Change,
     Conflict,
@@ -31,12 +33,20 @@ from sessile.model.errors import (
     ChangeRejected,
     DocumentNotFound,
     IdentityReused,
+    SchemaUnknown,
     SequenceGap,
     SessileError,
 )
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import check_alive
-from sessile.model.limits import STATE_INLINE_BYTES_MAX, STATE_LAG_BYTES_MAX, STATE_LAG_CHANGES_MAX
+from sessile.model.kind import NO_KINDS, KindRules, Kinds
+from sessile.model.limits import (
+    JUDGED_CHANGES_MAX,
+    STATE_BYTES_MAX,
+    STATE_INLINE_BYTES_MAX,
+    STATE_LAG_BYTES_MAX,
+    STATE_LAG_CHANGES_MAX,
+)
 from sessile.model.merge import Head, Policies, Touch, judge, operations_hash
 from sessile.model.pointer import parse
 from sessile.model.session import Session
@@ -54,6 +64,9 @@ class _Work:
     row: Document
     devices: dict[str, DocumentDevice]
     lag_bytes: int
+    rules: KindRules | None = None
+    unknown: SchemaUnknown | None = None
+    """Why nothing can be judged here: this process does not know the document's kind."""
     logged: list[LoggedChange] = field(default_factory=list)
     by_seq: dict[tuple[str, int], LoggedChange] = field(default_factory=dict)
     conflicts: dict[str, Conflict] = field(default_factory=dict)
@@ -61,11 +74,14 @@ class _Work:
 
 
 class ChangeEngine:
-    def __init__(self, store: Store, clock: Clock, random: Random, policies_of: PoliciesOf) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, policies_of: PoliciesOf, kinds: Kinds = NO_KINDS
+    ) -> None:
         self._store = store
         self._clock = clock
         self._random = random
         self._policies_of = policies_of
+        self._kinds = kinds
 
     async def submit(self, batch: Sequence[Submission]) -> list[Outcome]:
         """Outcomes in the order of the batch, after the commit. Raises StoreUnavailable when nothing is known to be committed."""
@@ -135,15 +151,17 @@ class ChangeEngine:
             known = tx.documents.change_by_key(document_id, idempotency_key)
             if known is not None:
                 return known
-        now_version = tx.documents.get_many([document_id], lock=True)[document_id]
+        now = tx.documents.get_many([document_id], lock=True)[document_id]
+        writer = replace(actor, device_id=None)
+        work = self._load_one(tx, now, now.version if base_version is None else base_version)
+        if work.unknown is None:  # what is based on now is based on the upgraded state
+            self._bring_up_to_date(work, self._clock.now())
         change = Change(
             operations=operations,
-            base_version=now_version.version if base_version is None else base_version,
-            generation=now_version.generation,
+            base_version=work.head.document.version if base_version is None else base_version,
+            generation=now.generation,
             idempotency_key=idempotency_key,
         )
-        writer = replace(actor, device_id=None)
-        work = self._load(tx, [Submission(document_id, [change], writer)])[document_id]
         logged = self._take(tx, work, change, writer)
         if work.logged:
             self._save(tx, [work])
@@ -160,30 +178,47 @@ class ChangeEngine:
         }
 
     def _load_one(self, tx: Transaction, row: Document, base_version: int) -> _Work:
-        """The document rolled forward, with what other changes touched since the oldest base in the batch."""
-        since = min(base_version, row.state_version)
+        """The document rolled forward, with what other changes touched since the oldest base in the batch, as far as is looked back."""
+        since = min(max(base_version, row.version - JUDGED_CHANGES_MAX), row.state_version)
         log = tx.documents.changes(row.document_id, after=since) if since < row.version else []
+        known_from = log[0].version - 1 if log else row.version  # later than `since` where the log was shortened
         behind = [change for change in log if change.version > row.state_version]
         document = roll(row, behind)
+        rules, unknown = self._rules_of(row)
+        policies = rules.policies if rules is not None else None
         return _Work(
             head=Head(
                 document=document,
                 size_bytes=len(msgspec.json.encode(document.state)),
                 touches=[
-                    Touch(change.version, change.device_id, change.device_no, parse(path), value)
-                    for change in log
-                    for path, value in change.before
+                    # Whoever looked last before that: everything may have been changed by somebody else.
+                    *([Touch(known_from, None, 0, (), ABSENT)] if base_version < known_from else ()),
+                    *(
+                        Touch(touched_at(change), change.device_id, change.device_no, parse(path), value)
+                        for change in log
+                        for path, value in change.before
+                    ),
                 ],
                 conflicts={conflict.path: conflict for conflict in tx.documents.open_conflicts(row.document_id)},
-                policies=self._policies_of(row.name),
+                policies=policies if policies is not None else self._policies_of(row.name),
+                check=rules.check if rules is not None else None,
+                state_bytes_max=rules.state_bytes_max if rules is not None else STATE_BYTES_MAX,
             ),
             row=row,
             devices={device.device_id: device for device in tx.documents.devices(row.document_id)},
             lag_bytes=sum(len(msgspec.json.encode(change.operations)) for change in behind),
+            rules=rules,
+            unknown=unknown,
         )
 
+    def _rules_of(self, row: Document) -> tuple[KindRules | None, SchemaUnknown | None]:
+        try:
+            return self._kinds.of_schema(row.schema_name, row.schema_version), None
+        except SchemaUnknown as error:
+            return None, error
+
     def _take(self, tx: Transaction, work: _Work, change: Change, actor: Actor) -> LoggedChange:
-        """The stored verdict of a replay, or a new one. Raises SequenceGap, IdentityReused."""
+        """The stored verdict of a replay, or a new one. Raises SequenceGap, IdentityReused, SchemaUnknown, SchemaUpgradeFailed."""
         now = self._clock.now()
         device = self._device(tx, work, change, actor, now)
         if device is not None and change.seq is not None:
@@ -191,6 +226,9 @@ class ChangeEngine:
                 return self._replay(tx, work, change, device)
             if change.seq != device.last_seq + 1:
                 raise SequenceGap(device.last_seq + 1)
+        if work.unknown is not None:
+            raise work.unknown
+        self._bring_up_to_date(work, now)
         conflicts_before = {conflict.conflict_id: conflict for conflict in work.head.conflicts.values()}
         logged = judge(work.head, change, device=device, session_id=actor.session_id, now=now, new_id=self._new_id)
         work.logged.append(logged)
@@ -203,6 +241,17 @@ class ChangeEngine:
             work.by_seq[device.device_id, change.seq] = logged
         work.lag_bytes += len(msgspec.json.encode(change.operations))
         return logged
+
+    def _bring_up_to_date(self, work: _Work, now: datetime) -> None:
+        """An old document is upgraded by a line of its own in the log, so that every client follows."""
+        document, line = brought_up_to_date(work.rules, work.head.document, now)
+        if line is None:
+            return
+        work.head.document, work.head.size_bytes = document, len(msgspec.json.encode(document.state))
+        work.head.upgraded_at = line.version
+        work.head.touches.extend(Touch(touched_at(line), None, 0, parse(path), value) for path, value in line.before)
+        work.logged.append(line)
+        work.lag_bytes += work.head.size_bytes
 
     def _device(
         self, tx: Transaction, work: _Work, change: Change, actor: Actor, now: datetime

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sessile.engine.kinds import as_shown, brought_up_to_date, rejected, upgraded_state
 from sessile.engine.ownership import find, find_for_change
 from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
@@ -25,6 +26,7 @@ from sessile.model.document import (
 )
 from sessile.model.errors import ChangeRejected, CheckpointNotFound, DocumentNotFound, InvalidChange, VersionConflict
 from sessile.model.events import Event, EventKind
+from sessile.model.kind import NO_KINDS, KindRules, Kinds
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, HASH_EVERY_VERSIONS, LABEL_LENGTH_MAX
 from sessile.model.operations import OperationFault
 from sessile.model.pointer import parse
@@ -37,10 +39,11 @@ _COUNTED = (CheckpointKind.AUTOMATIC, CheckpointKind.BEFORE_RESTORE)
 class CheckpointEngine:
     """Make, list, restore. Raises DocumentNotFound and CheckpointNotFound."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS) -> None:
         self._store = store
         self._clock = clock
         self._random = random
+        self._kinds = kinds
 
     async def create(
         self, actor: Actor, document_id: str, label: str, kind: CheckpointKind, step: int | None, request_id: str | None
@@ -76,7 +79,9 @@ class CheckpointEngine:
         """Back to a checkpoint, whole or the chosen paths only, as a new version: history is never cut.
 
         What stands there now is kept in a `before_restore` checkpoint of the same transaction. A dry run only tells the differences.
-        Raises VersionConflict when the document is not at `expected_version` any more, InvalidChange for a path that is no pointer.
+        Raises VersionConflict when the document is not at `expected_version` any more, InvalidChange for a path that is no pointer,
+        SchemaUnknown, SchemaUpgradeFailed for a checkpoint of another version of the document's kind, and ChangeRejected when the result
+        is not of it.
         """
         for index, path in enumerate(paths or ()):
             try:
@@ -84,7 +89,7 @@ class CheckpointEngine:
             except ValueError as error:
                 raise InvalidChange(f"/paths/{index}", str(error)) from None
         if dry_run:
-            return await self._store.read(_preview, actor, document_id, checkpoint_id, paths)
+            return await self._store.read(self._preview, actor, document_id, checkpoint_id, paths)
         return await self._store.write(self._restore, actor, document_id, checkpoint_id, paths, expected_version)
 
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
@@ -130,6 +135,7 @@ class CheckpointEngine:
             step=step,
             device_no=device_no,
             request_id=request_id,
+            schema_version=document.schema_version,
             created_at=now,
             state=document.state,
         )
@@ -174,10 +180,13 @@ class CheckpointEngine:
         document = find_for_change(tx, actor, document_id, self._clock.now())
         if expected_version is not None and document.version != expected_version:
             raise VersionConflict({"version": document.version})
-        checkpoint, state, operations, found = _plan(tx, document, checkpoint_id, paths)
+        rules = self._kinds.of_schema(document.schema_name, document.schema_version)
         device_no = _device_no(tx, document, actor)
-        before = self._take(tx, document, CheckpointKind.BEFORE_RESTORE, device_no=device_no)
         now = self._clock.now()
+        as_it_was = document
+        document, upgrade = brought_up_to_date(rules, document, now)
+        checkpoint, state, operations, found = _plan(tx, document, checkpoint_id, paths, rules)
+        before = self._take(tx, as_it_was, CheckpointKind.BEFORE_RESTORE, device_no=device_no)
         version = document.version + 1
         restored = replace(
             document,
@@ -203,6 +212,13 @@ class CheckpointEngine:
             session_id=actor.session_id,
             created_at=now,
         )
+        if upgrade is not None:
+            tx.documents.insert_changes([upgrade])
+            tx.emit(
+                Event(
+                    EventKind.DOCUMENT_CHANGED, document_id, upgrade.version, epoch=document.epoch, changes=(upgrade,)
+                )
+            )
         tx.documents.insert_changes([change])
         tx.documents.update([restored], with_state=[True])
         tx.audit([_event(restored, now, actor, checkpoint_id, before.checkpoint_id)])
@@ -220,26 +236,33 @@ class CheckpointEngine:
         )
         return outcome
 
+    def _preview(
+        self, tx: Transaction, actor: Actor, document_id: str, checkpoint_id: str, paths: Sequence[str] | None
+    ) -> Restored:
+        stored = find(tx, actor, document_id)
+        rules = self._kinds.of_schema(stored.schema_name, stored.schema_version)
+        document = as_shown(self._kinds, stored)
+        checkpoint, _state, _operations, found = _plan(tx, document, checkpoint_id, paths, rules)
+        return Restored(document, checkpoint, None, found)
+
 
 def _plan(
-    tx: Transaction, document: Document, checkpoint_id: str, paths: Sequence[str] | None
+    tx: Transaction, document: Document, checkpoint_id: str, paths: Sequence[str] | None, rules: KindRules | None
 ) -> tuple[Checkpoint, State, list[Operation], list[Difference]]:
     checkpoint = tx.documents.checkpoint(document.document_id, checkpoint_id)
     if checkpoint is None:
         raise CheckpointNotFound
+    earlier = checkpoint.state
+    if rules is not None:
+        earlier = upgraded_state(rules, earlier, checkpoint.schema_version)
     try:
-        state, operations = restored_state(document.state, checkpoint.state, paths)
+        state, operations = restored_state(document.state, earlier, paths)
     except OperationFault as fault:
         raise ChangeRejected("rejected", {"code": fault.code, "message": str(fault), "path": fault.path}) from None
+    refused = rules.check(state) if rules is not None else None
+    if refused is not None:
+        raise rejected(refused)
     return checkpoint, state, operations, list(differences(document.state, state))
-
-
-def _preview(
-    tx: Transaction, actor: Actor, document_id: str, checkpoint_id: str, paths: Sequence[str] | None
-) -> Restored:
-    document = find(tx, actor, document_id)
-    checkpoint, _state, _operations, found = _plan(tx, document, checkpoint_id, paths)
-    return Restored(document, checkpoint, None, found)
 
 
 def _device_no(tx: Transaction, document: Document, actor: Actor) -> int | None:

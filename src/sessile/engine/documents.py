@@ -6,59 +6,76 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, overload
 
-import msgspec
-
+from sessile.engine.kinds import as_shown, check_name_of_kind, check_new_state, for_new
 from sessile.engine.ownership import admit, find, find_for_change, rolled_forward
 from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
 from sessile.model.change_format import check_value
-from sessile.model.document import Actor, Conflict, Delta, Document, DocumentDevice, LoggedChange, Opened, State
+from sessile.model.document import (
+    Actor,
+    Conflict,
+    Delta,
+    Document,
+    DocumentDevice,
+    LogBase,
+    LoggedChange,
+    Opened,
+    State,
+)
 from sessile.model.errors import (
     DocumentNotFound,
-    DocumentTooLarge,
     InvalidChange,
     SessionNotFound,
     VersionConflict,
 )
-from sessile.model.limits import NAME_LENGTH_MAX, REPLAY_CHANGES_MAX, STATE_BYTES_MAX
+from sessile.model.kind import NO_KINDS, KindRules, Kinds
+from sessile.model.limits import NAME_LENGTH_MAX, REPLAY_CHANGES_MAX
 from sessile.ports import Clock, Random, Store, Transaction
 
 
 class DocumentEngine:
     """Open, read, list, follow, rename, archive. Raises DocumentNotFound for what is not the actor's."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS) -> None:
         self._store = store
         self._clock = clock
         self._random = random
+        self._kinds = kinds
 
-    async def open(self, actor: Actor, name: str, default: State | None) -> Opened:
-        """The actor's active document of that name, made with `default` if there is none; registers the actor's device."""
+    async def open(self, actor: Actor, name: str, default: State | None, kind: str | None = None) -> Opened:
+        """The actor's active document of that name, made with `default` if there is none; registers the actor's device.
+
+        A new one is of `kind`, or of the kind that claims its name. Raises SchemaUnknown for a kind that is not known, InvalidChange for
+        a default that is not of it, and for a document that is there already and of another kind.
+        """
         check_name(name)
-        known = await self._store.read(_open_known, actor, name, None)
-        if known is not None:
-            return known
-        state = check_value(dict(default or {}), "/default")
-        if len(msgspec.json.encode(state)) > STATE_BYTES_MAX:
-            raise DocumentTooLarge(f"The default state is larger than {STATE_BYTES_MAX} bytes.")
-        return await self._store.write(self._open, actor, name, None, state)
+        known = self._shown(await self._store.read(_open_known, actor, name, None))
+        if known is None:
+            rules = for_new(self._kinds, name, kind)
+            state = check_value(dict(default if default is not None else rules.default if rules else {}), "/default")
+            known = self._shown(await self._store.write(self._open, actor, name, None, state, rules))
+        if kind is not None and known.document.schema_name != kind:
+            raise InvalidChange("/kind", f"the document is of the kind {known.document.schema_name or '(none)'}")
+        return known
 
     async def open_by_id(self, actor: Actor, document_id: str) -> Opened:
-        known = await self._store.read(_open_known, actor, None, document_id)
+        known = self._shown(await self._store.read(_open_known, actor, None, document_id))
         if known is not None:
             return known
-        return await self._store.write(self._open, actor, None, document_id, {})
+        return self._shown(await self._store.write(self._open, actor, None, document_id, {}, None))
 
     async def get(self, actor: Actor, document_id: str) -> Document:
-        return await self._store.read(_find, actor, document_id)
+        return as_shown(self._kinds, await self._store.read(_find, actor, document_id))
 
     async def list(self, actor: Actor) -> list[Document]:
-        return await self._store.read(_list, actor)
+        return [as_shown(self._kinds, document) for document in await self._store.read(_list, actor)]
 
     async def since(self, actor: Actor, document_id: str, epoch: str | None, version: int | None) -> Delta:
         """Contiguous changes from a position, or a snapshot where those are not to be had (absent, of another epoch, ahead, too far back)."""
-        return await self._store.read(_since, actor, document_id, epoch, version)
+        delta = await self._store.read(_since, actor, document_id, epoch, version)
+        return replace(delta, document=as_shown(self._kinds, delta.document)) if delta.snapshot else delta
 
     async def log(self, actor: Actor, document_id: str, before: int | None, limit: int) -> Sequence[LoggedChange]:
         """The log, newest first."""
@@ -77,9 +94,24 @@ class DocumentEngine:
         """Takes it out of the list and frees its name; nothing is deleted."""
         await self._store.write(self._archive, actor, document_id)
 
+    @overload
+    def _shown(self, opened: Opened) -> Opened: ...
+    @overload
+    def _shown(self, opened: Opened | None) -> Opened | None: ...
+    def _shown(self, opened: Opened | None) -> Opened | None:
+        return None if opened is None else replace(opened, document=as_shown(self._kinds, opened.document))
+
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
-    def _open(self, tx: Transaction, actor: Actor, name: str | None, document_id: str | None, default: State) -> Opened:
+    def _open(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        name: str | None,
+        document_id: str | None,
+        default: State,
+        rules: KindRules | None,
+    ) -> Opened:
         known = _open_known(tx, actor, name, document_id)
         if known is not None:
             return known
@@ -91,40 +123,43 @@ class DocumentEngine:
             found = tx.documents.by_name(actor.owner, name or "")
             created = found is None
             document = (
-                self._new(tx, actor, name or "", default, now)
+                self._new(tx, actor, name or "", default, rules, now)
                 if found is None
                 else find(tx, actor, found.document_id, lock=True)
             )
         device = register_device(tx, document, actor, now)
         return _opened(tx, document, device, created=created)
 
-    def _new(self, tx: Transaction, actor: Actor, name: str, default: State, now: datetime) -> Document:
-        if actor.owner.session_id is not None and tx.sessions.get(actor.owner.session_id) is None:
-            raise SessionNotFound
+    def _new(
+        self, tx: Transaction, actor: Actor, name: str, default: State, rules: KindRules | None, now: datetime
+    ) -> Document:
+        check_new_state(rules, default, "/default")
         document = Document(
             document_id=tokens.uuid7(now, self._random.token_bytes(10)),
             owner=actor.owner,
             name=name,
             state=default,
             epoch=self._random.token_bytes(8).hex(),
+            schema_name=rules.name if rules is not None else "",
+            schema_version=rules.version if rules is not None else 1,
             created_at=now,
             updated_at=now,
             last_activity_at=now,
         )
-        tx.documents.insert(document)
-        tx.audit([_event(document, "document_created", now, actor, name=name)])
+        insert_document(tx, document, actor, now)
         return document
 
     def _rename(self, tx: Transaction, actor: Actor, document_id: str, name: str) -> Document:
         document = find_for_change(tx, actor, document_id, self._clock.now())
         if document.name == name:
             return document
+        check_name_of_kind(self._kinds, name, document.schema_name)
         if tx.documents.by_name(document.owner, name) is not None:
             raise VersionConflict({"name": name}, "There is another document of that name.")
         now = self._clock.now()
         renamed = replace(document, name=name, updated_at=now)
         tx.documents.update([renamed], with_state=[False])
-        tx.audit([_event(renamed, "document_renamed", now, actor, name=name)])
+        tx.audit([document_event(renamed, "document_renamed", now, actor, name=name)])
         return renamed
 
     def _archive(self, tx: Transaction, actor: Actor, document_id: str) -> None:
@@ -133,7 +168,7 @@ class DocumentEngine:
             return
         now = self._clock.now()
         tx.documents.update([replace(document, status="archived", updated_at=now)], with_state=[False])
-        tx.audit([_event(document, "document_archived", now, actor)])
+        tx.audit([document_event(document, "document_archived", now, actor)])
 
 
 def check_name(name: object) -> None:
@@ -142,6 +177,27 @@ def check_name(name: object) -> None:
         raise InvalidChange("/name", f"a document's name has 1 to {NAME_LENGTH_MAX} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise InvalidChange("/name", "a document's name has no control characters")
+
+
+def insert_document(
+    tx: Transaction, document: Document, actor: Actor, now: datetime, base: LogBase | None = None, **provenance: Any
+) -> None:
+    """A document that was not there before, its log beginning at `base` (its present state where not given). Raises VersionConflict when the
+    name is taken, SessionNotFound when its owner is a session that does not exist."""
+    if document.owner.session_id is not None and tx.sessions.get(document.owner.session_id) is None:
+        raise SessionNotFound
+    tx.documents.insert(document)
+    tx.documents.put_log_base(
+        base
+        or LogBase(
+            document_id=document.document_id,
+            version=document.version,
+            generation=document.generation,
+            schema_version=document.schema_version,
+            state=document.state,
+        )
+    )
+    tx.audit([document_event(document, "document_created", now, actor, name=document.name, **provenance)])
 
 
 def register_device(tx: Transaction, document: Document, actor: Actor, now: datetime) -> DocumentDevice | None:
@@ -222,7 +278,8 @@ def _conflicts(tx: Transaction, actor: Actor, document_id: str) -> list[Conflict
     return tx.documents.open_conflicts(find(tx, actor, document_id).document_id)
 
 
-def _event(document: Document, kind: str, at: datetime, actor: Actor, **data: str) -> AuditEvent:
+def document_event(document: Document, kind: str, at: datetime, actor: Actor, **data: Any) -> AuditEvent:
+    """An event of the document's own stream."""
     return AuditEvent(
         stream=f"document:{document.document_id}",
         type=kind,

@@ -11,7 +11,7 @@ All of it works in `async def` and `def` handlers, in routers and in WebSocket e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
@@ -19,6 +19,7 @@ from fastapi.requests import HTTPConnection
 
 from sessile.integrations import starlette
 from sessile.integrations.starlette import session_of
+from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.middleware import ORIGINS_KEY
 from sessile.web.origins import OriginPolicy
@@ -31,8 +32,15 @@ class Sessile(starlette.Sessile):
     """Sessions, documents, API, socket and browser client for a FastAPI application. `settings` are those of `sessile.Settings`, by default
     from `SESSILE_*` in the environment. `.manager` is the facade for everything else."""
 
-    def __init__(self, app: FastAPI, manager: AsyncSessionManager | None = None, **settings: Any) -> None:
-        super().__init__(app, manager, **settings)
+    def __init__(
+        self,
+        app: FastAPI,
+        manager: AsyncSessionManager | None = None,
+        *,
+        kinds: Sequence[DocumentKind] = (),
+        **settings: Any,
+    ) -> None:
+        super().__init__(app, manager, kinds=kinds, **settings)
 
 
 async def _current_session(connection: HTTPConnection) -> WebSession:

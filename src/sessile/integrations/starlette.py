@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from starlette.types import Send as StarletteSend
 from starlette.websockets import WebSocketDisconnect
 
 from sessile.model.errors import ConfigurationError
+from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
 from sessile.server.app import create_app, owns_path
@@ -50,15 +51,22 @@ class Sessile:
 
     manager: AsyncSessionManager
 
-    def __init__(self, app: Starlette, manager: AsyncSessionManager | None = None, **settings: Any) -> None:
-        if manager is not None and settings:
+    def __init__(
+        self,
+        app: Starlette,
+        manager: AsyncSessionManager | None = None,
+        *,
+        kinds: Sequence[DocumentKind] = (),
+        **settings: Any,
+    ) -> None:
+        if manager is not None and (settings or kinds):
             raise ConfigurationError(
-                "Sessile(app, manager, ...): the manager has its settings already; leave them out here"
+                "Sessile(app, manager, ...): the manager has its settings and kinds already; leave them out here"
             )
         if isinstance(getattr(app.state, "sessile", None), Sessile):
             raise ConfigurationError("Sessile(app) was called for this application before")
         self._owns_manager = manager is None
-        self.manager = manager if manager is not None else AsyncSessionManager(Settings(**settings))
+        self.manager = manager if manager is not None else AsyncSessionManager(Settings(**settings), kinds=kinds)
         self._service = create_app(self.manager, standalone=False)
         app.state.sessile = self
         app.router.lifespan_context = self._lifespan_around(app.router.lifespan_context)

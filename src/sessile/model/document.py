@@ -197,7 +197,20 @@ class Checkpoint:
     step: int | None = None
     device_no: int | None = None
     request_id: str | None = None
+    schema_version: int = 1
+    """The version of the document's kind that the state is in."""
     created_at: datetime
+    state: State = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogBase:
+    """Where a document's log begins: the state at `version`, to which every line that is kept leads on."""
+
+    document_id: str
+    version: int = 0
+    generation: int = 0
+    schema_version: int = 1
     state: State = field(default_factory=dict, repr=False)
 
 

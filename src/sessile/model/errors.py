@@ -22,6 +22,10 @@
     ├── DocumentTooLarge                over a limit of `sessile.model.limits`
     ├── VersionConflict                 somebody was faster; carries what is there now
     ├── ChangeRejected                  a server-side change got the verdict rejected or conflict
+    ├── SchemaUnknown                   this process does not know the document's kind, or only an older version of it
+    ├── SchemaUpgradeFailed             a state of an older version could not be brought to the present one
+    ├── VersionNotKept                  the log does not reach back that far any more
+    ├── ExportDamaged                   an exported document that is not as it was exported
     └── SequenceGap / IdentityReused    a device's sequence does not fit (answered with nack)
 
 "Not found" and "cannot look" are never the same error: an outage must not look like a logout.
@@ -283,6 +287,65 @@ class ChangeRejected(SessileError):
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "verdict": self.verdict, "detail": self.detail}
+
+
+class SchemaUnknown(SessileError):
+    """This process does not know the document's kind in its version, so it could not tell a valid change from another. Reading works.
+    Another process, or the next release, may know it: changes wait."""
+
+    code = "schema_unknown"
+    http_status = 409
+    retryable = True
+
+    def __init__(self, schema_name: str, schema_version: int | None) -> None:
+        version = "" if schema_version is None else f" in version {schema_version}"
+        super().__init__(
+            f"The document kind {schema_name}{version} is not known here; such documents can only be read."
+        )
+        self.schema_name = schema_name
+        self.schema_version = schema_version
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "schema_name": self.schema_name, "schema_version": self.schema_version}
+
+
+class SchemaUpgradeFailed(SessileError):
+    """The document is still of an older version of its kind, and bringing it up to date failed. It can be read as it is, and not be changed."""
+
+    code = "schema_upgrade_failed"
+    http_status = 409
+
+    def __init__(self, schema_name: str, from_version: int, problem: str) -> None:
+        super().__init__(f"The document could not be upgraded from version {from_version} of {schema_name}: {problem}")
+        self.schema_name = schema_name
+        self.from_version = from_version
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "schema_name": self.schema_name, "from_version": self.from_version}
+
+
+class VersionNotKept(SessileError):
+    """The log was shortened behind this version. `oldest_version` is the first that can still be rebuilt; checkpoints stay reachable by id."""
+
+    code = "version_not_kept"
+    http_status = 410
+
+    def __init__(self, oldest_version: int) -> None:
+        super().__init__(f"The history of this document goes back to version {oldest_version}.")
+        self.oldest_version = oldest_version
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "oldest_version": self.oldest_version}
+
+
+class ExportDamaged(SessileError):
+    """An exported document whose hash, log or values do not fit together. Nothing of it was imported."""
+
+    code = "export_damaged"
+    http_status = 422
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The exported document is damaged: {problem}")
 
 
 class SequenceGap(SessileError):

@@ -30,6 +30,15 @@ STATE_LAG_CHANGES_MAX: Final = 100
 STATE_LAG_BYTES_MAX: Final = 256 * 1024
 REPLAY_CHANGES_MAX: Final = 512
 """A resume from further back than this is answered with a snapshot."""
+JUDGED_CHANGES_MAX: Final = 4096
+"""So many lines of the log a change is compared with; one based further back counts as colliding wherever its value differs."""
+REBUILT_AT_ONCE: Final = 1000
+"""Lines of the log read at a time while a past state is rebuilt."""
+EXPORTED_CHANGES_MAX: Final = 10_000
+EXPORTED_CHECKPOINTS_MAX: Final = 100
+ACTIVITY_DATA_BYTES_MAX: Final = 4 * 1024
+VALIDATOR_MS_MAX: Final = 50
+"""A schema that takes longer over one state holds up every writer."""
 HASH_EVERY_VERSIONS: Final = 32
 BEFORE_VALUE_BYTES_MAX: Final = 4 * 1024
 """Overwritten values up to this size are kept with the change, as the base of a later conflict."""

@@ -24,6 +24,7 @@ from sessile.model.document import (
     LoggedChange,
     Operation,
     Policy,
+    State,
     Verdict,
 )
 from sessile.model.limits import BEFORE_VALUE_BYTES_MAX, HASH_EVERY_VERSIONS, OPEN_CONFLICTS_MAX, STATE_BYTES_MAX
@@ -60,6 +61,15 @@ class Policies:
         return Policies([(parse(pattern), Policy(policy)) for pattern, policy in patterns.items()])
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaFault:
+    """Why a state is not one of its kind. `code` is `schema`, or `validator_failed` when nobody can tell."""
+
+    code: str
+    message: str
+    path: str = ""
+
+
 @dataclass(slots=True)
 class Head:
     """A document as the current batch has made it so far: loaded once, moved on by each verdict."""
@@ -70,6 +80,11 @@ class Head:
     conflicts: dict[str, Conflict] = field(default_factory=dict)
     """Open conflicts by path."""
     policies: Policies = field(default_factory=Policies)
+    check: Callable[[State], SchemaFault | None] | None = None
+    """What the document's kind says to a state; None when it has no kind."""
+    state_bytes_max: int = STATE_BYTES_MAX
+    upgraded_at: int = -1
+    """The version that the present batch upgraded the document to: whoever names the one before means the same state."""
 
 
 @dataclass(slots=True)
@@ -137,6 +152,7 @@ def _run(case: _Case) -> tuple[Verdict, dict[str, Any] | None]:
     changed = case.applied.state is not case.head.document.state
     if changed:
         _check_size(case)
+        _check_schema(case)
     if not changed and not case.resolved:
         return Verdict.NOOP, None
     return Verdict.APPLIED, {
@@ -274,7 +290,8 @@ def _test(case: _Case, operation: Operation) -> None:
     if "exists" in operation:
         holds = holds and (current is not ABSENT) is operation["exists"]
     if "version_at_most" in operation:
-        holds = holds and case.head.document.version <= operation["version_at_most"]
+        version = case.head.document.version
+        holds = holds and version - (version == case.head.upgraded_at) <= operation["version_at_most"]
     if not holds:
         raise _Stop(
             Verdict.CONFLICT, _detail("test_failed", "A precondition of the change does not hold.", path, current)
@@ -319,14 +336,24 @@ def _resolve(case: _Case, operation: Operation) -> None:
 def _check_size(case: _Case) -> None:
     head = case.head
     head_size = head.size_bytes + len(msgspec.json.encode([*case.change.operations, *case.caused]))
-    if head_size > STATE_BYTES_MAX:  # the sum is an upper bound; only near the limit is the exact size worth its price
+    if (
+        head_size > head.state_bytes_max
+    ):  # the sum is an upper bound; only near the limit is the exact size worth its price
         head_size = len(msgspec.json.encode(case.applied.state))
-        if head_size > STATE_BYTES_MAX:
+        if head_size > head.state_bytes_max:
             raise _Stop(
                 Verdict.REJECTED,
-                _detail("state_too_large", f"The document would be larger than {STATE_BYTES_MAX} bytes.", None, ABSENT),
+                _detail(
+                    "state_too_large", f"The document would be larger than {head.state_bytes_max} bytes.", None, ABSENT
+                ),
             )
     head.size_bytes = head_size
+
+
+def _check_schema(case: _Case) -> None:
+    fault = case.head.check(case.applied.state) if case.head.check is not None else None
+    if fault is not None:
+        raise _Stop(Verdict.REJECTED, {"code": fault.code, "message": fault.message, "path": fault.path})
 
 
 def _detail(code: str, message: str, path: str | None, current: Any) -> dict[str, Any]:
@@ -345,7 +372,7 @@ def _log(case: _Case, verdict: Verdict, detail: dict[str, Any] | None, session_i
     version = document.version + 1
     is_applied = verdict is Verdict.APPLIED
     state = case.applied.state if is_applied else document.state
-    before = [(keys, _kept(value)) for keys, value in case.applied.before] if is_applied else []
+    before = [(keys, kept_value(value)) for keys, value in case.applied.before] if is_applied else []
     head.document = replace(document, state=state, version=version, updated_at=case.now, last_activity_at=case.now)
     head.touches.extend(Touch(version, change.device_id, case.device_no, keys, value) for keys, value in before)
     for conflict_id in case.resolved:
@@ -379,7 +406,7 @@ def operations_hash(change: Change) -> bytes:
     return digest(change.operations)
 
 
-def _kept(value: Any) -> Any:
+def kept_value(value: Any) -> Any:
     """The value before, unless it is too large to be kept with every change."""
     if isinstance(value, dict | list | str) and len(msgspec.json.encode(value)) > BEFORE_VALUE_BYTES_MAX:
         return ABSENT

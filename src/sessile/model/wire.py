@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from sessile.model.activity import Activity
 from sessile.model.document import ABSENT, Checkpoint, Conflict, Difference, Document, LoggedChange
 from sessile.model.platform import Platform
 from sessile.model.session import Session
@@ -80,6 +81,24 @@ def difference_to_wire(difference: Difference) -> dict[str, Any]:
     return {"path": difference.path, **_present(current=difference.current, restored=difference.restored)}
 
 
+def change_of_point_to_wire(difference: Difference) -> dict[str, Any]:
+    """One entry of a diff: a side that is not there had nothing at the path."""
+    sides = {"from": difference.current, "to": difference.restored}
+    return {"path": difference.path, **_present(**sides)}
+
+
+def activity_to_wire(entry: Activity) -> dict[str, Any]:
+    """One entry of the activity: `type`, `at`, and the record under the name of its source."""
+    wire: dict[str, Any] = {"type": entry.type, "at": iso(entry.at)}
+    if entry.change is not None:
+        wire["change"] = logged_to_wire(entry.change)
+    if entry.checkpoint is not None:
+        wire["checkpoint"] = checkpoint_to_wire(entry.checkpoint)
+    if entry.event is not None:
+        wire["event"] = {"position": entry.event.position, "user_id": entry.event.user_id, "data": entry.event.data}
+    return wire
+
+
 def document_to_wire(document: Document) -> dict[str, Any]:
     """A document over HTTP: position, times, state."""
     return {
@@ -89,6 +108,8 @@ def document_to_wire(document: Document) -> dict[str, Any]:
         "version": document.version,
         "generation": document.generation,
         "status": document.status,
+        "kind": document.schema_name or None,
+        "kind_version": document.schema_version,
         "created_at": iso(document.created_at),
         "updated_at": iso(document.updated_at),
         "last_activity_at": iso(document.last_activity_at),

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from sessile.engine.activity import ActivityEngine
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
+from sessile.engine.copies import CopyEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
 from sessile.model.errors import ConfigurationError
 from sessile.ports import Clock, Random, Store
+from sessile.runtime.kinds import DocumentKind, kinds_of
 from sessile.runtime.settings import Settings
 
 
@@ -35,6 +40,9 @@ class Engines:
     documents: DocumentEngine
     changes: ChangeEngine
     checkpoints: CheckpointEngine
+    history: HistoryEngine
+    copies: CopyEngine
+    activity: ActivityEngine
 
 
 def make_store(database_url: str, *, blocking: bool) -> Store:
@@ -53,7 +61,11 @@ def make_store(database_url: str, *, blocking: bool) -> Store:
     return BlockingSqliteStore(database_url) if blocking else AsyncSqliteStore(database_url)
 
 
-def make_engines(settings: Settings, store: Store, clock: Clock, random: Random) -> Engines:
+def make_engines(
+    settings: Settings, store: Store, clock: Clock, random: Random, registered: Sequence[DocumentKind] = ()
+) -> Engines:
+    """Raises ConfigurationError for document kinds that cannot be."""
+    kinds = kinds_of(registered, settings.documents)
     limit = SessionLimit(settings.sessions_per_user_max, settings.session_limit_action)
     rules = SessionRules(
         expiry=expiry_policy(settings.idle_timeout_s, settings.absolute_timeout_s, settings.rotation_window_s),
@@ -66,7 +78,16 @@ def make_engines(settings: Settings, store: Store, clock: Clock, random: Random)
         SessionEngine(store, clock, random, rules),
         PrincipalEngine(store, clock, limit),
         PlatformEngine(store, clock),
-        DocumentEngine(store, clock, random),
-        ChangeEngine(store, clock, random, settings.policies_of),
-        CheckpointEngine(store, clock, random),
+        DocumentEngine(store, clock, random, kinds),
+        ChangeEngine(store, clock, random, settings.policies_of, kinds),
+        CheckpointEngine(store, clock, random, kinds),
+        HistoryEngine(
+            store,
+            clock,
+            CompactionRule(
+                settings.log_versions_kept, timedelta(days=settings.log_retention_d), settings.compaction_batch
+            ),
+        ),
+        CopyEngine(store, clock, random, kinds),
+        ActivityEngine(store, clock),
     )

@@ -1,4 +1,4 @@
-"""What happens between requests: hints from other processes, touches, automatic checkpoints, sweeping. Each loop survives an outage.
+"""What happens between requests: hints from other processes, touches, automatic checkpoints, sweeping, old log lines. Each loop survives an outage.
 
 Of several processes on one store, one elected by a lease sweeps and takes checkpoints; if it dies, another takes over when the lease ends.
 """
@@ -15,6 +15,7 @@ from typing import Final
 from sessile.model.errors import StoreUnavailable
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.assemble import Engines
+from sessile.runtime.documents import COMPACTED_AT_ONCE
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -44,6 +45,7 @@ class Background:
             ("poll", POLL_INTERVAL_S, self._store.poll),
             ("touch", TOUCH_INTERVAL_S, self._touches.write),
             ("checkpoint", self._settings.checkpoint_interval_s, self.take_checkpoints),
+            ("compaction", self._settings.compaction_interval_s, self.compact),
             ("sweep", self._settings.sweep_interval_s, self.sweep),
         ]
         self._tasks = [
@@ -74,6 +76,12 @@ class Background:
         """Ends sessions past a deadline, batch by batch, when it is this process's turn."""
         if await self._elected("sweep", self._settings.sweep_interval_s):
             while await self._engines.sessions.sweep(self._settings.sweep_batch) == self._settings.sweep_batch:
+                pass
+
+    async def compact(self) -> None:
+        """Forgets old lines of logs, batch by batch, when it is this process's turn."""
+        if await self._elected("compaction", self._settings.compaction_interval_s):
+            while await self._engines.history.compact(COMPACTED_AT_ONCE):
                 pass
 
     async def _elected(self, name: str, interval_s: float) -> bool:

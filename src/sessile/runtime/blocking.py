@@ -8,6 +8,9 @@ from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from sessile.engine.history import NOW, Point
+from sessile.model.activity import ActivityPage
+from sessile.model.audit import AuditEvent
 from sessile.model.delta import DataOperation
 from sessile.model.document import (
     Actor,
@@ -15,6 +18,7 @@ from sessile.model.document import (
     CheckpointKind,
     Conflict,
     Delta,
+    Difference,
     Document,
     LoggedChange,
     Opened,
@@ -33,6 +37,7 @@ from sessile.ports import Clock, Random, Store, Transaction
 from sessile.runtime.assemble import Engines, SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.documents import AsyncDocuments, Submit
 from sessile.runtime.group_commit import Probe, no_probe
+from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.settings import Settings
 
 T = TypeVar("T")
@@ -59,9 +64,9 @@ class Documents:
     def __init__(self, engines: Engines, submit: Submit, probe: Probe) -> None:
         self._twin = AsyncDocuments(engines, submit, probe)
 
-    def open(self, actor: Actor, name: str, *, default: State | None = None) -> Opened:
+    def open(self, actor: Actor, name: str, *, default: State | None = None, kind: str | None = None) -> Opened:
         """The actor's document of that name, made with `default` if there is none."""
-        return drive(self._twin.open(actor, name, default=default))
+        return drive(self._twin.open(actor, name, default=default, kind=kind))
 
     def open_by_id(self, actor: Actor, document_id: str) -> Opened:
         """The same for a document that is known by its id."""
@@ -149,6 +154,44 @@ class Documents:
         """Raises VersionConflict when the name is taken."""
         return drive(self._twin.rename(actor, document_id, name))
 
+    def fork(
+        self,
+        actor: Actor,
+        document_id: str,
+        name: str,
+        *,
+        at_version: int | None = None,
+        checkpoint_id: str | None = None,
+    ) -> Document:
+        """A new document of the actor with the state that this one has, or had. Raises VersionConflict, VersionNotKept, CheckpointNotFound."""
+        return drive(self._twin.fork(actor, document_id, name, at_version=at_version, checkpoint_id=checkpoint_id))
+
+    def diff(self, actor: Actor, document_id: str, a: Point, b: Point = NOW) -> Sequence[Difference]:
+        """Where the states at two points (a version, the id of a checkpoint, "now") differ."""
+        return drive(self._twin.diff(actor, document_id, a, b))
+
+    def export_document(self, actor: Actor, document_id: str) -> dict[str, Any]:
+        """The document with its log, checkpoints and open conflicts as a JSON value."""
+        return drive(self._twin.export_document(actor, document_id))
+
+    def import_document(self, actor: Actor, exported: Mapping[str, Any], *, name: str | None = None) -> Document:
+        """A new document of the actor with what an export holds. Raises ExportDamaged."""
+        return drive(self._twin.import_document(actor, exported, name=name))
+
+    def activity(self, actor: Actor, document_id: str, *, before: str | None = None, limit: int = 100) -> ActivityPage:
+        """Changes, checkpoints and events of the document in one list, newest first."""
+        return drive(self._twin.activity(actor, document_id, before=before, limit=limit))
+
+    def log_activity(
+        self, actor: Actor, document_id: str, event_type: str, data: Mapping[str, Any] | None = None
+    ) -> AuditEvent:
+        """Adds an event of the application's own, of a type `app.*`."""
+        return drive(self._twin.log_activity(actor, document_id, event_type, data))
+
+    def compact(self) -> int:
+        """Forgets old lines of some documents' logs; how many. Call it now and then: there is no background work here."""
+        return drive(self._twin.compact())
+
     def archive(self, actor: Actor, document_id: str) -> None:
         """Takes it out of the list and frees its name; nothing is deleted."""
         drive(self._twin.archive(actor, document_id))
@@ -165,11 +208,12 @@ class SessionManager:
         clock: Clock | None = None,
         random: Random | None = None,
         probe: Probe | None = None,
+        kinds: Sequence[DocumentKind] = (),
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings.database_url, blocking=True)
-        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
+        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom(), kinds)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
+from sessile.engine.history import NOW, Point
+from sessile.model.activity import ActivityPage
+from sessile.model.audit import AuditEvent
 from sessile.model.document import (
     Actor,
     Checkpoint,
     CheckpointKind,
     Conflict,
     Delta,
+    Difference,
     Document,
     LoggedChange,
     Opened,
@@ -23,6 +28,8 @@ from sessile.model.errors import IdentityReused, SequenceGap
 from sessile.runtime.assemble import Engines
 from sessile.runtime.group_commit import Probe
 
+COMPACTED_AT_ONCE: Final = 100
+"""Documents whose logs are shortened in one round."""
 Submit = Callable[[Submission], Awaitable[Outcome]]
 
 
@@ -33,13 +40,17 @@ class AsyncDocuments:
         self._documents = engines.documents
         self._changes = engines.changes
         self._checkpoints = engines.checkpoints
+        self._history = engines.history
+        self._copies = engines.copies
+        self._activity = engines.activity
         self._submit = submit
         self._probe = probe
 
-    async def open(self, actor: Actor, name: str, *, default: State | None = None) -> Opened:
-        """The actor's document of that name, made with `default` if there is none. An actor with a device gets it registered.
-        Raises InvalidChange for a name or default that cannot be, DocumentTooLarge."""
-        return await self._documents.open(actor, name, default)
+    async def open(self, actor: Actor, name: str, *, default: State | None = None, kind: str | None = None) -> Opened:
+        """The actor's document of that name, made with `default` if there is none. An actor with a device gets it registered. A new one is of
+        `kind`, or of the kind that claims its name. Raises InvalidChange for a name, default or kind that cannot be, SchemaUnknown,
+        DocumentTooLarge."""
+        return await self._documents.open(actor, name, default, kind)
 
     async def open_by_id(self, actor: Actor, document_id: str) -> Opened:
         """The same for a document that is known by its id."""
@@ -126,6 +137,49 @@ class AsyncDocuments:
     async def rename(self, actor: Actor, document_id: str, name: str) -> Document:
         """Raises VersionConflict when the name is taken."""
         return await self._documents.rename(actor, document_id, name)
+
+    async def fork(
+        self,
+        actor: Actor,
+        document_id: str,
+        name: str,
+        *,
+        at_version: int | None = None,
+        checkpoint_id: str | None = None,
+    ) -> Document:
+        """A new document of the actor with the state that this one has, or had at a version or checkpoint. Raises VersionConflict when the name
+        is taken, VersionNotKept, CheckpointNotFound, InvalidChange."""
+        return await self._copies.fork(actor, document_id, name, at_version, checkpoint_id)
+
+    async def diff(self, actor: Actor, document_id: str, a: Point, b: Point = NOW) -> Sequence[Difference]:
+        """Where the states at two points differ: `current` is the value at `a`, `restored` the one at `b`. A point is a version, the id of a
+        checkpoint, or "now". Raises VersionNotKept, CheckpointNotFound, InvalidChange."""
+        return await self._history.diff(actor, document_id, a, b)
+
+    async def export_document(self, actor: Actor, document_id: str) -> dict[str, Any]:
+        """The document with its log, checkpoints and open conflicts as a JSON value, with a hash over all of it."""
+        return await self._copies.export(actor, document_id)
+
+    async def import_document(self, actor: Actor, exported: Mapping[str, Any], *, name: str | None = None) -> Document:
+        """A new document of the actor with what an export holds. Raises ExportDamaged, VersionConflict when the name is taken, SchemaUnknown,
+        SchemaUpgradeFailed, InvalidChange."""
+        return await self._copies.import_(actor, exported, name)
+
+    async def activity(
+        self, actor: Actor, document_id: str, *, before: str | None = None, limit: int = 100
+    ) -> ActivityPage:
+        """Changes, checkpoints and events of the document in one list, newest first, behind `before` where given."""
+        return await self._activity.page(actor, document_id, before, limit)
+
+    async def log_activity(
+        self, actor: Actor, document_id: str, event_type: str, data: Mapping[str, Any] | None = None
+    ) -> AuditEvent:
+        """Adds an event of the application's own, of a type `app.*`, to the document's audit stream. Raises InvalidChange."""
+        return await self._activity.log(actor, document_id, event_type, data or {})
+
+    async def compact(self) -> int:
+        """Forgets old lines of some documents' logs (`log_versions_kept`, `log_retention_d`); how many. The background work does it anyway."""
+        return await self._history.compact(COMPACTED_AT_ONCE)
 
     async def archive(self, actor: Actor, document_id: str) -> None:
         """Takes it out of the list and frees its name; nothing is deleted."""

@@ -22,6 +22,7 @@ from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, ma
 from sessile.runtime.background import Background
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
+from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -39,11 +40,12 @@ class AsyncSessionManager:
         clock: Clock | None = None,
         random: Random | None = None,
         probe: Probe | None = None,
+        kinds: Sequence[DocumentKind] = (),
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings.database_url, blocking=False)
-        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom())
+        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom(), kinds)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms

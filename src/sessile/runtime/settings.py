@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sessile.engine.principals import LimitAction
 from sessile.model.document import Policy
 from sessile.model.errors import ConfigurationError
-from sessile.model.limits import COMMIT_BATCH_MAX
+from sessile.model.limits import COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
 
 logger = logging.getLogger("sessile.settings")
@@ -70,6 +70,16 @@ class Settings(BaseSettings):
     """How often documents that changed get an automatic checkpoint."""
     document_policies: Mapping[str, Mapping[str, Policy]] = Field(default_factory=dict)
     """By document name (with * wildcards) and path pattern: what happens when two devices change the same path."""
+    documents: str = ""
+    """A module that declares document kinds; processes without the application's code load it."""
+    log_versions_kept: Annotated[int, Field(ge=REPLAY_CHANGES_MAX, le=10_000_000)] = REPLAY_CHANGES_MAX
+    """So many versions of each document's log are kept in any case."""
+    log_retention_d: Annotated[float, Field(gt=0, le=36_500)] = 30
+    """Lines of the log younger than this are kept too, and with them what idempotency keys stand for."""
+    compaction_interval_s: Seconds = 3600
+    """How often older lines are forgotten. The state itself and checkpoints stay."""
+    compaction_batch: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """How many of them in one transaction."""
     commit_batch_max: Annotated[int, Field(ge=1, le=COMMIT_BATCH_MAX)] = COMMIT_BATCH_MAX
     """How many submissions share one commit at most. 1 turns group commit off."""
     ping_interval_s: Seconds = 20

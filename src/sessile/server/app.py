@@ -20,7 +20,17 @@ from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
-from sessile.server.routes import bundle, changes, checkpoints, documents, health, platforms, session, sessions
+from sessile.server.routes import (
+    bundle,
+    changes,
+    checkpoints,
+    documents,
+    health,
+    history,
+    platforms,
+    session,
+    sessions,
+)
 from sessile.web.asgi import App, Receive, Scope, Send, path_within
 from sessile.web.problems import send_problem
 
@@ -107,6 +117,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
         session,
         sessions,
         platforms,
+        history,
         documents,
         changes,
         checkpoints,

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 
 from sessile.model.limits import CHANGES_PER_FRAME_MAX, USER_ID_LENGTH_MAX
-from sessile.server.realtime.frames import RESTORE_PATHS_MAX, Count, DeviceFacts, Id, Label, Pointer, Uuid
+from sessile.server.realtime.frames import RESTORE_PATHS_MAX, Count, DeviceFacts, Id, Label, Name, Pointer, Uuid
 from sessile.server.refusals import InvalidRequest, MalformedFrame
 
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
@@ -60,7 +60,38 @@ class PlatformBody(msgspec.Struct, frozen=True, kw_only=True):
     """The platform that the caller believes the session to be on; null: none. Absent: it does not care."""
 
 
-BODIES: Final = (HeartbeatBody, PlatformBody, NewSessionBody, OpenBody, ChangesBody, CheckpointBody, RestoreBody)
+class ForkBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Of now, or of one of the two points."""
+
+    name: Name
+    at_version: Count | None = None
+    checkpoint_id: Uuid | None = None
+
+
+class ActivityBody(msgspec.Struct, frozen=True, kw_only=True):
+    type: Annotated[str, Meta(pattern="^app[.][a-z0-9_.-]{1,60}$")]
+    data: dict[str, Any] = {}
+
+
+class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`exported` as `export` gave it; checked further by sessile.model.transfer."""
+
+    exported: dict[str, Any]
+    name: Name | None = None
+
+
+BODIES: Final = (
+    HeartbeatBody,
+    PlatformBody,
+    NewSessionBody,
+    OpenBody,
+    ChangesBody,
+    CheckpointBody,
+    RestoreBody,
+    ForkBody,
+    ActivityBody,
+    ImportBody,
+)
 _REF: Final = "#/components/schemas/{name}"
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from sessile.engine.activity import ActivityEngine
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
+from sessile.engine.copies import CopyEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.principals import PrincipalEngine
 from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
@@ -17,6 +21,7 @@ from sessile.model.audit import AuditEvent
 from sessile.model.change_format import parse_operations
 from sessile.model.document import Actor, Change, LoggedChange, Opened, Outcome, Submission
 from sessile.model.events import Event
+from sessile.model.kind import NO_KINDS, Kinds
 from sessile.model.merge import Policies
 from sessile.ports import Clock, Random, Store, Transaction
 from sessile.testing.fakes import FakeClock, SeededRandom
@@ -30,6 +35,9 @@ RULES: Final = SessionRules(expiry_policy(IDLE_TIMEOUT_S, ABSOLUTE_TIMEOUT_S, RO
 POLICIES: Final = Policies.from_mapping({"/last/**": "last_write_wins", "/strict/**": "reject"})
 """Below `/last` the last write wins, below `/strict` a collision is refused, everywhere else both values are kept."""
 
+COMPACTION: Final = CompactionRule(versions_kept=4, retention=timedelta(days=1), batch=3)
+"""The last four versions and everything younger than a day are kept; three lines are forgotten at a time."""
+
 ADA: Final = Actor(user_id="ada", device_id="01900000-0000-7000-8000-00000000000a")
 PHONE: Final = replace(ADA, device_id="01900000-0000-7000-8000-00000000000b")
 """Ada's other device."""
@@ -40,15 +48,20 @@ MakeStore = Callable[[str, Path], Store]
 class Bench:
     """One store with the engines on it. `told` are the events that its listener was given, commit by commit."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, rules: SessionRules = RULES) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, rules: SessionRules = RULES, kinds: Kinds = NO_KINDS
+    ) -> None:
         self.store = store
         self.clock = clock
         self.sessions = SessionEngine(store, clock, random, rules)
         self.principals = PrincipalEngine(store, clock, rules.limit)
         self.platforms = PlatformEngine(store, clock)
-        self.documents = DocumentEngine(store, clock, random)
-        self.changes = ChangeEngine(store, clock, random, lambda _name: POLICIES)
-        self.checkpoints = CheckpointEngine(store, clock, random)
+        self.documents = DocumentEngine(store, clock, random, kinds)
+        self.changes = ChangeEngine(store, clock, random, lambda _name: POLICIES, kinds)
+        self.checkpoints = CheckpointEngine(store, clock, random, kinds)
+        self.history = HistoryEngine(store, clock, COMPACTION)
+        self.copies = CopyEngine(store, clock, random, kinds)
+        self.activity = ActivityEngine(store, clock)
         self.told: list[Event] = []
         store.subscribe(self.told.extend)
 
@@ -85,12 +98,12 @@ class Lab:
         self._place = place
         self._stores: list[Store] = []
 
-    async def open(self, rules: SessionRules = RULES) -> Bench:
+    async def open(self, rules: SessionRules = RULES, kinds: Kinds = NO_KINDS) -> Bench:
         """A store on this test's rows, and the engines on it. Called again, a second store on the same rows."""
         store = self._make_store(self.lane.name, self._place)
         self._stores.append(store)
         await store.open()
-        return Bench(store, self.clock, self.random, rules)
+        return Bench(store, self.clock, self.random, rules, kinds)
 
     async def together(self, *calls: Callable[[], Coroutine[Any, Any, T]]) -> list[T | BaseException]:
         """What each call returned or raised, all of them started at the same moment."""

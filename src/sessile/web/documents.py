@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol
 
+from sessile.engine.history import NOW, Point
+from sessile.model.activity import ActivityPage
+from sessile.model.audit import AuditEvent
 from sessile.model.document import (
     Actor,
     Checkpoint,
     CheckpointKind,
     Conflict,
+    Difference,
     Document,
     LoggedChange,
     Operation,
@@ -42,11 +46,12 @@ class SessionDocuments:
         self._documents = documents
         self._source = source
 
-    def open(self, name: str, *, default: State | None = None) -> Awaitable[Document]:
-        """The document of that name, made with `default` if there is none. An anonymous visitor gets a session with it."""
+    def open(self, name: str, *, default: State | None = None, kind: str | None = None) -> Awaitable[Document]:
+        """The document of that name, made with `default` if there is none, of `kind` or of the kind that claims its name. An anonymous visitor gets a session with it."""
 
         async def work() -> Document:
-            return (await self._documents.open(await self._source.document_owner(), name, default=default)).document
+            owner = await self._source.document_owner()
+            return (await self._documents.open(owner, name, default=default, kind=kind)).document
 
         return in_lane(work)
 
@@ -132,6 +137,30 @@ class SessionDocuments:
     def rename(self, document_id: str, name: str) -> Awaitable[Document]:
         """Raises VersionConflict when the name is taken."""
         return in_lane(lambda: self._documents.rename(self._actor(), document_id, name))
+
+    def fork(
+        self, document_id: str, name: str, *, at_version: int | None = None, checkpoint_id: str | None = None
+    ) -> Awaitable[Document]:
+        """A new document with the state that this one has, or had. Raises VersionConflict when the name is taken."""
+        return in_lane(
+            lambda: self._documents.fork(
+                self._actor(), document_id, name, at_version=at_version, checkpoint_id=checkpoint_id
+            )
+        )
+
+    def diff(self, document_id: str, a: Point, b: Point = NOW) -> Awaitable[Sequence[Difference]]:
+        """Where the states at two points (a version, the id of a checkpoint, "now") differ."""
+        return in_lane(lambda: self._documents.diff(self._actor(), document_id, a, b))
+
+    def activity(self, document_id: str, *, before: str | None = None, limit: int = 100) -> Awaitable[ActivityPage]:
+        """Changes, checkpoints and events of the document in one list, newest first."""
+        return in_lane(lambda: self._documents.activity(self._actor(), document_id, before=before, limit=limit))
+
+    def log_activity(
+        self, document_id: str, event_type: str, data: Mapping[str, Any] | None = None
+    ) -> Awaitable[AuditEvent]:
+        """Adds an event of the application's own, of a type `app.*`. Raises InvalidChange."""
+        return in_lane(lambda: self._documents.log_activity(self._actor(), document_id, event_type, data))
 
     def archive(self, document_id: str) -> Awaitable[None]:
         """Takes it out of the list and frees its name; nothing is deleted."""

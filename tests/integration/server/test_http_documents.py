@@ -140,10 +140,10 @@ async def test_conflicts_and_activity() -> None:
             await client.post(f"{path}/changes", json=body)
         (conflict,) = (await client.get(f"{path}/conflicts")).json()["conflicts"]
         assert (conflict["path"], conflict["base"], conflict["winner"], conflict["loser"]) == ("/step", 1, 11, 10)
-        page = (await client.get(f"{path}/activity", params={"limit": 1})).json()
-        assert ([change["version"] for change in page["changes"]], page["before"]) == ([2], 2)
+        page = (await client.get(f"{path}/activity", params={"limit": 2})).json()
+        assert [entry["change"]["version"] for entry in page["entries"]] == [2, 1]
         rest = (await client.get(f"{path}/activity", params={"before": page["before"]})).json()
-        assert ([change["version"] for change in rest["changes"]], rest["before"]) == ([1], None)
+        assert ([entry["type"] for entry in rest["entries"]], rest["before"]) == (["document_created"], None)
 
 
 async def test_foreign_documents_answer_like_unknown_ones_everywhere() -> None:

@@ -21,6 +21,7 @@ from sessile import (
     StoreUnavailable,
 )
 from sessile.model.events import Event, EventKind
+from sessile.model.limits import REPLAY_CHANGES_MAX
 from sessile.runtime.blocking import CoreSuspended, drive
 from sessile.stores.memory import MemoryStore
 from sessile.stores.sql import AsyncSqliteStore
@@ -134,6 +135,29 @@ def test_closing_writes_the_last_activity() -> None:
         await manager.close()
         async with AsyncSessionManager(store=store, clock=clock) as again:
             assert (await again.get_session(issued.session.session_id)).last_seen_at == clock.time
+
+    asyncio.run(run())
+
+
+def test_one_of_several_processes_shortens_logs_to_the_end() -> None:
+    async def run() -> None:
+        from sessile.stores.memory.store import Tables
+
+        tables, clock = Tables(), Clock()
+        settings = Settings(compaction_batch=100, log_retention_d=2)
+        one = AsyncSessionManager(settings, store=MemoryStore(tables), clock=clock)
+        other = AsyncSessionManager(settings, store=MemoryStore(tables), clock=clock)
+        actor = Actor(user_id="ada")
+        document_id = (await one.documents.open(actor, "form")).document.document_id
+        for number in range(REPLAY_CHANGES_MAX + 250):
+            await one.documents.change(actor, document_id, [{"op": "set", "path": "/n", "value": number}])
+        await other._background.compact()
+        assert len(await one.documents.log(actor, document_id, limit=10_000)) == REPLAY_CHANGES_MAX + 250
+        clock.time += timedelta(days=3)
+        await one._background.compact()
+        kept = await one.documents.log(actor, document_id, limit=10_000)
+        assert (len(kept), kept[-1].version) == (REPLAY_CHANGES_MAX, 251)
+        assert await other.documents.compact() == 0
 
     asyncio.run(run())
 

@@ -48,6 +48,8 @@ ERROR_CODES: Final = frozenset(
         "origin_refused",
         "csrf_failed",
         "version_conflict",
+        "schema_unknown",
+        "schema_upgrade_failed",
         "store_unavailable",
         "too_many",
         "internal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from sessile.model.change_format import check_value, parse_operations
 from sessile.model.document import Document
@@ -24,7 +24,6 @@ from sessile.server.refusals import PreconditionFailed, PreconditionRequired
 router = APIRouter(prefix="/api/v0/documents", tags=["documents"])
 
 DocumentId = Annotated[str, Path(pattern=UUID_PATTERN)]
-ACTIVITY_MAX: Final = 500
 _ETAG: Final = re.compile(r'"([0-9A-Za-z_-]{1,64})\.(\d{1,16})"')
 
 
@@ -111,24 +110,6 @@ async def archive_document(request: Request, document_id: DocumentId, session: C
 async def open_conflicts(request: Request, document_id: DocumentId, session: Current) -> Json:
     conflicts = await documents_of(request).conflicts(actor_of(session), document_id)
     return ok({"document_id": document_id, "conflicts": [conflict_to_wire(conflict) for conflict in conflicts]})
-
-
-@router.get("/{document_id}/activity", summary="The log, newest first; go on with `before`")
-async def activity(
-    request: Request,
-    document_id: DocumentId,
-    session: Current,
-    before: Annotated[int | None, Query(ge=0, le=2**53 - 1)] = None,
-    limit: Annotated[int, Query(ge=1, le=ACTIVITY_MAX)] = 100,
-) -> Json:
-    log = await documents_of(request).log(actor_of(session), document_id, before=before, limit=limit)
-    return ok(
-        {
-            "document_id": document_id,
-            "changes": [logged_to_wire(change) for change in log],
-            "before": log[-1].version if len(log) == limit else None,
-        }
-    )
 
 
 def documents_of(request: Request) -> AsyncDocuments:

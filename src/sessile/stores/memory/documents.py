@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange, Owner
+from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.errors import VersionConflict
 from sessile.stores.memory.table import Table
 
@@ -20,13 +20,15 @@ class MemoryDocumentRows:
         devices: Table[tuple[str, str], DocumentDevice],
         conflicts: Table[str, Conflict],
         checkpoints: Table[str, Checkpoint],
+        bases: Table[str, LogBase],
     ) -> None:
         self._documents = documents
         self._logs = logs
         self._devices = devices
         self._conflicts = conflicts
         self._checkpoints = checkpoints
-        self.tables: tuple[Table[Any, Any], ...] = (documents, logs, devices, conflicts, checkpoints)
+        self._bases = bases
+        self.tables: tuple[Table[Any, Any], ...] = (documents, logs, devices, conflicts, checkpoints, bases)
 
     def get(self, document_id: str) -> Document | None:
         return self._documents.get(document_id)
@@ -95,6 +97,25 @@ class MemoryDocumentRows:
             if key is not None and self.change_by_key(change.document_id, key) is not None:
                 raise VersionConflict({"idempotency_key": key}, "A change with this key is in the log already.")
             self._logs.put(change.document_id, (*log, change))
+
+    def log_base(self, document_id: str) -> LogBase | None:
+        return self._bases.get(document_id)
+
+    def put_log_base(self, base: LogBase) -> None:
+        self._bases.put(base.document_id, base)
+
+    def delete_changes(self, document_id: str, up_to: int) -> None:
+        self._logs.put(document_id, tuple(change for change in self._log(document_id) if change.version > up_to))
+
+    def needing_compaction(self, versions_kept: int, before: datetime, limit: int) -> list[str]:
+        return sorted(d.document_id for d in self._documents.rows() if self._is_long(d, versions_kept, before))[:limit]
+
+    def _is_long(self, document: Document, versions_kept: int, before: datetime) -> bool:
+        log = self._log(document.document_id)
+        if not log or log[0].created_at >= before or log[0].version > document.state_version:
+            return False
+        open_since = min((c.version for c in self.open_conflicts(document.document_id)), default=document.version)
+        return log[0].version <= document.version - versions_kept and log[0].version < open_since
 
     # -- devices and conflicts --------------------------------------------------------------------------------------
 

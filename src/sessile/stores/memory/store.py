@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from sessile.model.audit import AuditEvent, chained_hash
-from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LoggedChange
+from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange
 from sessile.model.events import Event
 from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
@@ -37,6 +37,7 @@ class Tables:
         self.devices: dict[tuple[str, str], DocumentDevice] = {}
         self.conflicts: dict[str, Conflict] = {}
         self.checkpoints: dict[str, Checkpoint] = {}
+        self.log_bases: dict[str, LogBase] = {}
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
@@ -59,6 +60,7 @@ class MemoryTransaction:
             Table(tables.devices),
             Table(tables.conflicts),
             Table(tables.checkpoints),
+            Table(tables.log_bases),
         )
         self.events: list[Event] = []
 
@@ -73,6 +75,10 @@ class MemoryTransaction:
 
     def audit_stream(self, stream: str) -> list[AuditEvent]:
         return list(self._streams.get(stream) or ())
+
+    def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
+        found = [e for e in self._streams.get(stream) or () if before is None or e.position < before]
+        return found[::-1][:limit]
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

@@ -1,4 +1,4 @@
-"""Document rows, their log, devices and conflicts. Checkpoint rows are in `checkpoints`."""
+"""Document rows, their log, devices and conflicts. Checkpoints are in `checkpoints`, where logs begin in `history`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sessile.model.document import (
     Verdict,
 )
 from sessile.model.errors import VersionConflict
-from sessile.stores.sql.checkpoints import SqlCheckpointRows
+from sessile.stores.sql.history import SqlHistoryRows
 from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
 
 _GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
@@ -55,7 +55,7 @@ _UPDATE = _update((*_RECORD, "owner_user_id", "owner_session_id"))
 _UPDATE_WITH_STATE = _update((*_RECORD, "owner_user_id", "owner_session_id", "state", "state_version"))
 
 
-class SqlDocumentRows(SqlCheckpointRows):
+class SqlDocumentRows(SqlHistoryRows):
     def get(self, document_id: str) -> Document | None:
         row = self._connection.execute(_GET, {"document_id": document_id}).one_or_none()
         return None if row is None else _document(row)

@@ -190,11 +190,22 @@ checkpoints = Table(
     Column("step", Integer),
     Column("device_no", Integer),
     Column("request_id", String(255)),
+    Column("schema_version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("state", Json, nullable=False),
     UniqueConstraint("document_id", "request_id"),
 )
 Index("ix_checkpoints_of_document", checkpoints.c.document_id, checkpoints.c.created_at)
+
+log_bases = Table(
+    "log_bases",
+    metadata,
+    Column("document_id", _ID, ForeignKey("documents.document_id", ondelete="CASCADE"), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("state", Json, nullable=False),
+)
 
 document_devices = Table(
     "document_devices",

@@ -44,6 +44,13 @@ class SqlTransaction:
         statement = select(audit_events).where(audit_events.c.stream == stream).order_by(audit_events.c.position)
         return [AuditEvent(**row._asdict()) for row in self._connection.execute(statement)]
 
+    def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
+        statement = select(audit_events).where(audit_events.c.stream == stream)
+        if before is not None:
+            statement = statement.where(audit_events.c.position < before)
+        rows = self._connection.execute(statement.order_by(desc(audit_events.c.position)).limit(limit))
+        return [AuditEvent(**row._asdict()) for row in rows]
+
     def emit(self, event: Event) -> None:
         self.events.append(event)
 

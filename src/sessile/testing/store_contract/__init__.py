@@ -20,6 +20,9 @@ _GROUPS = (
     "changes",
     "merging",
     "checkpoints",
+    "kinds",
+    "history",
+    "copies",
     "races",
     "sharing",
 )
@@ -28,7 +31,10 @@ pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 from sessile.testing.store_contract.base import Contract  # noqa: E402 - what is imported first cannot be rewritten
 from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
+from sessile.testing.store_contract.copies import CopyContract  # noqa: E402
 from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
+from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
+from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
@@ -49,6 +55,9 @@ class StoreContract(
     ChangeContract,
     MergeContract,
     CheckpointContract,
+    KindContract,
+    HistoryContract,
+    CopyContract,
     RaceContract,
     SharingContract,
 ):
@@ -59,7 +68,10 @@ __all__ = [
     "ChangeContract",
     "CheckpointContract",
     "Contract",
+    "CopyContract",
     "DocumentContract",
+    "HistoryContract",
+    "KindContract",
     "MergeContract",
     "PlatformContract",
     "PrincipalContract",

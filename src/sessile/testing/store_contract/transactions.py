@@ -53,6 +53,7 @@ class TransactionContract(Contract):
                 tx.documents.device(nothing, nothing),
                 tx.documents.checkpoint(nothing, nothing),
                 tx.documents.checkpoint_by_request(nothing, "request"),
+                tx.documents.log_base(nothing),
                 tx.instance("nothing"),
             ]
 
@@ -73,10 +74,12 @@ class TransactionContract(Contract):
                 rows.open_conflicts(nothing),
                 rows.checkpoints(nothing),
                 tx.audit_stream("nothing"),
+                tx.recent_audit("nothing", before=None, limit=10),
+                rows.needing_compaction(0, lab.clock.now(), 10),
             ]
 
-        assert await bench.store.read(work) == [None] * 10
-        assert await bench.store.read(lists) == [[]] * 14
+        assert await bench.store.read(work) == [None] * 11
+        assert await bench.store.read(lists) == [[]] * 16
 
     async def test_an_error_rolls_everything_back_and_comes_through(self, lab: Lab) -> None:
         bench = await lab.open()

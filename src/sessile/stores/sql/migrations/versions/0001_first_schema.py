@@ -19,6 +19,7 @@ def upgrade() -> None:
     _changes()
     _checkpoints()
     _conflicts()
+    _log_bases()
     _document_devices()
 
 
@@ -242,6 +243,7 @@ def _checkpoints() -> None:
         sa.Column("step", sa.Integer(), nullable=True),
         sa.Column("device_no", sa.Integer(), nullable=True),
         sa.Column("request_id", sa.String(length=255), nullable=True),
+        sa.Column("schema_version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -279,6 +281,21 @@ def _conflicts() -> None:
         ["document_id", "path"],
         unique=True,
         sqlite_where=sa.text("status = 'open'"),
+    )
+
+
+def _log_bases() -> None:
+    op.create_table(
+        "log_bases",
+        sa.Column("document_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("schema_version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.document_id"], name=op.f("fk_log_bases_document_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("document_id", name=op.f("pk_log_bases")),
     )
 
 
