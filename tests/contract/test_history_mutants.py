@@ -47,7 +47,7 @@ MUTANTS = [
            "policies = rules.policies if rules is not None else None", "policies = None",
            "test_the_policies_of_the_kind_hold"),
     Mutant("young lines are forgotten", f"{HISTORY}_compact", "or line.created_at >= before", "",
-           "test_forgetting_while_others_write_loses_nothing", BOTH),
+           "test_young_lines_are_kept_however_many_there_are", BOTH),
     Mutant("lines of an open conflict are forgotten", f"{HISTORY}_compact",
            "last = min(last, conflict.version - 1)", "pass", "test_what_an_open_conflict_needs_is_kept"),
     Mutant("the beginning of the log stays behind", f"{HISTORY}_compact", "tx.documents.put_log_base(base)", "pass",

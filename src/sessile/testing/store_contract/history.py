@@ -126,6 +126,17 @@ class HistoryContract(Contract):
         assert (delta.snapshot, delta.document.state) == (True, states[10])
         assert not (await bench.documents.since(ADA, document_id, before.epoch, 10 - KEPT)).snapshot
 
+    async def test_young_lines_are_kept_however_many_there_are(self, lab: Lab) -> None:
+        bench = await lab.open()
+        document_id, _ = await _written(bench, 10)
+        lab.clock.advance(DAY_S + 1)
+        for seq in range(11, 11 + KEPT + 2):
+            await bench.take(ADA, document_id, seq, seq - 1, put("/n", seq))
+        while await bench.history.compact(10):
+            pass
+        log = (await bench.documents.log(ADA, document_id, None, 100))[::-1]
+        assert [line.version for line in log] == list(range(11, 11 + KEPT + 2))
+
     async def test_a_checkpoint_before_the_log_still_tells_its_version(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id, states = await _written(bench, 2)
