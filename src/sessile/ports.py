@@ -14,12 +14,13 @@ What the methods of the row groups promise, together:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from sessile.model.audit import AuditEvent
+from sessile.model.audit import AuditEvent, AuditStream
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
+from sessile.model.handoff import Handoff
 from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
 
@@ -62,6 +63,14 @@ class SessionRows(Protocol):
         """Locked: sessions past a deadline that have not ended, at most `limit`."""
         ...
 
+    def ended_before(self, moment: datetime, limit: int) -> list[Session]:
+        """Locked: sessions that ended before it, those longest over first, at most `limit`."""
+        ...
+
+    def delete(self, session_ids: Sequence[str]) -> None:
+        """Removes rows. The caller has removed what refers to them."""
+        ...
+
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         """By handle; locked in id order, so that two batches cannot wait for each other."""
         ...
@@ -83,6 +92,26 @@ class PlatformRows(Protocol):
         ...
 
 
+class HandoffRows(Protocol):
+    def get(self, handoff_id: str, *, lock: bool = False) -> Handoff | None: ...
+
+    def by_code(self, code_hash: bytes, *, lock: bool = False) -> Handoff | None:
+        """The one whose code, or whose longer secret, has this hash."""
+        ...
+
+    def of_session(self, session_id: str, *, lock: bool = False) -> list[Handoff]:
+        """Those that a session offered, oldest first."""
+        ...
+
+    def put(self, handoff: Handoff) -> None:
+        """Inserts, or replaces the one of the same id. Raises VersionConflict when another one has its code."""
+        ...
+
+    def delete_expired(self, before: datetime, limit: int) -> int:
+        """Removes those that expired before it, at most `limit`; how many."""
+        ...
+
+
 class DocumentRows(Protocol):
     def get(self, document_id: str) -> Document | None: ...
 
@@ -94,8 +123,12 @@ class DocumentRows(Protocol):
         """The active document of that name."""
         ...
 
-    def of_owner(self, owner: Owner) -> list[Document]:
-        """Active ones, latest activity first."""
+    def of_owner(self, owner: Owner, *, status: str | None = "active") -> list[Document]:
+        """Those of that status (None: of any), latest activity first."""
+        ...
+
+    def delete(self, document_ids: Sequence[str]) -> None:
+        """Removes them with everything that belongs to them."""
         ...
 
     def insert(self, document: Document) -> None:
@@ -180,12 +213,29 @@ class Transaction(Protocol):
     @property
     def documents(self) -> DocumentRows: ...
 
+    @property
+    def handoffs(self) -> HandoffRows: ...
+
     def audit(self, events: Sequence[AuditEvent]) -> None:
         """Appends to each event's stream, chained by hash."""
         ...
 
-    def audit_stream(self, stream: str) -> list[AuditEvent]:
-        """A stream, oldest first."""
+    def audit_stream(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
+        """What is kept of a stream above position `after`, oldest first."""
+        ...
+
+    def audit_streams(self, *, after: str = "", limit: int | None = None) -> list[AuditStream]:
+        """The chains, by name, above `after`."""
+        ...
+
+    def audit_chain(self, stream: str, *, lock: bool = False) -> AuditStream | None: ...
+
+    def old_audit(self, before: datetime, limit: int) -> list[str]:
+        """Names of chains with events older than `before` that are still kept."""
+        ...
+
+    def forget_audit(self, chain: AuditStream) -> None:
+        """Removes the events up to the chain's base, which is to be written; with its base at its end, the chain itself."""
         ...
 
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
@@ -202,6 +252,18 @@ class Transaction(Protocol):
 
     def instance(self, key: str, value: str | None = None) -> str | None:
         """A small value kept once for the whole installation; the first writer wins. Returns what stands there."""
+        ...
+
+    def put_instance(self, key: str, value: str | None) -> None:
+        """Sets such a value, or with None removes it; the last writer wins."""
+        ...
+
+    def count(self, key: str, now: datetime, window: timedelta) -> int:
+        """Counts one more under the key and returns how many it is within the window that the first of them opened."""
+        ...
+
+    def forget_counts(self, now: datetime, limit: int) -> int:
+        """Removes counts whose window is over, at most `limit`; how many."""
         ...
 
 

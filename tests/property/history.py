@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from sessile.model.audit import AuditEvent
 from sessile.model.document import Actor, Change, CheckpointKind
 from sessile.model.errors import SessileError
 from sessile.model.platform import PlatformEntry
@@ -265,14 +266,19 @@ class Player:
         )
 
 
+SALTED = {"salt", "personal_hash", "previous_hash", "hash"}
+"""What every store makes with randomness of its own."""
+
+
 def plain(value: Any) -> Any:
     """Records as comparable structures: what kind of sequence or mapping a store returns is its own affair."""
     if isinstance(value, SessileError):
         return value.as_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value).__name__, {
-            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        names = {field.name for field in dataclasses.fields(value)} - (
+            SALTED if isinstance(value, AuditEvent) else set()
+        )
+        return type(value).__name__, {name: plain(getattr(value, name)) for name in sorted(names)}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,14 +1,20 @@
-"""Audit events and their hash chain: one chain per stream, so that a missing, changed or reordered row shows."""
+"""Audit events and their hash chain: one chain per stream, so that a missing, changed or reordered row shows.
+
+Personal fields (who, and what the event says) are hashed apart, with a salt of their own: they can be erased and the chain still verifies.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from sessile.model.canonical import canonical
+
+SALT_BYTES: Final = 16
+_UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +29,75 @@ class AuditEvent:
     document_id: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     position: int = 0
+    salt: bytes | None = field(default=None, repr=False)
+    """None: the personal fields were erased."""
+    personal_hash: bytes = b""
     previous_hash: bytes = b""
     hash: bytes = b""
 
 
-def chained_hash(event: AuditEvent, position: int, previous_hash: bytes) -> bytes:
-    """SHA-256 over the previous hash and the event's canonical form."""
+@dataclass(frozen=True, slots=True)
+class AuditStream:
+    """One chain: where it ends, and where what is kept of it begins (after `base_position`, whose event had `base_hash`)."""
+
+    stream: str
+    position: int
+    hash: bytes
+    base_position: int = 0
+    base_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFault:
+    """One place at which a chain is not what was written. Position 0 is the chain as a whole."""
+
+    stream: str
+    position: int
+    problem: str
+
+
+def personal_hash(event: AuditEvent, salt: bytes) -> bytes:
+    """SHA-256 over the salt and the personal fields."""
+    return hashlib.sha256(salt + canonical({"user_id": event.user_id, "data": dict(event.data)})).digest()
+
+
+def chained_hash(event: AuditEvent, position: int, previous_hash: bytes, personal: bytes) -> bytes:
+    """SHA-256 over the previous hash and the event's canonical form. The stream's name goes in as a hash: it can name a user, too."""
     content = canonical(
         {
-            "stream": event.stream,
+            "stream": hashlib.sha256(event.stream.encode()).hexdigest(),
             "position": position,
             "type": event.type,
-            "at": event.at.isoformat(),
-            "user_id": event.user_id,
+            "at": (event.at - _UNIX) // timedelta(microseconds=1),
             "session_id": event.session_id,
             "document_id": event.document_id,
-            "data": dict(event.data),
+            "personal": personal.hex(),
         }
     )
     return hashlib.sha256(previous_hash + content).digest()
+
+
+def chained(event: AuditEvent, position: int, previous_hash: bytes, salt: bytes) -> AuditEvent:
+    """The event as it stands in its stream."""
+    personal = personal_hash(event, salt)
+    return replace(
+        event,
+        position=position,
+        salt=salt,
+        personal_hash=personal,
+        previous_hash=previous_hash,
+        hash=chained_hash(event, position, previous_hash, personal),
+    )
+
+
+def fault_of(event: AuditEvent, position: int, previous_hash: bytes) -> str | None:
+    """What is wrong with the event that should stand at this position behind that hash; None when nothing is."""
+    if event.position != position:
+        return f"position {position} is missing"
+    if event.salt is not None and personal_hash(event, event.salt) != event.personal_hash:
+        return "who it was about, or what it says, is not as it was written"
+    if event.previous_hash != previous_hash:
+        return "it does not follow the event before it"
+    if chained_hash(event, position, previous_hash, event.personal_hash) != event.hash:
+        return "it is not as it was written"
+    return None

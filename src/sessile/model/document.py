@@ -184,6 +184,11 @@ class DocumentDevice:
     is_primary: bool = False
     session_id: str | None = None
     last_active_at: datetime
+    label: str = ""
+    seen_version: int = 0
+    """How far the device had been brought up to date when it was last heard of."""
+    disconnected_at: datetime | None = None
+    reconnected_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,23 @@ class Session:
     token_seen_at: datetime | None = None
     """When the current token was first presented; a retired token's window counts from here."""
     retired_tokens: tuple[RetiredToken, ...] = field(default=(), repr=False)
+    is_remembered: bool = False
+    """Both clocks are the longer one of "keep me logged in". Freshness is not: what needs a recent log-in goes on needing it."""
+    disconnected_at: datetime | None = None
+    """When the last connection of the session was lost; None while it never was."""
+    reconnected_at: datetime | None = None
+    """When one came back after that."""
     standing: Standing = Standing.CURRENT
+
+    @property
+    def expires_at(self) -> datetime:
+        """The nearer of the two deadlines."""
+        return min(self.idle_expires_at, self.absolute_expires_at)
+
+    @property
+    def can_extend(self) -> bool:
+        """Whether activity would move the deadline: nothing moves the absolute one (ASVS 7.3.2)."""
+        return self.idle_expires_at < self.absolute_expires_at
 
     @property
     def is_authenticated(self) -> bool:

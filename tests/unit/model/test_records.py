@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from sessile.model import errors
-from sessile.model.audit import AuditEvent, chained_hash
+from sessile.model.audit import AuditEvent, chained, fault_of
 from sessile.model.canonical import canonical, json_equal, state_hash
 from sessile.model.difference import differences, restored_state
 from sessile.model.document import ABSENT, Actor, Conflict, ConflictReason, Difference, LoggedChange, Owner, Verdict
@@ -147,8 +148,19 @@ def test_the_idle_deadline_never_lies_behind_the_absolute_one() -> None:
 
 
 def test_a_changed_audit_event_breaks_its_chain() -> None:
-    event = AuditEvent(stream="system", type="a", at=NOW, data={"n": 1})
-    whole = chained_hash(event, 1, b"")
-    assert chained_hash(AuditEvent(stream="system", type="a", at=NOW, data={"n": 2}), 1, b"") != whole
-    assert chained_hash(event, 2, b"") != whole
-    assert chained_hash(event, 1, b"x") != whole
+    event = AuditEvent(stream="system", type="a", at=NOW, user_id="ada", session_id="s", document_id="d", data={"n": 1})
+    written = chained(event, 1, b"before", b"salt")
+    assert fault_of(written, 1, b"before") is None
+    changes: list[dict[str, Any]] = [
+        {"stream": "user:ada"}, {"type": "b"}, {"at": NOW + timedelta(microseconds=1)}, {"user_id": "eve"}, {"session_id": None},
+        {"document_id": None}, {"data": {"n": True}}, {"salt": b"other"}, {"personal_hash": b""}, {"previous_hash": b""}, {"hash": b""},
+    ]  # fmt: skip
+    for change in changes:
+        assert fault_of(replace(written, **change), 1, b"before") is not None, change
+    assert fault_of(written, 2, b"before") == "position 2 is missing"
+    assert fault_of(written, 1, b"other") == "it does not follow the event before it"
+
+
+def test_personal_fields_can_be_erased_and_the_chain_still_verifies() -> None:
+    written = chained(AuditEvent(stream="session:s", type="a", at=NOW, user_id="ada", data={"n": 1}), 1, b"", b"salt")
+    assert fault_of(replace(written, user_id=None, data={}, salt=None), 1, b"") is None

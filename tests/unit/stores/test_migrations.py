@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
+from sessile.model.audit import fault_of
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.blocking import drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, migrate
@@ -115,20 +116,54 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_an_older_file_is_copied_before_it_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # There is one schema so far: the next one is played by a step that is put in its place.
+    # The next schema is played by a step that is put in its place.
     path = tmp_path / "a.db"
     store = opened(path)
     drive(store.write(lambda tx: tx.instance("key", "old")))
     drive(store.close())
     upgraded: list[str] = []
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _self: "0002")
+    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _self: "0099")
     monkeypatch.setattr(command, "upgrade", lambda _config, revision: upgraded.append(revision))
     for _ in range(2):
         drive(opened(path).close())
     assert upgraded == ["head", "head"]
-    copy = tmp_path / "a.db.before-0002"
+    copy = tmp_path / "a.db.before-0099"
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT value FROM instance WHERE key = 'key'").fetchall() == [("old",)]
+
+
+def test_the_chains_of_schema_1_verify_after_the_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.db"
+    upgrade = command.upgrade
+    with monkeypatch.context() as older:
+        older.setattr(command, "upgrade", lambda config, _revision: upgrade(config, "0001"))
+        drive(opened(path).close())
+    events = [
+        ("document:d", 1, "document_created", 1_767_268_800_000_000, "ada", "s", "d", b'{"name":"form"}', b"", b"1"),
+        ("document:d", 2, "app.paid", 1_767_268_800_000_001, "ada", None, "d", b'{"amount":1.5}', b"1", b"2"),
+        ("user:ada", 1, "principal_disabled", 1_767_268_800_000_002, "ada", None, None, b"{}", b"", b"3"),
+    ]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(f"INSERT INTO audit_events VALUES ({', '.join('?' * 10)})", events)
+    store = opened(path)
+    for chain in drive(store.read(lambda tx: tx.audit_streams())):
+        kept = drive(store.read(lambda tx, name: tx.audit_stream(name), chain.stream))
+        previous = b""
+        for position, event in enumerate(kept, 1):
+            assert fault_of(event, position, previous) is None
+            previous = event.hash
+        assert (chain.position, chain.hash) == (len(kept), previous)
+    written = [
+        event
+        for stream in ("document:d", "user:ada")
+        for event in drive(store.read(lambda tx, name: tx.audit_stream(name), stream))
+    ]
+    assert [(e.stream, e.position, e.type, e.user_id, e.session_id, e.document_id, dict(e.data)) for e in written] == [
+        ("document:d", 1, "document_created", "ada", "s", "d", {"name": "form"}),
+        ("document:d", 2, "app.paid", "ada", None, "d", {"amount": 1.5}),
+        ("user:ada", 1, "principal_disabled", "ada", None, None, {}),
+    ]
+    drive(store.close())
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,9 +40,21 @@ class MemoryDocumentRows:
     def by_name(self, owner: Owner, name: str) -> Document | None:
         return next((d for d in self._active(owner) if d.name == name), None)
 
-    def of_owner(self, owner: Owner) -> list[Document]:
-        by_id = sorted(self._active(owner), key=lambda document: document.document_id)
+    def of_owner(self, owner: Owner, *, status: str | None = "active") -> list[Document]:
+        found = [d for d in self._documents.rows() if d.owner == owner and status in (None, d.status)]
+        by_id = sorted(found, key=lambda document: document.document_id)
         return sorted(by_id, key=lambda document: document.last_activity_at, reverse=True)
+
+    def delete(self, document_ids: Sequence[str]) -> None:
+        gone = set(document_ids)
+        for document_id in gone:
+            self._documents.delete(document_id)
+            self._logs.delete(document_id)
+            self._bases.delete(document_id)
+        of_them: tuple[Table[Any, Any], ...] = (self._devices, self._conflicts, self._checkpoints)
+        for table in of_them:
+            for key in [key for key, row in table.items() if row.document_id in gone]:
+                table.delete(key)
 
     def _active(self, owner: Owner) -> list[Document]:
         return [d for d in self._documents.rows() if d.owner == owner and d.status == "active"]

@@ -59,6 +59,14 @@ class MemorySessionRows:
         over = [s for s in self._sessions.rows() if s.ended_at is None and s.idle_expires_at <= now]
         return sorted(over, key=lambda session: session.idle_expires_at)[:limit]
 
+    def ended_before(self, moment: datetime, limit: int) -> list[Session]:
+        over = [(s.ended_at, s.session_id, s) for s in self._sessions.rows() if s.ended_at is not None]
+        return [session for ended_at, _, session in sorted(over, key=lambda o: o[:2]) if ended_at < moment][:limit]
+
+    def delete(self, session_ids: Sequence[str]) -> None:
+        for session_id in session_ids:
+            self._sessions.delete(session_id)
+
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         found = (self._sessions.get(session_id) for session_id in session_ids)
         return {session.session_id: session for session in found if session is not None}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from sessile.model.audit import AuditEvent, chained_hash
+from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange
 from sessile.model.events import Event
+from sessile.model.handoff import Handoff
 from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
 from sessile.ports import Listener
 from sessile.stores.memory.documents import MemoryDocumentRows
+from sessile.stores.memory.handoffs import MemoryHandoffRows
 from sessile.stores.memory.platforms import MemoryPlatformRows
 from sessile.stores.memory.sessions import MemorySessionRows
 from sessile.stores.memory.table import Table
@@ -38,7 +41,10 @@ class Tables:
         self.conflicts: dict[str, Conflict] = {}
         self.checkpoints: dict[str, Checkpoint] = {}
         self.log_bases: dict[str, LogBase] = {}
+        self.handoffs: dict[str, Handoff] = {}
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
+        self.chains: dict[str, AuditStream] = {}
+        self.counts: dict[str, tuple[int, datetime]] = {}
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
         self.lock = threading.RLock()
@@ -50,10 +56,13 @@ class Tables:
 class MemoryTransaction:
     def __init__(self, tables: Tables) -> None:
         self._streams = Table(tables.streams)
+        self._chains = Table(tables.chains)
+        self._counts = Table(tables.counts)
         self._leases = Table(tables.leases)
         self._instance = Table(tables.instance)
         self.sessions = MemorySessionRows(Table(tables.sessions), Table(tables.principals))
         self.platforms = MemoryPlatformRows(Table(tables.platforms))
+        self.handoffs = MemoryHandoffRows(Table(tables.handoffs))
         self.documents = MemoryDocumentRows(
             Table(tables.documents),
             Table(tables.logs),
@@ -66,15 +75,35 @@ class MemoryTransaction:
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         for event in events:
-            earlier = self._streams.get(event.stream) or ()
-            position, previous = len(earlier) + 1, earlier[-1].hash if earlier else b""
-            chained = replace(
-                event, position=position, previous_hash=previous, hash=chained_hash(event, position, previous)
-            )
-            self._streams.put(event.stream, (*earlier, chained))
+            chain = self._chains.get(event.stream) or AuditStream(event.stream, 0, b"")
+            written = chained(event, chain.position + 1, chain.hash, secrets.token_bytes(SALT_BYTES))
+            self._streams.put(event.stream, (*(self._streams.get(event.stream) or ()), written))
+            self._chains.put(event.stream, replace(chain, position=written.position, hash=written.hash))
 
-    def audit_stream(self, stream: str) -> list[AuditEvent]:
-        return list(self._streams.get(stream) or ())
+    def audit_stream(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
+        found = [event for event in self._streams.get(stream) or () if event.position > after]
+        return found if limit is None else found[:limit]
+
+    def audit_streams(self, *, after: str = "", limit: int | None = None) -> list[AuditStream]:
+        found = sorted((c for c in self._chains.rows() if c.stream > after), key=lambda chain: chain.stream)
+        return found if limit is None else found[:limit]
+
+    def audit_chain(self, stream: str, *, lock: bool = False) -> AuditStream | None:
+        return self._chains.get(stream)
+
+    def old_audit(self, before: datetime, limit: int) -> list[str]:
+        return sorted(
+            events[0].stream for events in self._streams.rows() if any(event.at < before for event in events)
+        )[:limit]
+
+    def forget_audit(self, chain: AuditStream) -> None:
+        kept = tuple(e for e in self._streams.get(chain.stream) or () if e.position > chain.base_position)
+        if chain.base_position == chain.position:
+            self._streams.delete(chain.stream)
+            self._chains.delete(chain.stream)
+        else:
+            self._streams.put(chain.stream, kept)
+            self._chains.put(chain.stream, chain)
 
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
         found = [e for e in self._streams.get(stream) or () if before is None or e.position < before]
@@ -95,9 +124,28 @@ class MemoryTransaction:
             self._instance.put(key, value)
         return self._instance.get(key)
 
+    def put_instance(self, key: str, value: str | None) -> None:
+        if value is None:
+            self._instance.delete(key)
+        else:
+            self._instance.put(key, value)
+
+    def count(self, key: str, now: datetime, window: timedelta) -> int:
+        counted, until = self._counts.get(key) or (0, now)
+        counted, until = (0, now + window) if until <= now else (counted, until)
+        self._counts.put(key, (counted + 1, until))
+        return counted + 1
+
+    def forget_counts(self, now: datetime, limit: int) -> int:
+        over = sorted(key for key, (_, until) in self._counts.items() if until <= now)[:limit]
+        for key in over:
+            self._counts.delete(key)
+        return len(over)
+
     def commit(self) -> None:
-        tables: list[Table[Any, Any]] = [self._streams, self._leases, self._instance]
-        for table in (*tables, *self.sessions.tables, *self.platforms.tables, *self.documents.tables):
+        groups = (self.sessions, self.platforms, self.documents, self.handoffs)
+        own: list[Table[Any, Any]] = [self._streams, self._chains, self._counts, self._leases, self._instance]
+        for table in (*own, *(table for group in groups for table in group.tables)):
             table.commit()
 
 

@@ -25,13 +25,16 @@ class Table(Generic[K, V]):
     def delete(self, key: K) -> None:
         self._overlay[key] = None
 
-    def rows(self) -> Iterator[V]:
+    def items(self) -> Iterator[tuple[K, V]]:
         for key, row in self._rows.items():
             if key not in self._overlay:
-                yield row
-        for changed in self._overlay.values():
+                yield key, row
+        for key, changed in self._overlay.items():
             if changed is not None:
-                yield changed
+                yield key, changed
+
+    def rows(self) -> Iterator[V]:
+        return (row for _, row in self.items())
 
     def commit(self) -> None:
         for key, row in self._overlay.items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -66,13 +66,19 @@ class SqlDocumentRows(SqlHistoryRows):
         return {document_id: document for document_id, document in found if document is not None}
 
     def by_name(self, owner: Owner, name: str) -> Document | None:
-        statement = _active(owner).where(documents.c.name == name)
+        statement = _of(owner).where(documents.c.status == "active", documents.c.name == name)
         row = self._connection.execute(statement).one_or_none()
         return None if row is None else _document(row)
 
-    def of_owner(self, owner: Owner) -> list[Document]:
-        statement = _active(owner).order_by(documents.c.last_activity_at.desc(), documents.c.document_id)
+    def of_owner(self, owner: Owner, *, status: str | None = "active") -> list[Document]:
+        statement = _of(owner).order_by(documents.c.last_activity_at.desc(), documents.c.document_id)
+        if status is not None:
+            statement = statement.where(documents.c.status == status)
         return [_document(row) for row in self._connection.execute(statement)]
+
+    def delete(self, document_ids: Sequence[str]) -> None:
+        for document_id in sorted(document_ids):  # what belongs to it goes with it: ON DELETE CASCADE
+            self._connection.execute(delete(documents).where(documents.c.document_id == document_id))
 
     def insert(self, document: Document) -> None:
         values = {
@@ -206,8 +212,8 @@ _PUT_DEVICE = _put(document_devices, ("document_id", "device_id"))
 _PUT_CONFLICT = _put(conflicts, ("conflict_id",))
 
 
-def _active(owner: Owner) -> Select[Any]:
-    statement = select(documents).where(documents.c.status == "active")
+def _of(owner: Owner) -> Select[Any]:
+    statement = select(documents)
     if owner.user_id is not None:
         return statement.where(documents.c.owner_user_id == owner.user_id)
     return statement.where(documents.c.owner_session_id == owner.session_id)

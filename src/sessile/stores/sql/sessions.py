@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,7 @@ from sessile.stores.sql.tables import principals, sessions
 _COLUMNS: Final = (
     "session_id", "user_id", "platform_id", "device_id", "device", "public", "data", "version", "created_at", "authenticated_at",
     "last_seen_at", "idle_expires_at", "absolute_expires_at", "ended_at", "end_reason", "token_hash", "token_seen_at",
+    "is_remembered", "disconnected_at", "reconnected_at",
 )  # fmt: skip
 _GET = select(sessions).where(sessions.c.session_id == bindparam("session_id"))
 _TOUCH = (
@@ -87,6 +88,19 @@ class SqlSessionRows:
             .limit(limit)
         )
         return [_session(row) for row in self._connection.execute(statement)]
+
+    def ended_before(self, moment: datetime, limit: int) -> list[Session]:
+        statement = (
+            select(sessions)
+            .where(sessions.c.ended_at < moment)
+            .order_by(sessions.c.ended_at, sessions.c.session_id)
+            .limit(limit)
+        )
+        return [_session(row) for row in self._connection.execute(statement)]
+
+    def delete(self, session_ids: Sequence[str]) -> None:
+        for session_id in sorted(session_ids):
+            self._connection.execute(delete(sessions).where(sessions.c.session_id == session_id))
 
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         # Each by the prepared statement: an IN of varying length would be compiled anew for each length.

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -71,9 +72,13 @@ sessions = Table(
     Column("token_hash", LargeBinary, nullable=False),
     Column("token_seen_at", UtcDateTime),
     Column("retired_tokens", Json, nullable=False),
+    Column("is_remembered", Boolean, nullable=False, server_default=false()),
+    Column("disconnected_at", UtcDateTime),
+    Column("reconnected_at", UtcDateTime),
 )
 Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.created_at, sqlite_where=sessions.c.ended_at.is_(None))
 Index("ix_sessions_idle_deadline", sessions.c.idle_expires_at, sqlite_where=sessions.c.ended_at.is_(None))
+Index("ix_sessions_ended_at", sessions.c.ended_at, sqlite_where=sessions.c.ended_at.is_not(None))
 
 principals = Table(
     "principals",
@@ -217,7 +222,69 @@ document_devices = Table(
     Column("is_primary", Boolean, nullable=False),
     Column("session_id", _ID),
     Column("last_active_at", UtcDateTime, nullable=False),
+    Column("label", String(200), nullable=False, server_default=text("''")),
+    Column("seen_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("disconnected_at", UtcDateTime),
+    Column("reconnected_at", UtcDateTime),
     UniqueConstraint("document_id", "device_no"),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("node_id", String(36), primary_key=True),
+    Column("session_id", _ID, primary_key=True),
+    Column("device_id", _ID, primary_key=True),
+    Column("document_id", String(36), primary_key=True),
+    Column("label", String(200), nullable=False),
+    Column("tabs", Integer, nullable=False),
+    Column("visible", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+)
+Index("ix_presence_of_document", presence.c.document_id)
+Index("ix_presence_of_session", presence.c.session_id)
+Index("ix_presence_lease_until", presence.c.lease_until)
+
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("handoff_id", _ID, primary_key=True),
+    Column("session_id", _ID, nullable=False),
+    Column("user_id", String(255), nullable=False),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("claim_hash", LargeBinary),
+    Column("path", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("device", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("new_session_id", _ID),
+    UniqueConstraint("code_hash"),
+    UniqueConstraint("secret_hash"),
+)
+Index("ix_handoffs_expires_at", handoffs.c.expires_at)
+Index("ix_handoffs_of_session", handoffs.c.session_id)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+Index("ix_rate_limits_until", rate_limits.c.until)
+
+audit_streams = Table(
+    "audit_streams",
+    metadata,
+    Column("stream", String(300), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("base_position", BigInteger, nullable=False),
+    Column("base_hash", LargeBinary, nullable=False),
 )
 
 audit_events = Table(
@@ -231,6 +298,8 @@ audit_events = Table(
     Column("session_id", _ID),
     Column("document_id", _ID),
     Column("data", Json, nullable=False),
+    Column("salt", LargeBinary),
+    Column("personal_hash", LargeBinary, nullable=False),
     Column("previous_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )

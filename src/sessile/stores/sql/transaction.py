@@ -1,55 +1,32 @@
-"""One unit of work on a connection: the rows, the audit chain, the events to tell after the commit."""
+"""One unit of work on a connection: the rows, the audit log, the events to tell after the commit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import desc, insert, select
+from sqlalchemy import case, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 
-from sessile.model.audit import AuditEvent, chained_hash
 from sessile.model.events import Event
+from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.documents import SqlDocumentRows
+from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
 from sessile.stores.sql.sessions import SqlSessionRows
-from sessile.stores.sql.tables import audit_events, bus_events, instance, leases
+from sessile.stores.sql.tables import bus_events, instance, leases, rate_limits
 
 
-class SqlTransaction:
+class SqlTransaction(SqlAuditRows):
     def __init__(self, connection: Connection, origin: str, at: datetime) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._origin = origin
         self._at = at
         self.sessions = SqlSessionRows(connection)
         self.platforms = SqlPlatformRows(connection)
         self.documents = SqlDocumentRows(connection)
+        self.handoffs = SqlHandoffRows(connection)
         self.events: list[Event] = []
-
-    def audit(self, events: Sequence[AuditEvent]) -> None:
-        for event in events:
-            last = self._connection.execute(
-                select(audit_events.c.position, audit_events.c.hash)
-                .where(audit_events.c.stream == event.stream)
-                .order_by(desc(audit_events.c.position))
-                .limit(1)
-            ).one_or_none()
-            position, previous = (last.position + 1, last.hash) if last is not None else (1, b"")
-            values = {column.name: getattr(event, column.name) for column in audit_events.columns}
-            values |= {"position": position, "previous_hash": previous, "hash": chained_hash(event, position, previous)}
-            self._connection.execute(insert(audit_events), {**values, "data": dict(event.data)})
-
-    def audit_stream(self, stream: str) -> list[AuditEvent]:
-        statement = select(audit_events).where(audit_events.c.stream == stream).order_by(audit_events.c.position)
-        return [AuditEvent(**row._asdict()) for row in self._connection.execute(statement)]
-
-    def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
-        statement = select(audit_events).where(audit_events.c.stream == stream)
-        if before is not None:
-            statement = statement.where(audit_events.c.position < before)
-        rows = self._connection.execute(statement.order_by(desc(audit_events.c.position)).limit(limit))
-        return [AuditEvent(**row._asdict()) for row in rows]
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -89,3 +66,29 @@ class SqlTransaction:
         if value is not None:
             self._connection.execute(upsert(instance).values(key=key, value=value).on_conflict_do_nothing())
         return self._connection.execute(select(instance.c.value).where(instance.c.key == key)).scalar_one_or_none()
+
+    def put_instance(self, key: str, value: str | None) -> None:
+        if value is None:
+            self._connection.execute(delete(instance).where(instance.c.key == key))
+            return
+        statement = upsert(instance).values(key=key, value=value)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+    def count(self, key: str, now: datetime, window: timedelta) -> int:
+        statement = upsert(rate_limits).values(key=key, count=1, until=now + window)
+        is_over = rate_limits.c.until <= now
+        statement = statement.on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "count": case((is_over, 1), else_=rate_limits.c["count"] + 1),
+                "until": case((is_over, statement.excluded.until), else_=rate_limits.c.until),
+            },
+        )
+        self._connection.execute(statement)
+        return int(
+            self._connection.execute(select(rate_limits.c["count"]).where(rate_limits.c.key == key)).scalar_one()
+        )
+
+    def forget_counts(self, now: datetime, limit: int) -> int:
+        over = select(rate_limits.c.key).where(rate_limits.c.until <= now).order_by(rate_limits.c.key).limit(limit)
+        return int(self._connection.execute(delete(rate_limits).where(rate_limits.c.key.in_(over))).rowcount)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessile.model.audit import AuditEvent, chained_hash
+from sessile.model.audit import AuditEvent, fault_of
 from sessile.model.document import LoggedChange, Verdict
 from sessile.model.errors import SessionCreationError, VersionConflict
 from sessile.model.events import Event, EventKind
@@ -158,7 +158,7 @@ class TransactionContract(Contract):
         previous = b""
         for event in events:
             assert event.previous_hash == previous
-            assert event.hash == chained_hash(event, event.position, previous)
+            assert fault_of(event, event.position, previous) is None
             previous = event.hash
         others = await bench.audit("user:ada")
         assert others[0].hash != events[0].hash

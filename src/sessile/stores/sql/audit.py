@@ -1,0 +1,81 @@
+"""The audit log: events, and for each stream where its chain ends and where what is kept of it begins."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import delete, desc, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import Connection
+
+from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
+from sessile.stores.sql.tables import audit_events, audit_streams
+
+
+class SqlAuditRows:
+    """A part of the transaction: `connection` is its own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def audit(self, events: Sequence[AuditEvent]) -> None:
+        for event in events:
+            chain = self.audit_chain(event.stream, lock=True) or AuditStream(event.stream, 0, b"")
+            written = chained(event, chain.position + 1, chain.hash, secrets.token_bytes(SALT_BYTES))
+            values = {column.name: getattr(written, column.name) for column in audit_events.columns}
+            self._connection.execute(insert(audit_events), {**values, "data": dict(written.data)})
+            self._put_chain(replace(chain, position=written.position, hash=written.hash))
+
+    def audit_stream(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
+        statement = (
+            select(audit_events)
+            .where(audit_events.c.stream == stream, audit_events.c.position > after)
+            .order_by(audit_events.c.position)
+            .limit(limit)
+        )
+        return [AuditEvent(**row._asdict()) for row in self._connection.execute(statement)]
+
+    def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
+        statement = select(audit_events).where(audit_events.c.stream == stream)
+        if before is not None:
+            statement = statement.where(audit_events.c.position < before)
+        rows = self._connection.execute(statement.order_by(desc(audit_events.c.position)).limit(limit))
+        return [AuditEvent(**row._asdict()) for row in rows]
+
+    def audit_streams(self, *, after: str = "", limit: int | None = None) -> list[AuditStream]:
+        statement = select(audit_streams).where(audit_streams.c.stream > after).order_by(audit_streams.c.stream)
+        return [AuditStream(**row._asdict()) for row in self._connection.execute(statement.limit(limit))]
+
+    def audit_chain(self, stream: str, *, lock: bool = False) -> AuditStream | None:
+        statement = select(audit_streams).where(audit_streams.c.stream == stream)
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else AuditStream(**row._asdict())
+
+    def old_audit(self, before: datetime, limit: int) -> list[str]:
+        statement = (
+            select(audit_events.c.stream)
+            .where(audit_events.c.at < before)
+            .distinct()
+            .order_by(audit_events.c.stream)
+            .limit(limit)
+        )
+        return list(self._connection.execute(statement).scalars())
+
+    def forget_audit(self, chain: AuditStream) -> None:
+        self._connection.execute(
+            delete(audit_events).where(
+                audit_events.c.stream == chain.stream, audit_events.c.position <= chain.base_position
+            )
+        )
+        if chain.base_position == chain.position:
+            self._connection.execute(delete(audit_streams).where(audit_streams.c.stream == chain.stream))
+        else:
+            self._put_chain(chain)
+
+    def _put_chain(self, chain: AuditStream) -> None:
+        values = {column.name: getattr(chain, column.name) for column in audit_streams.columns}
+        statement = upsert(audit_streams).values(values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["stream"], set_=values))
