@@ -21,6 +21,7 @@ from sessile.model.audit import AuditEvent, AuditStream
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
+from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
 
@@ -61,6 +62,10 @@ class SessionRows(Protocol):
 
     def expired(self, now: datetime, limit: int) -> list[Session]:
         """Locked: sessions past a deadline that have not ended, at most `limit`."""
+        ...
+
+    def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
+        """Ids above `after` of users who have live sessions, in order."""
         ...
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
@@ -200,6 +205,10 @@ class DocumentRows(Protocol):
 
     def delete_checkpoints(self, checkpoint_ids: Sequence[str]) -> None: ...
 
+    def delete_old_checkpoints(self, before: datetime, limit: int) -> int:
+        """Those of passing kinds that were made before it, at most `limit`; how many."""
+        ...
+
 
 class Transaction(Protocol):
     """One unit of work. Never called a session."""
@@ -235,7 +244,11 @@ class Transaction(Protocol):
         ...
 
     def forget_audit(self, chain: AuditStream) -> None:
-        """Removes the events up to the chain's base, which is to be written; with its base at its end, the chain itself."""
+        """Writes the chain, and removes the events up to its base."""
+        ...
+
+    def close_audit(self, stream: str) -> None:
+        """Removes a chain of which no event is kept and to which none will be added."""
         ...
 
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
@@ -262,6 +275,10 @@ class Transaction(Protocol):
         """Counts one more under the key and returns how many it is within the window that the first of them opened."""
         ...
 
+    def counted(self, key: str, now: datetime) -> int:
+        """How many were counted under the key within its window."""
+        ...
+
     def forget_counts(self, now: datetime, limit: int) -> int:
         """Removes counts whose window is over, at most `limit`; how many."""
         ...
@@ -283,6 +300,15 @@ class Store(Protocol):
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         """A consistent view that writes nothing."""
+        ...
+
+    async def transact(self, work: Callable[[Any], T]) -> T:
+        """One durable transaction of the database itself, for rows that are not ours: `work` gets its connection (SQLAlchemy). An exception rolls
+        everything back and comes through. Raises ConfigurationError for a store without a database."""
+        ...
+
+    def pool(self) -> PoolStatus | None:
+        """Its connections; None for a store without any."""
         ...
 
     async def poll(self) -> None:

@@ -147,7 +147,7 @@ PLATFORM_MUTANTS = [
     ),
     Mutant(
         "who logs in again is moved",
-        f"{SESSIONS}_login",
+        "sessile.engine.logins:Logins.enter",
         "session.platform_id or begins_on",
         "begins_on",
         "test_a_session_begins_on_the_default_or_on_the_platform_that_is_named",

@@ -12,7 +12,7 @@ from sessile.model.document import Actor
 from sessile.model.errors import SessionEnded, SessionNotFound
 from sessile.model.session import EndReason
 from sessile.runtime.assemble import SystemClock, SystemRandom
-from sessile.runtime.blocking import drive
+from sessile.runtime.lane import drive
 from sessile.stores.sql import BlockingSqliteStore
 from sessile.testing.lab import Bench
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessile.ports import Store
-from sessile.runtime.blocking import drive
+from sessile.runtime.lane import drive
 from sessile.stores.memory import MemoryStore
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore
 from tests.property.history import Player, Step, document_steps, seeded_steps, session_steps

@@ -13,6 +13,7 @@ from sessile.model.audit import AuditEvent
 from sessile.model.canonical import state_hash
 from sessile.model.difference import differences, restored_state
 from sessile.model.document import (
+    PASSING_CHECKPOINTS,
     Actor,
     Checkpoint,
     CheckpointKind,
@@ -32,14 +33,19 @@ from sessile.model.operations import OperationFault
 from sessile.model.pointer import parse
 from sessile.ports import Clock, Random, Store, Transaction
 
-_COUNTED = (CheckpointKind.AUTOMATIC, CheckpointKind.BEFORE_RESTORE)
-"""Kinds of which only the newest are kept; what a person made on purpose stays."""
-
 
 class CheckpointEngine:
     """Make, list, restore. Raises DocumentNotFound and CheckpointNotFound."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        kinds: Kinds = NO_KINDS,
+        kept: int = CHECKPOINTS_AUTOMATIC_KEPT,
+    ) -> None:
+        self._kept = kept
         self._store = store
         self._clock = clock
         self._random = random
@@ -155,8 +161,8 @@ class CheckpointEngine:
         return checkpoint
 
     def _retain(self, tx: Transaction, document_id: str) -> None:
-        counted = [c for c in tx.documents.checkpoints(document_id) if c.kind in _COUNTED]
-        tx.documents.delete_checkpoints([c.checkpoint_id for c in counted[CHECKPOINTS_AUTOMATIC_KEPT:]])
+        counted = [c for c in tx.documents.checkpoints(document_id) if c.kind in PASSING_CHECKPOINTS]
+        tx.documents.delete_checkpoints([c.checkpoint_id for c in counted[self._kept :]])
 
     def _automatic(self, tx: Transaction, document_id: str) -> int:
         try:

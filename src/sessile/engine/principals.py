@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sessile.engine.maintenance import check_open
 from sessile.engine.transitions import end
 from sessile.model.audit import AuditEvent
 from sessile.model.errors import InvalidValue, SessionCreationError, SessionLimitReached
@@ -47,11 +48,20 @@ class PrincipalEngine:
         """None for a user of whom nothing is known yet."""
         return await self._store.read(_get, user_id)
 
-    async def change(self, user_id: str, public: Mapping[str, Any] | None, roles: Sequence[str] | None) -> Principal:
-        """Sets what is given; all live sessions of the user show it at once. Raises InvalidValue."""
+    async def change(
+        self,
+        user_id: str,
+        public: Mapping[str, Any] | None,
+        roles: Sequence[str] | None,
+        *,
+        end_others: bool = False,
+        keep: str | None = None,
+    ) -> Principal:
+        """Sets what is given; all live sessions of the user show it at once. Other roles tell the pages of all sessions to take a new token, and
+        with `end_others` end all sessions but `keep` (ASVS 7.4.3). Raises InvalidValue."""
         check_user_id(user_id, required=True)
         check_roles(roles)
-        return await self._store.write(self._change, user_id, public, roles)
+        return await self._store.write(self._change, user_id, public, roles, end_others, keep)
 
     async def limit(self, user_id: str, sessions_max: int | None) -> int:
         """The user's own limit; None is the common one, 0 is any number. Sessions beyond it end, the oldest first; how many did."""
@@ -75,7 +85,13 @@ class PrincipalEngine:
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
     def _change(
-        self, tx: Transaction, user_id: str, public: Mapping[str, Any] | None, roles: Sequence[str] | None
+        self,
+        tx: Transaction,
+        user_id: str,
+        public: Mapping[str, Any] | None,
+        roles: Sequence[str] | None,
+        end_others: bool,
+        keep: str | None,
     ) -> Principal:
         known = tx.sessions.principal(user_id, lock=True) or Principal(user_id)
         changed = replace(
@@ -87,9 +103,18 @@ class PrincipalEngine:
             return known
         tx.sessions.put_principal(changed)
         now = self._clock.now()
-        data = {"roles": list(changed.roles)} if changed.roles != known.roles else {}
+        has_other_roles = changed.roles != known.roles
+        data = {"roles": list(changed.roles)} if has_other_roles else {}
         tx.audit([_event(user_id, "principal_changed", now, **data)])
-        show(tx, changed, tx.sessions.of_user(user_id, now, lock=True))
+        live = tx.sessions.of_user(user_id, now, lock=True)
+        if has_other_roles and end_others:
+            end(tx, [session for session in live if session.session_id != keep], EndReason.REVOKED, now)
+            live = [session for session in live if session.session_id == keep]
+        shown = show(tx, changed, live)
+        if has_other_roles:
+            for session in live:
+                if session.session_id not in shown:
+                    tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, session.version))
         return changed
 
     def _set_limit(self, tx: Transaction, user_id: str, sessions_max: int | None) -> int:
@@ -126,11 +151,13 @@ def admit_user(
     known_as: str | None = None,
 ) -> Principal:
     """Lets a user in, with the user's row locked and made if need be: for one more session, or again in the session `known_as`, which is the
-    user's already. Raises SessionCreationError for a disabled user, SessionLimitReached."""
+    user's already. Raises SessionCreationError for a disabled user, SessionLimitReached, MaintenanceUnderway."""
     known = tx.sessions.principal(user_id, lock=True)
     if known is not None and known.disabled_at is not None:
         raise SessionCreationError("This account is disabled.")
     principal = known or Principal(user_id)
+    if known_as is None:
+        check_open(tx, principal, now)
     live = [session for session in tx.sessions.of_user(user_id, now, lock=True) if session.session_id != known_as]
     allowed = limit.of(principal)
     if known_as is None and allowed and len(live) >= allowed:
@@ -146,14 +173,17 @@ def admit_user(
     return principal
 
 
-def show(tx: Transaction, principal: Principal, sessions: Sequence[Session]) -> None:
-    """Brings what pages see of the user up to date in these sessions, and tells their sockets."""
+def show(tx: Transaction, principal: Principal, sessions: Sequence[Session]) -> set[str]:
+    """Brings what pages see of the user up to date in these sessions, and tells their sockets; the ids of those that showed something else."""
+    told = set()
     for session in sessions:
         if dict(session.public) == dict(principal.public):
             continue
         changed = replace(session, public=dict(principal.public), version=session.version + 1)
         tx.sessions.update(changed)
         tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, changed.version))
+        told.add(session.session_id)
+    return told
 
 
 def check_user_id(user_id: object, *, required: bool = False) -> None:

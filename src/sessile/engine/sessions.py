@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sessile.engine.ownership import claim_documents
+from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
-from sessile.engine.principals import SessionLimit, admit_user, check_user_id
+from sessile.engine.principals import admit_user, check_user_id
 from sessile.engine.transitions import end, session_event
 from sessile.model import token as tokens
 from sessile.model.delta import DataOperation, apply_delta
-from sessile.model.errors import (
-    SessionEnded,
-    SessionExpired,
-    SessionNotFound,
-    SessionUpdateError,
-)
+from sessile.model.errors import AuthenticationRequired, SessionNotFound, SessionUpdateError
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
-from sessile.model.limits import RETIRED_TOKENS_MAX
-from sessile.model.session import EndReason, Issued, RetiredToken, Session, Standing
+from sessile.model.session import EndReason, Issued, Session, Standing
 from sessile.ports import Clock, Random, Store, Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRules:
-    """What the engine needs of the settings."""
-
-    expiry: ExpiryPolicy
-    limit: SessionLimit = field(default_factory=SessionLimit)
-    anonymous_keys_dropped: tuple[str, ...] = ()
-    claim_on_login: bool = True
-    end_on_late_use: bool = False
 
 
 class SessionEngine:
@@ -43,8 +26,8 @@ class SessionEngine:
     def __init__(self, store: Store, clock: Clock, random: Random, rules: SessionRules) -> None:
         self._store = store
         self._clock = clock
-        self._random = random
         self._rules = rules
+        self._logins = Logins(clock, random, rules)
 
     async def create(
         self,
@@ -90,7 +73,7 @@ class SessionEngine:
             return None
         if now >= session.idle_expires_at:  # it expired under a slow request, whose end must not revive it
             return None
-        deadline = self._rules.expiry.idle_deadline(now, session.absolute_expires_at)
+        deadline = self._rules.expiry.idle_deadline_of(session, now)
         return replace(session, last_seen_at=now, idle_expires_at=deadline, token_seen_at=session.token_seen_at or now)
 
     async def touch(self, seen: Sequence[Session]) -> None:
@@ -116,11 +99,23 @@ class SessionEngine:
         public: Mapping[str, Any] | None = None,
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
+        remember: bool = False,
     ) -> Issued:
         """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`.
-        A platform that is named is taken, else the user's default; the same user stays where they were. Raises PlatformRefused."""
-        check_user_id(user_id)
-        return await self._store.write(self._login, session_id, user_id, public, device, platform_id)
+        A platform that is named is taken, else the user's default; the same user stays where they were. `remember` gives the longer clock.
+        Raises PlatformRefused, SessionCreationError, MaintenanceUnderway."""
+        check_user_id(user_id, required=True)
+        entry = Entry(user_id=user_id, public=public, device=device, platform_id=platform_id, remember=remember)
+        return await self._store.write(self._logins.enter, session_id, entry)
+
+    async def extend(self, session_id: str) -> Session:
+        """Moves the idle deadline as activity does, at once and in the row. Nothing moves the absolute one. Raises like `get`."""
+        return await self._store.write(self._extend, session_id)
+
+    async def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
+        """After another password or factor: ends the user's other sessions and gives this one a new token (ASVS 7.4.3); how many ended. Raises
+        AuthenticationRequired for an anonymous session, and like `get`."""
+        return await self._store.write(self._credentials_changed, session_id)
 
     async def end(self, session_id: str, reason: EndReason) -> bool:
         """True when this call ended it, False when it was unknown or over already. When it has returned, no later read accepts the session."""
@@ -139,24 +134,6 @@ class SessionEngine:
 
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
-    def _new_session(self, user_id: str | None, **facts: Any) -> Issued:
-        now = self._clock.now()
-        session_id = tokens.uuid7(now, self._random.token_bytes(10))
-        token = tokens.make(session_id, self._random.token_bytes(tokens.SECRET_BYTES))
-        absolute = now + self._rules.expiry.absolute_timeout
-        session = Session(
-            session_id=session_id,
-            user_id=user_id,
-            token_hash=tokens.hash_secret(tokens.parse(token)[1]),
-            created_at=now,
-            authenticated_at=now if user_id is not None else None,
-            last_seen_at=now,
-            idle_expires_at=self._rules.expiry.idle_deadline(now, absolute),
-            absolute_expires_at=absolute,
-            **facts,
-        )
-        return Issued(session, token)
-
     def _create(
         self,
         tx: Transaction,
@@ -171,7 +148,9 @@ class SessionEngine:
         if user_id is not None:
             facts = dict(admit_user(tx, self._rules.limit, user_id, public, now).public)
         platform_id = platform_for(tx, user_id, platform_id, now)
-        issued = self._new_session(user_id, data=data, public=facts, device=dict(device or {}), platform_id=platform_id)
+        issued = self._logins.new_session(
+            user_id, data=data, public=facts, device=dict(device or {}), platform_id=platform_id
+        )
         tx.sessions.insert(issued.session)
         tx.audit([session_event(issued.session, "session_created", now)])
         return issued
@@ -207,17 +186,10 @@ class SessionEngine:
         if self._rules.end_on_late_use and session.ended_at is None:
             end(tx, [session], EndReason.THEFT, now)
 
-    def _live(self, tx: Transaction, session_id: str) -> Session:
-        session = tx.sessions.get(session_id, lock=True)
-        if session is None:
-            raise SessionNotFound
-        check_alive(session, self._clock.now())
-        return session
-
     def _change_data(
         self, tx: Transaction, session_id: str, operations: Sequence[DataOperation], user_id: str | None
     ) -> tuple[Session, bool]:
-        session = self._live(tx, session_id)
+        session = live(tx, session_id, self._clock.now())
         if session.user_id != user_id:
             tx.audit([session_event(session, "session_delta_dropped", self._clock.now())])
             return session, True
@@ -225,94 +197,39 @@ class SessionEngine:
         tx.sessions.update(changed)
         return changed, False
 
-    def _with_new_token(
-        self, session: Session, *, principal_changed: bool, authenticated_at: datetime | None
-    ) -> Issued:
-        now = self._clock.now()
-        token = tokens.make(session.session_id, self._random.token_bytes(tokens.SECRET_BYTES))
-        retired = RetiredToken(session.token_hash, now, principal_changed, session.authenticated_at)
-        # A window that has begun to count goes on counting: the next token must not open it again.
-        earlier = tuple(
-            replace(old, successor_seen_at=old.successor_seen_at or session.token_seen_at)
-            for old in session.retired_tokens
-        )
-        if principal_changed:  # an older token must not see the new login through an earlier rotation's window
-            earlier = tuple(replace(old, principal_changed=True) for old in earlier)
-        renewed = replace(
-            session,
-            token_hash=tokens.hash_secret(tokens.parse(token)[1]),
-            token_seen_at=None,
-            retired_tokens=(retired, *earlier)[:RETIRED_TOKENS_MAX],
-            authenticated_at=authenticated_at,
-            last_seen_at=now,
-            idle_expires_at=self._rules.expiry.idle_deadline(now, session.absolute_expires_at),
-            version=session.version + 1,
-        )
-        return Issued(renewed, token)
-
     def _rotate(self, tx: Transaction, session_id: str) -> Issued:
-        session = self._live(tx, session_id)
-        issued = self._with_new_token(session, principal_changed=False, authenticated_at=session.authenticated_at)
+        return self._renewed(tx, live(tx, session_id, self._clock.now()))
+
+    def _extend(self, tx: Transaction, session_id: str) -> Session:
+        now = self._clock.now()
+        session = live(tx, session_id, now)
+        deadline = max(session.idle_expires_at, self._rules.expiry.idle_deadline_of(session, now))
+        extended = replace(session, last_seen_at=now, idle_expires_at=deadline, version=session.version + 1)
+        tx.sessions.update(extended)
+        tx.audit([session_event(extended, "session_extended", now)])
+        tx.emit(Event(EventKind.SESSION_CHANGED, session_id, extended.version))
+        return extended
+
+    def _credentials_changed(self, tx: Transaction, session_id: str) -> tuple[Issued, int]:
+        now = self._clock.now()
+        seen = tx.sessions.get(session_id)
+        if seen is not None and seen.user_id is not None:
+            tx.sessions.principal(seen.user_id, lock=True)
+        session = live(tx, session_id, now)
+        if session.user_id is None or seen is None or session.user_id != seen.user_id:
+            raise AuthenticationRequired("anonymous")
+        others = [s for s in tx.sessions.of_user(session.user_id, now, lock=True) if s.session_id != session_id]
+        ended = end(tx, others, EndReason.PASSWORD_CHANGED, now)
+        issued = self._renewed(tx, session)
+        return issued, ended
+
+    def _renewed(self, tx: Transaction, session: Session) -> Issued:
+        issued = self._logins.with_new_token(
+            session, principal_changed=False, authenticated_at=session.authenticated_at
+        )
         tx.sessions.update(issued.session)
         tx.audit([session_event(issued.session, "session_renewed", self._clock.now())])
         return issued
-
-    def _login(
-        self,
-        tx: Transaction,
-        session_id: str | None,
-        user_id: str,
-        public: Mapping[str, Any] | None,
-        device: Mapping[str, Any] | None,
-        platform_id: str | None,
-    ) -> Issued:
-        # The user's row is locked before any session's, here and wherever all sessions of a user are looked at.
-        tx.sessions.principal(user_id, lock=True)
-        now = self._clock.now()
-        begins_on = platform_for(tx, user_id, platform_id, now)
-        session = self._usable(tx, session_id)
-        known_as = session.session_id if session is not None and session.user_id == user_id else None
-        facts = dict(admit_user(tx, self._rules.limit, user_id, public, now, known_as).public)
-        if session is None or (session.user_id is not None and session.user_id != user_id):
-            if session is not None:
-                end(tx, [session], EndReason.SUPERSEDED, now)
-            issued = self._new_session(user_id, public=facts, device=dict(device or {}), platform_id=begins_on)
-            tx.sessions.insert(issued.session)
-            tx.audit([session_event(issued.session, "session_created", now)])
-            return issued
-        was_anonymous = session.user_id is None
-        if was_anonymous:
-            # A login starts the absolute clock anew (NIST SP 800-63B-4: re-authentication resets both timeouts).
-            session = replace(
-                session, absolute_expires_at=now + self._rules.expiry.absolute_timeout, data=self._kept_data(session)
-            )
-        issued = self._with_new_token(session, principal_changed=was_anonymous, authenticated_at=now)
-        logged_in = replace(
-            issued.session,
-            user_id=user_id,
-            platform_id=begins_on if platform_id is not None else session.platform_id or begins_on,
-            public=facts,
-            device=dict(device or issued.session.device),
-        )
-        tx.sessions.update(logged_in)
-        tx.audit([session_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])
-        if was_anonymous and self._rules.claim_on_login:
-            claim_documents(tx, logged_in, now)
-        tx.emit(Event(EventKind.SESSION_CHANGED, logged_in.session_id, logged_in.version))
-        return Issued(logged_in, issued.token)
-
-    def _usable(self, tx: Transaction, session_id: str | None) -> Session | None:
-        """A session to log into; an unknown or finished one is no obstacle to a login, it just begins anew."""
-        if session_id is None:
-            return None
-        try:
-            return self._live(tx, session_id)
-        except (SessionNotFound, SessionExpired, SessionEnded):
-            return None
-
-    def _kept_data(self, session: Session) -> bytes:
-        dropped = self._rules.anonymous_keys_dropped
-        return apply_delta(session.data, [("remove", (key,), None) for key in dropped]) if dropped else session.data
 
     def _end_one(self, tx: Transaction, session_id: str, reason: EndReason) -> bool:
         session = tx.sessions.get(session_id, lock=True)
@@ -344,7 +261,12 @@ def _of_user(tx: Transaction, user_id: str, now: datetime) -> list[Session]:
     return tx.sessions.of_user(user_id, now)
 
 
-def expiry_policy(idle_timeout_s: float, absolute_timeout_s: float, rotation_window_s: float) -> ExpiryPolicy:
+def expiry_policy(
+    idle_timeout_s: float, absolute_timeout_s: float, rotation_window_s: float, remember_timeout_s: float = 30 * 86400
+) -> ExpiryPolicy:
     return ExpiryPolicy(
-        timedelta(seconds=idle_timeout_s), timedelta(seconds=absolute_timeout_s), timedelta(seconds=rotation_window_s)
+        timedelta(seconds=idle_timeout_s),
+        timedelta(seconds=absolute_timeout_s),
+        timedelta(seconds=rotation_window_s),
+        timedelta(seconds=remember_timeout_s),
     )

@@ -58,6 +58,10 @@ class CheckpointKind(StrEnum):
     BEFORE_RESTORE = "before_restore"
 
 
+PASSING_CHECKPOINTS: Final = (CheckpointKind.AUTOMATIC, CheckpointKind.BEFORE_RESTORE)
+"""Kinds of which only the newest are kept; what a person made on purpose stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Exactly one of the two is set."""

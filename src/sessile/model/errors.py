@@ -10,7 +10,8 @@
     │   ├── SessionClosed               written to after the response had started
     │   │   └── SessionReadOnly         the log-in changed while the request was under way
     │   ├── SessionCreationError        a session could not be made
-    │   │   └── SessionLimitReached     the user has as many as are allowed
+    │   │   ├── SessionLimitReached     the user has as many as are allowed
+    │   │   └── MaintenanceUnderway     nobody new is let in just now (retryable)
     │   ├── SessionUpdateError          a session could not be changed
     │   └── AuthenticationRequired      a user is needed here
     ├── FreshnessRequired               the last authentication is too old for this
@@ -18,6 +19,8 @@
     ├── InvalidValue                    a value that cannot be kept; names the path
     ├── InvalidChange                   a change that is malformed; names the path
     ├── DocumentNotFound / CheckpointNotFound / ConflictNotFound
+    ├── HandoffRefused                  a code that is wrong, used, too late, or was not agreed to
+    ├── TooManyTries                    wrong guesses from one address (retryable)
     ├── PlatformRefused                 not a platform that this user can be on
     ├── DocumentTooLarge                over a limit of `sessile.model.limits`
     ├── VersionConflict                 somebody was faster; carries what is there now
@@ -33,6 +36,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 
@@ -144,6 +148,23 @@ class SessionLimitReached(SessionCreationError):
         return {**super().as_dict(), "sessions_max": self.sessions_max}
 
 
+class MaintenanceUnderway(SessionCreationError):
+    """`until` is when it is to be over, where that is known."""
+
+    code = "maintenance"
+    http_status = 503
+    retryable = True
+    default_message = "Maintenance is under way. What you had open is still there; log in again when it is over."
+    retry_after_s: ClassVar[int] = 60
+
+    def __init__(self, message: str | None, until: datetime | None) -> None:
+        super().__init__(message or None)
+        self.until = until
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "until": None if self.until is None else self.until.isoformat()}
+
+
 class SessionUpdateError(SessionError):
     code = "session_update_failed"
     http_status = 409
@@ -235,6 +256,32 @@ class ConflictNotFound(SessileError):
     code = "conflict_not_found"
     http_status = 404
     default_message = "There is no such open conflict."
+
+
+class HandoffRefused(SessileError):
+    """`reason` is `unknown` (no such code, or not any more), `refused` (the first device said no), `ended` (the session that offered it is over)
+    or `state` (there is nothing to agree to)."""
+
+    code = "handoff_refused"
+    http_status = 404
+    default_message = "This code is not valid, or not any more. Show a new one on the other device."
+
+    def __init__(self, reason: Literal["unknown", "refused", "ended", "state"]) -> None:
+        super().__init__("The other device did not agree." if reason == "refused" else None)
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "reason": self.reason}
+
+
+class TooManyTries(SessileError):
+    """Guessing is slowed down, by address."""
+
+    code = "too_many"
+    http_status = 429
+    retryable = True
+    default_message = "Too many wrong tries from here. Wait two minutes."
+    retry_after_s: ClassVar[int] = 120
 
 
 class PlatformRefused(SessileError):

@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     DOCUMENT_RESTORED = "document_restored"
     SESSION_CHANGED = "session_changed"
     SESSION_ENDED = "session_ended"
+    HANDOFF_CHANGED = "handoff_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Event:
     key: str
     version: int = 0
     detail: str = ""
-    """An end reason, or a checkpoint id."""
+    """An end reason, or the id of a checkpoint or a hand-off."""
     epoch: str = ""
     changes: Sequence[LoggedChange] = field(default=(), repr=False)
     checkpoint: Checkpoint | None = field(default=None, repr=False)

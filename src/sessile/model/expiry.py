@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sessile.model.errors import SessionEnded, SessionExpired
-from sessile.model.session import RetiredToken, Session
+from sessile.model.session import EndReason, RetiredToken, Session
 
 UNSEEN_TOKEN_MAX = timedelta(minutes=10)
 """A retired token's window opens at the latest this long after the rotation, seen or not."""
@@ -14,20 +14,34 @@ UNSEEN_TOKEN_MAX = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class ExpiryPolicy:
-    """Seconds as timedeltas. Activity moves the idle deadline only; nothing moves the absolute one (ASVS 7.3.1, 7.3.2)."""
+    """Seconds as timedeltas. Activity moves the idle deadline only; nothing moves the absolute one (ASVS 7.3.1, 7.3.2).
+
+    A remembered session has one clock for both: `remember_timeout` (NIST SP 800-63B-4 section 2.1.3: at most 30 days at AAL1).
+    """
 
     idle_timeout: timedelta
     absolute_timeout: timedelta
     rotation_window: timedelta
+    remember_timeout: timedelta = timedelta(days=30)
 
-    def idle_deadline(self, now: datetime, absolute: datetime) -> datetime:
-        return min(now + self.idle_timeout, absolute)
+    def absolute_deadline(self, now: datetime, *, remembered: bool = False) -> datetime:
+        return now + (self.remember_timeout if remembered else self.absolute_timeout)
+
+    def idle_deadline(self, now: datetime, absolute: datetime, *, remembered: bool = False) -> datetime:
+        return min(now + (self.remember_timeout if remembered else self.idle_timeout), absolute)
+
+    def idle_deadline_of(self, session: Session, now: datetime) -> datetime:
+        """Where activity now moves the session's idle deadline."""
+        return self.idle_deadline(now, session.absolute_expires_at, remembered=session.is_remembered)
 
     def touch_is_due(self, session: Session, now: datetime) -> bool:
-        """True when the idle deadline would move by more than a twentieth of the idle timeout, or the token is seen for the first time."""
+        """True when the idle deadline would move by more than a twentieth of the idle timeout, or the token is seen for the first time. What a
+        remembered session's deadline cannot tell, its last activity does."""
         if session.ended_at is not None:
             return False
-        moved = self.idle_deadline(now, session.absolute_expires_at) - session.idle_expires_at
+        moved = self.idle_deadline_of(session, now) - session.idle_expires_at
+        if session.is_remembered:
+            moved = max(moved, now - session.last_seen_at)
         return moved > self.idle_timeout / 20 or session.token_seen_at is None
 
     def window_is_open(self, session: Session, retired: RetiredToken, now: datetime) -> bool:
@@ -39,10 +53,9 @@ class ExpiryPolicy:
 
 
 def check_alive(session: Session, now: datetime) -> None:
-    """Raises SessionEnded or SessionExpired. Expiry is strict: at the instant itself the session is over."""
-    if session.ended_at is not None:
+    """Raises SessionEnded, or SessionExpired with the clock whose deadline came first. Expiry is strict: at the instant itself the session is
+    over. Swept or not, it is told alike."""
+    if session.ended_at is not None and session.end_reason is not EndReason.EXPIRED:
         raise SessionEnded(str(session.end_reason))
-    if now >= session.absolute_expires_at:
-        raise SessionExpired("absolute")
-    if now >= session.idle_expires_at:
-        raise SessionExpired("idle")
+    if session.ended_at is not None or now >= session.expires_at:
+        raise SessionExpired("idle" if session.can_extend else "absolute")

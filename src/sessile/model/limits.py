@@ -42,6 +42,10 @@ VALIDATOR_MS_MAX: Final = 50
 HASH_EVERY_VERSIONS: Final = 32
 BEFORE_VALUE_BYTES_MAX: Final = 4 * 1024
 """Overwritten values up to this size are kept with the change, as the base of a later conflict."""
+PATH_LENGTH_MAX: Final = 2000
+HANDOFF_LIFETIME_S: Final = 120
+HANDOFF_TRIES_MAX: Final = 5
+"""Wrong codes from one address within the lifetime of a code."""
 RETIRED_TOKENS_MAX: Final = 3
 COMMIT_BATCH_MAX: Final = 256
 CHECKPOINTS_AUTOMATIC_KEPT: Final = 20

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sessile.engine.activity import ActivityEngine
+from sessile.engine.audit import AuditEngine
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
+from sessile.engine.keys import KeyRing
+from sessile.engine.logins import Logins, SessionRules
+from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
-from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
+from sessile.engine.retention import RetentionEngine, RetentionRule
+from sessile.engine.sessions import SessionEngine, expiry_policy
 from sessile.model.errors import ConfigurationError
 from sessile.ports import Clock, Random, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
@@ -43,10 +49,16 @@ class Engines:
     history: HistoryEngine
     copies: CopyEngine
     activity: ActivityEngine
+    handoffs: HandoffEngine
+    audit: AuditEngine
+    maintenance: MaintenanceEngine
+    retention: RetentionEngine
+    keys: KeyRing
 
 
-def make_store(database_url: str, *, blocking: bool) -> Store:
+def make_store(settings: Settings, *, blocking: bool) -> Store:
     """The store of that URL for one of the two lanes. Raises ConfigurationError for a scheme that is not supported."""
+    database_url = settings.database_url
     scheme = database_url.partition(":")[0].partition("+")[0]
     if database_url == "memory://":
         from sessile.stores.memory import MemoryStore
@@ -58,7 +70,8 @@ def make_store(database_url: str, *, blocking: bool) -> Store:
         )
     from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore
 
-    return BlockingSqliteStore(database_url) if blocking else AsyncSqliteStore(database_url)
+    kind = BlockingSqliteStore if blocking else AsyncSqliteStore
+    return kind(database_url, pool_size=settings.pool_size, pool_timeout_s=settings.pool_timeout_s)
 
 
 def make_engines(
@@ -68,19 +81,25 @@ def make_engines(
     kinds = kinds_of(registered, settings.documents)
     limit = SessionLimit(settings.sessions_per_user_max, settings.session_limit_action)
     rules = SessionRules(
-        expiry=expiry_policy(settings.idle_timeout_s, settings.absolute_timeout_s, settings.rotation_window_s),
+        expiry=expiry_policy(
+            settings.idle_timeout_s,
+            settings.absolute_timeout_s,
+            settings.rotation_window_s,
+            settings.remember_timeout_s,
+        ),
         limit=limit,
         anonymous_keys_dropped=settings.anonymous_keys_dropped,
         claim_on_login=settings.claim_on_login,
         end_on_late_use=settings.end_on_late_use,
     )
+    keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
     return Engines(
         SessionEngine(store, clock, random, rules),
         PrincipalEngine(store, clock, limit),
         PlatformEngine(store, clock),
         DocumentEngine(store, clock, random, kinds),
         ChangeEngine(store, clock, random, settings.policies_of, kinds),
-        CheckpointEngine(store, clock, random, kinds),
+        CheckpointEngine(store, clock, random, kinds, settings.checkpoints_kept),
         HistoryEngine(
             store,
             clock,
@@ -90,4 +109,19 @@ def make_engines(
         ),
         CopyEngine(store, clock, random, kinds),
         ActivityEngine(store, clock),
+        HandoffEngine(store, clock, random, keys, Logins(clock, random, rules)),
+        AuditEngine(store),
+        MaintenanceEngine(store, clock),
+        RetentionEngine(store, clock, _retention(settings)),
+        keys,
+    )
+
+
+def _retention(settings: Settings) -> RetentionRule:
+    checkpoints = settings.checkpoint_retention_d
+    return RetentionRule(
+        ended=timedelta(days=settings.ended_retention_d),
+        audit=timedelta(days=settings.audit_retention_d),
+        checkpoints=None if checkpoints is None else timedelta(days=checkpoints),
+        batch=settings.retention_batch,
     )

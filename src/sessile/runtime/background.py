@@ -1,4 +1,4 @@
-"""What happens between requests: hints from other processes, touches, automatic checkpoints, sweeping, old log lines. Each loop survives an outage.
+"""What happens between requests: hints from other processes, touches, automatic checkpoints, sweeping, what is too old. Each loop survives an outage.
 
 Of several processes on one store, one elected by a lease sweeps and takes checkpoints; if it dies, another takes over when the lease ends.
 """
@@ -47,6 +47,7 @@ class Background:
             ("checkpoint", self._settings.checkpoint_interval_s, self.take_checkpoints),
             ("compaction", self._settings.compaction_interval_s, self.compact),
             ("sweep", self._settings.sweep_interval_s, self.sweep),
+            ("retention", self._settings.retention_interval_s, self.forget),
         ]
         self._tasks = [
             asyncio.create_task(_repeat(name, interval_s, work), name=f"sessile-{name}")
@@ -83,6 +84,14 @@ class Background:
         if await self._elected("compaction", self._settings.compaction_interval_s):
             while await self._engines.history.compact(COMPACTED_AT_ONCE):
                 pass
+
+    async def forget(self) -> None:
+        """Removes what is too old, batch by batch, when it is this process's turn."""
+        if await self._elected("retention", self._settings.retention_interval_s):
+            retention = self._engines.retention
+            for work in (retention.forget_sessions, retention.forget_audit, retention.forget_passing):
+                while await work():
+                    pass
 
     async def _elected(self, name: str, interval_s: float) -> bool:
         now = self._clock.now()

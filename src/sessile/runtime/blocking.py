@@ -2,199 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from sessile.engine.history import NOW, Point
-from sessile.model.activity import ActivityPage
-from sessile.model.audit import AuditEvent
 from sessile.model.delta import DataOperation
-from sessile.model.document import (
-    Actor,
-    Checkpoint,
-    CheckpointKind,
-    Conflict,
-    Delta,
-    Difference,
-    Document,
-    LoggedChange,
-    Opened,
-    Operation,
-    Outcome,
-    Restored,
-    State,
-    Submission,
-)
+from sessile.model.document import Outcome, Submission
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.health import Health
 from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
 from sessile.model.wire import platform_to_wire
 from sessile.ports import Clock, Random, Store, Transaction
-from sessile.runtime.assemble import Engines, SystemClock, SystemRandom, make_engines, make_store
-from sessile.runtime.documents import AsyncDocuments, Submit
+from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
+from sessile.runtime.blocking_documents import Documents
+from sessile.runtime.blocking_groups import Audit, Handoffs, MaintenanceMode
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
+from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
 
 T = TypeVar("T")
-
-
-class CoreSuspended(RuntimeError):
-    """A store of the asyncio lane was given to the blocking facade."""
-
-
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine that never waits, without an event loop. Raises CoreSuspended if it waits after all."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    coroutine.close()
-    raise CoreSuspended("This store needs an event loop: use AsyncSessionManager, or a blocking store.")
-
-
-class Documents:
-    """Everything an actor can do with documents; see `AsyncDocuments`, whose twin this is."""
-
-    def __init__(self, engines: Engines, submit: Submit, probe: Probe) -> None:
-        self._twin = AsyncDocuments(engines, submit, probe)
-
-    def open(self, actor: Actor, name: str, *, default: State | None = None, kind: str | None = None) -> Opened:
-        """The actor's document of that name, made with `default` if there is none."""
-        return drive(self._twin.open(actor, name, default=default, kind=kind))
-
-    def open_by_id(self, actor: Actor, document_id: str) -> Opened:
-        """The same for a document that is known by its id."""
-        return drive(self._twin.open_by_id(actor, document_id))
-
-    def get(self, actor: Actor, document_id: str) -> Document:
-        """The document with its state."""
-        return drive(self._twin.get(actor, document_id))
-
-    def list(self, actor: Actor) -> list[Document]:
-        """The actor's active documents, latest activity first."""
-        return drive(self._twin.list(actor))
-
-    def submit(self, submission: Submission) -> Outcome:
-        """Changes of a device, in seq order; returns after the commit."""
-        return drive(self._twin.submit(submission))
-
-    def change(
-        self,
-        actor: Actor,
-        document_id: str,
-        operations: Sequence[Operation],
-        *,
-        base_version: int | None = None,
-        idempotency_key: str | None = None,
-    ) -> LoggedChange:
-        """A change by server code. Raises ChangeRejected, InvalidChange."""
-        return drive(
-            self._twin.change(
-                actor, document_id, operations, base_version=base_version, idempotency_key=idempotency_key
-            )
-        )
-
-    def since(self, actor: Actor, document_id: str, *, epoch: str | None, version: int | None) -> Delta:
-        """What happened since a position: contiguous changes, or a snapshot."""
-        return drive(self._twin.since(actor, document_id, epoch=epoch, version=version))
-
-    def log(
-        self, actor: Actor, document_id: str, *, before: int | None = None, limit: int = 100
-    ) -> Sequence[LoggedChange]:
-        """Lines of the log, newest first."""
-        return drive(self._twin.log(actor, document_id, before=before, limit=limit))
-
-    def conflicts(self, actor: Actor, document_id: str) -> Sequence[Conflict]:
-        """The open ones."""
-        return drive(self._twin.conflicts(actor, document_id))
-
-    def checkpoint(
-        self,
-        actor: Actor,
-        document_id: str,
-        *,
-        label: str = "",
-        kind: CheckpointKind = CheckpointKind.MANUAL,
-        step: int | None = None,
-        request_id: str | None = None,
-    ) -> Checkpoint:
-        """A snapshot of now. The same request_id gives the same checkpoint."""
-        return drive(
-            self._twin.checkpoint(actor, document_id, label=label, kind=kind, step=step, request_id=request_id)
-        )
-
-    def checkpoints(self, actor: Actor, document_id: str) -> Sequence[Checkpoint]:
-        """Newest first, without their states."""
-        return drive(self._twin.checkpoints(actor, document_id))
-
-    def restore(
-        self,
-        actor: Actor,
-        document_id: str,
-        checkpoint_id: str,
-        *,
-        paths: Sequence[str] | None = None,
-        dry_run: bool = False,
-        expected_version: int | None = None,
-    ) -> Restored:
-        """Back to a checkpoint, as a new version. Raises CheckpointNotFound, VersionConflict."""
-        return drive(
-            self._twin.restore(
-                actor, document_id, checkpoint_id, paths=paths, dry_run=dry_run, expected_version=expected_version
-            )
-        )
-
-    def rename(self, actor: Actor, document_id: str, name: str) -> Document:
-        """Raises VersionConflict when the name is taken."""
-        return drive(self._twin.rename(actor, document_id, name))
-
-    def fork(
-        self,
-        actor: Actor,
-        document_id: str,
-        name: str,
-        *,
-        at_version: int | None = None,
-        checkpoint_id: str | None = None,
-    ) -> Document:
-        """A new document of the actor with the state that this one has, or had. Raises VersionConflict, VersionNotKept, CheckpointNotFound."""
-        return drive(self._twin.fork(actor, document_id, name, at_version=at_version, checkpoint_id=checkpoint_id))
-
-    def diff(self, actor: Actor, document_id: str, a: Point, b: Point = NOW) -> Sequence[Difference]:
-        """Where the states at two points (a version, the id of a checkpoint, "now") differ."""
-        return drive(self._twin.diff(actor, document_id, a, b))
-
-    def export_document(self, actor: Actor, document_id: str) -> dict[str, Any]:
-        """The document with its log, checkpoints and open conflicts as a JSON value."""
-        return drive(self._twin.export_document(actor, document_id))
-
-    def import_document(self, actor: Actor, exported: Mapping[str, Any], *, name: str | None = None) -> Document:
-        """A new document of the actor with what an export holds. Raises ExportDamaged."""
-        return drive(self._twin.import_document(actor, exported, name=name))
-
-    def activity(self, actor: Actor, document_id: str, *, before: str | None = None, limit: int = 100) -> ActivityPage:
-        """Changes, checkpoints and events of the document in one list, newest first."""
-        return drive(self._twin.activity(actor, document_id, before=before, limit=limit))
-
-    def log_activity(
-        self, actor: Actor, document_id: str, event_type: str, data: Mapping[str, Any] | None = None
-    ) -> AuditEvent:
-        """Adds an event of the application's own, of a type `app.*`."""
-        return drive(self._twin.log_activity(actor, document_id, event_type, data))
-
-    def compact(self) -> int:
-        """Forgets old lines of some documents' logs; how many. Call it now and then: there is no background work here."""
-        return drive(self._twin.compact())
-
-    def archive(self, actor: Actor, document_id: str) -> None:
-        """Takes it out of the list and frees its name; nothing is deleted."""
-        drive(self._twin.archive(actor, document_id))
 
 
 class SessionManager:
@@ -212,11 +44,13 @@ class SessionManager:
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
-        self._store = store or make_store(self.settings.database_url, blocking=True)
+        self._store = store or make_store(self.settings, blocking=True)
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom(), kinds)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
+        self._retention = engines.retention
+        self._keys = engines.keys
         reached = probe or no_probe
 
         async def submit(submission: Submission) -> Outcome:
@@ -225,6 +59,9 @@ class SessionManager:
             reached("after_commit")
             return outcome
 
+        self.handoffs = Handoffs(engines.handoffs)
+        self.audit = Audit(engines.audit)
+        self.maintenance = MaintenanceMode(engines.maintenance)
         self.documents = Documents(engines, submit, reached)
 
     def open(self) -> None:
@@ -282,6 +119,10 @@ class SessionManager:
         """True when the session is live."""
         return self.get_session_context(session_id) is not None
 
+    def extend_session(self, session_id: str) -> Session:
+        """Moves the idle deadline as activity does, at once; nothing moves the absolute one (`session.can_extend`). Raises like `get_session`."""
+        return drive(self._sessions.extend(session_id))
+
     def touch_session(self, session: Session) -> None:
         """Notes activity of the user, which moves the idle deadline; costs nothing when it is not due."""
         touched = self._sessions.touched(session)
@@ -306,9 +147,19 @@ class SessionManager:
         public: Mapping[str, Any] | None = None,
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
+        remember: bool = False,
     ) -> Issued:
         """The user is authenticated now: always a new token (ASVS 7.2.4). Raises PlatformRefused, SessionCreationError, InvalidValue."""
-        return drive(self._sessions.login(session_id, user_id, public=public, device=device, platform_id=platform_id))
+        return drive(
+            self._sessions.login(
+                session_id, user_id, public=public, device=device, platform_id=platform_id, remember=remember
+            )
+        )
+
+    def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
+        """After another password or factor: ends the user's other sessions and gives this one a new token (ASVS 7.4.3); how many ended. Raises
+        AuthenticationRequired for an anonymous session, and like `get_session`."""
+        return drive(self._sessions.credentials_changed(session_id))
 
     def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
         """True when this call ended it."""
@@ -329,10 +180,16 @@ class SessionManager:
         return drive(self._principals.get(user_id))
 
     def change_principal(
-        self, user_id: str, *, public: Mapping[str, Any] | None = None, roles: Sequence[str] | None = None
+        self,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        roles: Sequence[str] | None = None,
+        end_others: bool = False,
+        keep: str | None = None,
     ) -> Principal:
         """Sets what is given: what pages see of the user, in all live sessions at once, and the roles. Raises InvalidValue."""
-        return drive(self._principals.change(user_id, public, roles))
+        return drive(self._principals.change(user_id, public, roles, end_others=end_others, keep=keep))
 
     def limit_sessions(self, user_id: str, sessions_max: int | None) -> int:
         """A user's own limit: None is the common one, 0 any number. Sessions beyond it end, the oldest first; how many did."""
@@ -381,6 +238,22 @@ class SessionManager:
     def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many."""
         return drive(self._sessions.sweep(self.settings.sweep_batch))
+
+    def forget_old(self) -> int:
+        """Removes a batch of what is too old (`ended_retention_d`, `audit_retention_d`, `checkpoint_retention_d`); how many rows. Call it now and then: there is no background work here."""
+        retention = self._retention
+        return drive(retention.forget_sessions()) + drive(retention.forget_audit()) + drive(retention.forget_passing())
+
+    def transact(self, work: Callable[[Any], T]) -> T:
+        """A unit of work on the same database, for an application's own rows: `work` gets a SQLAlchemy connection. Committed when it returns,
+        rolled back when it raises. Raises ConfigurationError for a store without a database."""
+        return drive(self._store.transact(work))
+
+    def health(self) -> Health:
+        """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
+        began = time.perf_counter()
+        drive(self._store.read(_look))
+        return Health((time.perf_counter() - began) * 1000, self._store.pool())
 
     def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

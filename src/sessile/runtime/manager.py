@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
+from sessile.model.health import Health
 from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
@@ -22,11 +24,14 @@ from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, ma
 from sessile.runtime.background import Background
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
+from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
 logger = logging.getLogger("sessile.manager")
+
+T = TypeVar("T")
 
 
 class AsyncSessionManager:
@@ -44,15 +49,20 @@ class AsyncSessionManager:
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
-        self._store = store or make_store(self.settings.database_url, blocking=False)
+        self._store = store or make_store(self.settings, blocking=False)
         engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom(), kinds)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
+        self._retention = engines.retention
+        self._keys = engines.keys
         probe = probe or no_probe
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches)
+        self.handoffs = AsyncHandoffs(engines.handoffs)
+        self.audit = AsyncAudit(engines.audit)
+        self.maintenance = AsyncMaintenanceMode(engines.maintenance)
         self.documents = AsyncDocuments(engines, self._commits.submit, probe)
         self._opening = asyncio.Lock()
         self._is_open = False
@@ -126,6 +136,10 @@ class AsyncSessionManager:
         """True when the session is live."""
         return await self.get_session_context(session_id) is not None
 
+    async def extend_session(self, session_id: str) -> Session:
+        """Moves the idle deadline as activity does, at once; nothing moves the absolute one (`session.can_extend`). Raises like `get_session`."""
+        return await self._sessions.extend(session_id)
+
     async def touch_session(self, session: Session) -> None:
         """Notes activity of the user, which moves the idle deadline. Written with others a moment later; costs nothing when it is not due."""
         self._touches.add(session)
@@ -148,10 +162,18 @@ class AsyncSessionManager:
         public: Mapping[str, Any] | None = None,
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
+        remember: bool = False,
     ) -> Issued:
         """The user is authenticated now: always a new token (ASVS 7.2.4), data of an anonymous session is kept, another user's session ends.
         It begins on the platform that is named, else on the user's default. Raises PlatformRefused, SessionCreationError, InvalidValue."""
-        return await self._sessions.login(session_id, user_id, public=public, device=device, platform_id=platform_id)
+        return await self._sessions.login(
+            session_id, user_id, public=public, device=device, platform_id=platform_id, remember=remember
+        )
+
+    async def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
+        """After another password or factor: ends the user's other sessions and gives this one a new token (ASVS 7.4.3); how many ended. Raises
+        AuthenticationRequired for an anonymous session, and like `get_session`."""
+        return await self._sessions.credentials_changed(session_id)
 
     async def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
         """True when this call ended it. After it has returned no token of it is accepted anywhere."""
@@ -172,11 +194,17 @@ class AsyncSessionManager:
         return await self._principals.get(user_id)
 
     async def change_principal(
-        self, user_id: str, *, public: Mapping[str, Any] | None = None, roles: Sequence[str] | None = None
+        self,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        roles: Sequence[str] | None = None,
+        end_others: bool = False,
+        keep: str | None = None,
     ) -> Principal:
         """Sets what is given: what pages see of the user, in all live sessions at once, and the roles. Raises InvalidValue. After a change of rights
         end the others (`cleanup_user_sessions(keep=)`) and rotate the session at hand (ASVS 7.4.3)."""
-        return await self._principals.change(user_id, public, roles)
+        return await self._principals.change(user_id, public, roles, end_others=end_others, keep=keep)
 
     async def limit_sessions(self, user_id: str, sessions_max: int | None) -> int:
         """A user's own limit: None is the common one, 0 any number. Sessions beyond it end, the oldest first; how many did."""
@@ -225,6 +253,22 @@ class AsyncSessionManager:
     async def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many. The background work does it anyway."""
         return await self._sessions.sweep(self.settings.sweep_batch)
+
+    async def forget_old(self) -> int:
+        """Removes a batch of what is too old (`ended_retention_d`, `audit_retention_d`, `checkpoint_retention_d`); how many rows The background work does it anyway."""
+        retention = self._retention
+        return await retention.forget_sessions() + await retention.forget_audit() + await retention.forget_passing()
+
+    async def transact(self, work: Callable[[Any], T]) -> T:
+        """A unit of work on the same database, for an application's own rows: `work` gets a SQLAlchemy connection. Committed when it returns,
+        rolled back when it raises. Raises ConfigurationError for a store without a database."""
+        return await self._store.transact(work)
+
+    async def health(self) -> Health:
+        """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
+        began = time.perf_counter()
+        await self._store.read(_look)
+        return Health((time.perf_counter() - began) * 1000, self._store.pool())
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

@@ -14,11 +14,12 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sessile.engine.principals import LimitAction
 from sessile.model.document import Policy
 from sessile.model.errors import ConfigurationError
-from sessile.model.limits import COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
+from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
 
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
+_SECRET_KEY_LENGTH_MIN: Final = 32
 _OLD_NAMES: Final = {
     "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
     "SESSION_IDLE_TIMEOUT_SECONDS": "idle_timeout_s",
@@ -38,6 +39,12 @@ class Settings(BaseSettings):
 
     database_url: str = "sqlite:///sessile.db"
     """`sqlite:///file`, `sqlite:////absolute/file`, or `memory://` (nothing is kept)."""
+    pool_size: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Connections to the database at most."""
+    pool_timeout_s: Seconds = 5
+    """How long a request waits for one of them before it is answered with `store_unavailable`."""
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Keys that sign what leaves the server: the first one signs, all are believed. Without any, one is made and kept in the database."""
     service_key: SecretStr | None = None
     """Lets a trusted service make sessions over HTTP. Without it that route does not exist."""
     allowed_origins: Names = ()
@@ -48,8 +55,10 @@ class Settings(BaseSettings):
     """A session ends this long after the last activity."""
     absolute_timeout_s: Seconds = 172800
     """A session ends this long after the login, whatever happens."""
+    remember_timeout_s: Seconds = 30 * 86400
+    """Instead of both, for a login with "keep me logged in". What needs a recent login goes on needing one."""
     expiry_warning_s: Seconds = 900
-    """A page is warned this long before its session ends."""
+    """A page is warned this long before its session ends; where that is not shorter than `idle_timeout_s`, by default a quarter of it."""
     rotation_window_s: Seconds = 30
     """How long the previous token still serves requests that were under way, counted from the first use of the new one."""
     sessions_per_user_max: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -68,6 +77,18 @@ class Settings(BaseSettings):
     """How many of them in one transaction."""
     checkpoint_interval_s: Seconds = 30
     """How often documents that changed get an automatic checkpoint."""
+    ended_retention_d: Annotated[float, Field(gt=0, le=36_500)] = 30
+    """Sessions that ended longer ago than this are removed, with the documents that anonymous ones left."""
+    audit_retention_d: Annotated[float, Field(gt=0, le=36_500)] = 90
+    """Audit events older than this are removed. What is kept of a chain still verifies."""
+    checkpoints_kept: Annotated[int, Field(ge=1, le=10_000)] = CHECKPOINTS_AUTOMATIC_KEPT
+    """So many automatic checkpoints and ones before a restore are kept of each document; what a person made on purpose stays."""
+    checkpoint_retention_d: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """And none of them longer than this."""
+    retention_interval_s: Seconds = 3600
+    """How often what is too old is removed."""
+    retention_batch: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """How many rows in one transaction."""
     document_policies: Mapping[str, Mapping[str, Policy]] = Field(default_factory=dict)
     """By document name (with * wildcards) and path pattern: what happens when two devices change the same path."""
     documents: str = ""
@@ -96,6 +117,8 @@ class Settings(BaseSettings):
     """By default `__Host-Http-sessile` under https and `sessile` on this machine."""
     cookie_samesite: Literal["lax", "strict", "none"] = "lax"
     """`none` only for a page inside another site's frame."""
+    handoff_path: str = "/"
+    """The page that a hand-off's picture leads to; it finds the code behind the `#`."""
     cookie_path: str = "/"
     """The part of the site that gets the cookie."""
     insecure_lan: bool = False
@@ -125,6 +148,25 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _hard_to_guess(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < _SECRET_KEY_LENGTH_MIN for key in value):
+            raise ValueError(f"each has at least {_SECRET_KEY_LENGTH_MIN} characters")
+        return value
+
+    @field_validator("handoff_path")
+    @classmethod
+    def _of_this_site(cls, value: str) -> str:
+        if not value.startswith("/") or value.startswith(("//", "/\\")) or "#" in value:
+            raise ValueError("is a path of this site: it begins with one slash and has no #")
+        return value
+
     @field_validator("service_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -145,11 +187,32 @@ class Settings(BaseSettings):
             raise ValueError(
                 "idle_timeout_s is longer than absolute_timeout_s, so it could never be reached: make it shorter"
             )
-        if self.expiry_warning_s >= self.absolute_timeout_s:
+        if self.expiry_warning_s >= self.idle_timeout_s and "expiry_warning_s" in self.model_fields_set:
             raise ValueError(
-                "expiry_warning_s is not shorter than absolute_timeout_s, so every session would begin with a warning"
+                "expiry_warning_s is not shorter than idle_timeout_s, so every session would begin with a warning"
+            )
+        if self.remember_timeout_s < self.absolute_timeout_s:
+            raise ValueError(
+                'remember_timeout_s is shorter than absolute_timeout_s, so "keep me logged in" would log people out earlier'
+            )
+        if self.rotation_window_s >= self.idle_timeout_s:
+            raise ValueError(
+                "rotation_window_s is not shorter than idle_timeout_s: an old token would outlive its session"
+            )
+        if self.audit_retention_d < self.ended_retention_d:
+            raise ValueError(
+                "audit_retention_d is shorter than ended_retention_d: why a session ended would be forgotten before the session"
+            )
+        if self.cookie_samesite == "none" and self.insecure_lan:
+            raise ValueError(
+                "cookie_samesite none needs https, and insecure_lan allows plain http: leave one of them out"
             )
         return self
+
+    @property
+    def warning_s(self) -> float:
+        """How long before its end a session is warned."""
+        return self.expiry_warning_s if self.expiry_warning_s < self.idle_timeout_s else self.idle_timeout_s / 4
 
     def policies_of(self, name: str) -> Policies:
         """What holds for a document of this name: the first pattern that fits, else keep_both everywhere."""

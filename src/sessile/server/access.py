@@ -68,8 +68,8 @@ class Access:
             session = await self._manager.authenticate(token)
         except SessionNotFound:
             return Seen(None, "unknown", is_bearer)
-        except SessionExpired:
-            return Seen(None, "expired", is_bearer)
+        except SessionExpired as error:
+            return Seen(None, f"expired:{error.clock}", is_bearer)
         except SessionEnded as error:
             return Seen(None, f"ended:{error.reason}", is_bearer)
         if session.standing is Standing.SUPERSEDED:

@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sessile.engine.activity import ActivityEngine
+from sessile.engine.audit import AuditEngine
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
+from sessile.engine.keys import KeyRing
+from sessile.engine.logins import Logins, SessionRules
+from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.principals import PrincipalEngine
-from sessile.engine.sessions import SessionEngine, SessionRules, expiry_policy
+from sessile.engine.retention import RetentionEngine, RetentionRule
+from sessile.engine.sessions import SessionEngine, expiry_policy
 from sessile.model.audit import AuditEvent
 from sessile.model.change_format import parse_operations
 from sessile.model.document import Actor, Change, LoggedChange, Opened, Outcome, Submission
@@ -37,6 +43,11 @@ POLICIES: Final = Policies.from_mapping({"/last/**": "last_write_wins", "/strict
 
 COMPACTION: Final = CompactionRule(versions_kept=4, retention=timedelta(days=1), batch=3)
 """The last four versions and everything younger than a day are kept; three lines are forgotten at a time."""
+
+RETENTION: Final = RetentionRule(
+    ended=timedelta(days=10), audit=timedelta(days=30), checkpoints=timedelta(days=20), batch=3
+)
+"""Ended sessions are kept ten days, passing checkpoints twenty, audit events thirty; three rows are forgotten at a time."""
 
 ADA: Final = Actor(user_id="ada", device_id="01900000-0000-7000-8000-00000000000a")
 PHONE: Final = replace(ADA, device_id="01900000-0000-7000-8000-00000000000b")
@@ -62,6 +73,12 @@ class Bench:
         self.history = HistoryEngine(store, clock, COMPACTION)
         self.copies = CopyEngine(store, clock, random, kinds)
         self.activity = ActivityEngine(store, clock)
+        self.handoffs = HandoffEngine(
+            store, clock, random, KeyRing([b"the key of a test"], store, random), Logins(clock, random, rules)
+        )
+        self.audits = AuditEngine(store)
+        self.maintenance = MaintenanceEngine(store, clock)
+        self.retention = RetentionEngine(store, clock, RETENTION)
         self.told: list[Event] = []
         store.subscribe(self.told.extend)
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-from sessile.runtime.blocking import drive
+from sessile.runtime.lane import drive
 
 T = TypeVar("T")
 Call = Callable[[], Coroutine[Any, Any, T]]

@@ -66,8 +66,8 @@ class SessionMiddleware:
             return Loaded(source, record, override=await Override.look(self._manager, scope, record))
         except SessionNotFound:
             return Loaded(source, reason="unknown")
-        except SessionExpired:
-            return Loaded(source, reason="expired")
+        except SessionExpired as error:
+            return Loaded(source, reason=f"expired:{error.clock}")
         except SessionEnded as error:
             return Loaded(source, reason=f"ended:{error.reason}")
         except SessileError as error:

@@ -145,7 +145,7 @@ class WebSession(SessionMapping):
 
     @property
     def reason(self) -> str | None:
-        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired`, `ended:<reason>`, `superseded` (the browser has a newer
+        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `superseded` (the browser has a newer
         cookie by now), `anonymous`. None when somebody is."""
         record = self._seen()
         if record is None:

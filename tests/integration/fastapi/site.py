@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from sessile.integrations.fastapi import Sessile
 from sessile.model.errors import StoreUnavailable
+from sessile.model.health import PoolStatus
 from sessile.model.session import Session
 from sessile.ports import Listener, Store, Transaction
 from sessile.runtime.assemble import make_store
@@ -62,6 +63,13 @@ class WatchedStore:
         self._check()
         self.reads.append(work.__name__)
         return await self._inner.read(work, *args)
+
+    async def transact(self, work: Callable[[Any], T]) -> T:
+        self._check()
+        return await self._inner.transact(work)
+
+    def pool(self) -> PoolStatus | None:
+        return self._inner.pool()
 
     async def poll(self) -> None:
         await self._inner.poll()
@@ -119,7 +127,7 @@ class Site:
 async def site(database_url: str = "memory://", **settings: Any) -> AsyncIterator[Site]:
     """An open manager and an application with Sessile, without routes."""
     made = Settings(database_url=database_url, **settings)
-    store, clock = WatchedStore(make_store(database_url, blocking=False)), SetClock()
+    store, clock = WatchedStore(make_store(made, blocking=False)), SetClock()
     async with AsyncSessionManager(made, store=store, clock=clock) as manager:
         app = FastAPI()
         Sessile(app, manager)

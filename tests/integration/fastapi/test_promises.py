@@ -329,7 +329,9 @@ async def test_expiry_is_decided_by_the_server(database_url: str) -> None:
             await here.manager._touches.write()
         here.clock.advance(31)
         response = await client.get("/me", headers=headers)
-        assert response.json()["reason"] == "expired"  # activity moves the idle deadline, never the absolute one
+        assert (
+            response.json()["reason"] == "expired:absolute"
+        )  # activity moves the idle deadline, never the absolute one
         assert set_cookies(response) == []
 
 
@@ -359,4 +361,4 @@ async def test_a_request_that_is_no_activity_does_not_move_the_idle_deadline(dat
         here.clock.advance(11)
         assert (await client.get("/me", headers={"cookie": f"sessile={token_of(client)}"})).json()[
             "reason"
-        ] == "expired"
+        ] == "expired:idle"

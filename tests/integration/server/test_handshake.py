@@ -91,7 +91,7 @@ async def test_an_unknown_an_ended_and_an_expired_cookie_get_401_with_the_reason
         token = await server.token()
         clock.advance(90_000)
         status, problem = await refused(server, cookie=token)
-        assert (status, problem["reason"]) == (401, "expired")
+        assert (status, problem["reason"]) == (401, "expired:idle")
 
 
 async def test_the_token_of_before_a_login_gets_no_socket() -> None:

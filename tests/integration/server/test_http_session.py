@@ -52,7 +52,7 @@ async def test_session_state_without_a_session_says_why() -> None:
             (None, "no_cookie"),
             ("nonsense", "unknown"),
             (ended.token, "ended:logout"),
-            (expired.token, "expired"),
+            (expired.token, "expired:idle"),
             (superseded.token, "unknown"),
         ):
             async with client_of(service, token=token) as client:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessile.runtime.blocking import CoreSuspended
+from sessile.runtime.lane import CoreSuspended
 from sessile.testing import FakeClock, SeededRandom
 from sessile.testing.lanes import LANES
 from sessile.testing.store_contract import Contract, StoreContract

@@ -10,7 +10,7 @@ from sessile.model.audit import fault_of
 from sessile.model.document import Actor
 from sessile.model.errors import InvalidValue, SessionEnded
 from sessile.model.session import EndReason
-from sessile.runtime.blocking import drive
+from sessile.runtime.lane import drive
 from sessile.stores.memory import MemoryStore
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lab import RULES, Bench

@@ -22,7 +22,7 @@ from sessile import (
 )
 from sessile.model.events import Event, EventKind
 from sessile.model.limits import REPLAY_CHANGES_MAX
-from sessile.runtime.blocking import CoreSuspended, drive
+from sessile.runtime.lane import CoreSuspended, drive
 from sessile.stores.memory import MemoryStore
 from sessile.stores.sql import AsyncSqliteStore
 

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, inspect
 
 from sessile.model.audit import fault_of
 from sessile.model.errors import ConfigurationError
-from sessile.runtime.blocking import drive
+from sessile.runtime.lane import drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, migrate
 from sessile.stores.sql.tables import metadata
 

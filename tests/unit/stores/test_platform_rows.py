@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sessile.model.platform import PlatformEntry
 from sessile.model.session import Session
 from sessile.ports import Transaction
-from sessile.runtime.blocking import drive
+from sessile.runtime.lane import drive
 from sessile.stores.sql import BlockingSqliteStore
 from sessile.stores.sql.tables import platforms
 from sessile.testing.fakes import FakeClock, SeededRandom

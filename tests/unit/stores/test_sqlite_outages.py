@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sessile.model.errors import ConfigurationError, SessionNotFound, StoreUnavailable
 from sessile.model.events import Event, EventKind
 from sessile.model.session import EndReason
-from sessile.runtime.blocking import CoreSuspended, drive
+from sessile.runtime.lane import CoreSuspended, drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, database
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lab import ADA, Bench, put

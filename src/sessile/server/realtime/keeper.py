@@ -72,6 +72,6 @@ class Keeper:
         session = self._connection.session
         deadline = min(session.idle_expires_at, session.absolute_expires_at)
         left = deadline - self._hub.now()
-        if left <= timedelta(seconds=self._hub.settings.expiry_warning_s) and deadline != self._warned_at_deadline:
+        if left <= timedelta(seconds=self._hub.settings.warning_s) and deadline != self._warned_at_deadline:
             self._warned_at_deadline = deadline
             self._connection.outbox.push(messages.session_expiring(session.session_id, deadline))

@@ -7,7 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
+from sessile.model.document import (
+    PASSING_CHECKPOINTS,
+    Checkpoint,
+    Conflict,
+    Document,
+    DocumentDevice,
+    LogBase,
+    LoggedChange,
+    Owner,
+)
 from sessile.model.errors import VersionConflict
 from sessile.stores.memory.table import Table
 
@@ -171,3 +180,9 @@ class MemoryDocumentRows:
     def delete_checkpoints(self, checkpoint_ids: Sequence[str]) -> None:
         for checkpoint_id in checkpoint_ids:
             self._checkpoints.delete(checkpoint_id)
+
+    def delete_old_checkpoints(self, before: datetime, limit: int) -> int:
+        passing = [c for c in self._checkpoints.rows() if c.kind in PASSING_CHECKPOINTS and c.created_at < before]
+        old = sorted(passing, key=lambda checkpoint: (checkpoint.created_at, checkpoint.checkpoint_id))[:limit]
+        self.delete_checkpoints([checkpoint.checkpoint_id for checkpoint in old])
+        return len(old)

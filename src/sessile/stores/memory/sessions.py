@@ -45,15 +45,14 @@ class MemorySessionRows:
             self._sessions.put(session.session_id, touched)
 
     def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
-        live = [
-            session
-            for session in self._sessions.rows()
-            if session.user_id == user_id
-            and session.ended_at is None
-            and session.idle_expires_at > now
-            and session.absolute_expires_at > now
-        ]
+        live = [session for session in self._live(now) if session.user_id == user_id]
         return sorted(live, key=lambda session: (session.created_at, session.session_id))
+
+    def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
+        return sorted({s.user_id for s in self._live(now) if s.user_id is not None and s.user_id > after})[:limit]
+
+    def _live(self, now: datetime) -> list[Session]:
+        return [s for s in self._sessions.rows() if s.ended_at is None and s.expires_at > now]
 
     def expired(self, now: datetime, limit: int) -> list[Session]:
         over = [s for s in self._sessions.rows() if s.ended_at is None and s.idle_expires_at <= now]

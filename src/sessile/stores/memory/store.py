@@ -13,8 +13,10 @@ from typing import Any, Final, TypeVar
 
 from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange
+from sessile.model.errors import ConfigurationError
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
+from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.session import Principal, Session
 from sessile.ports import Listener
@@ -98,12 +100,12 @@ class MemoryTransaction:
 
     def forget_audit(self, chain: AuditStream) -> None:
         kept = tuple(e for e in self._streams.get(chain.stream) or () if e.position > chain.base_position)
-        if chain.base_position == chain.position:
-            self._streams.delete(chain.stream)
-            self._chains.delete(chain.stream)
-        else:
-            self._streams.put(chain.stream, kept)
-            self._chains.put(chain.stream, chain)
+        self._streams.put(chain.stream, kept)
+        self._chains.put(chain.stream, chain)
+
+    def close_audit(self, stream: str) -> None:
+        self._streams.delete(stream)
+        self._chains.delete(stream)
 
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
         found = [e for e in self._streams.get(stream) or () if before is None or e.position < before]
@@ -135,6 +137,10 @@ class MemoryTransaction:
         counted, until = (0, now + window) if until <= now else (counted, until)
         self._counts.put(key, (counted + 1, until))
         return counted + 1
+
+    def counted(self, key: str, now: datetime) -> int:
+        counted, until = self._counts.get(key) or (0, now)
+        return counted if until > now else 0
 
     def forget_counts(self, now: datetime, limit: int) -> int:
         over = sorted(key for key, (_, until) in self._counts.items() if until <= now)[:limit]
@@ -184,6 +190,12 @@ class MemoryStore:
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         with self._tables.lock:
             return work(MemoryTransaction(self._tables), *args)
+
+    async def transact(self, work: Callable[[Any], T]) -> T:
+        raise ConfigurationError("The store in memory has no database. Name one in SESSILE_DATABASE_URL.")
+
+    def pool(self) -> PoolStatus | None:
+        return None
 
     async def poll(self) -> None:
         """Tells of what other stores on the same tables committed."""

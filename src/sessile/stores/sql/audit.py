@@ -70,10 +70,10 @@ class SqlAuditRows:
                 audit_events.c.stream == chain.stream, audit_events.c.position <= chain.base_position
             )
         )
-        if chain.base_position == chain.position:
-            self._connection.execute(delete(audit_streams).where(audit_streams.c.stream == chain.stream))
-        else:
-            self._put_chain(chain)
+        self._put_chain(chain)
+
+    def close_audit(self, stream: str) -> None:
+        self._connection.execute(delete(audit_streams).where(audit_streams.c.stream == stream))
 
     def _put_chain(self, chain: AuditStream) -> None:
         values = {column.name: getattr(chain, column.name) for column in audit_streams.columns}

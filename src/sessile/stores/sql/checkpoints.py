@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.engine import Connection
 
-from sessile.model.document import Checkpoint, CheckpointKind
+from sessile.model.document import PASSING_CHECKPOINTS, Checkpoint, CheckpointKind
 from sessile.stores.sql.tables import checkpoints
 
 _WITHOUT_STATE = [column for column in checkpoints.columns if column.name != "state"]
@@ -45,6 +46,16 @@ class SqlCheckpointRows:
     def delete_checkpoints(self, checkpoint_ids: Sequence[str]) -> None:
         if checkpoint_ids:
             self._connection.execute(delete(checkpoints).where(checkpoints.c.checkpoint_id.in_(checkpoint_ids)))
+
+    def delete_old_checkpoints(self, before: datetime, limit: int) -> int:
+        passing = [str(kind) for kind in PASSING_CHECKPOINTS]
+        old = (
+            select(checkpoints.c.checkpoint_id)
+            .where(checkpoints.c.kind.in_(passing), checkpoints.c.created_at < before)
+            .order_by(checkpoints.c.created_at, checkpoints.c.checkpoint_id)
+            .limit(limit)
+        )
+        return int(self._connection.execute(delete(checkpoints).where(checkpoints.c.checkpoint_id.in_(old))).rowcount)
 
 
 def _maybe(row: Row[Any] | None) -> Checkpoint | None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
+from sessile.model.health import PoolStatus
 from sessile.stores.sql.migrate import upgrade
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ _OURS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 class SqliteDatabase:
     """WAL with `synchronous=FULL`: what is committed survives kill -9 and loss of power. Raises ConfigurationError, StoreUnavailable."""
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int, pool_timeout_s: float) -> None:
         self.url: URL = make_url(url)
         if self.url.get_backend_name() != "sqlite":
             raise ConfigurationError(
@@ -39,17 +40,17 @@ class SqliteDatabase:
         if not self.url.database or self.url.database == ":memory:":
             raise ConfigurationError("SESSILE_DATABASE_URL: name a file; for nothing but memory there is memory://")
         self.path = Path(self.url.database)
-        self._engine = self._make_engine(pool_size)
+        self._engine = self._make_engine(pool_size, pool_timeout_s)
         self._write_lock = threading.Lock()
 
-    def _make_engine(self, pool_size: int) -> Engine:
+    def _make_engine(self, pool_size: int, pool_timeout_s: float) -> Engine:
         engine = create_engine(
             self.url,
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,  # an error that gets into a log must not carry session data or token hashes
-            pool_timeout=5,
+            pool_timeout=pool_timeout_s,
             connect_args={"check_same_thread": False},
         )
         event.listen(engine, "connect", _prepare)
@@ -78,6 +79,11 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def pool(self) -> PoolStatus:
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return PoolStatus(pool.checkedin() + pool.checkedout(), pool.checkedout(), pool.size())
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """`work` in one transaction that holds SQLite's write lock from its beginning."""

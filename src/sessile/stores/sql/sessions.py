@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -69,15 +69,20 @@ class SqlSessionRows:
     def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
         statement = (
             select(sessions)
-            .where(
-                sessions.c.user_id == user_id,
-                sessions.c.ended_at.is_(None),
-                sessions.c.idle_expires_at > now,
-                sessions.c.absolute_expires_at > now,
-            )
+            .where(sessions.c.user_id == user_id, *_live(now))
             .order_by(sessions.c.created_at, sessions.c.session_id)
         )
         return [_session(row) for row in self._connection.execute(statement)]
+
+    def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
+        statement = (
+            select(sessions.c.user_id)
+            .where(sessions.c.user_id > after, *_live(now))
+            .distinct()
+            .order_by(sessions.c.user_id)
+            .limit(limit)
+        )
+        return list(self._connection.execute(statement).scalars())
 
     def expired(self, now: datetime, limit: int) -> list[Session]:
         # The idle deadline never lies behind the absolute one, so one index finds both kinds.
@@ -123,6 +128,10 @@ class SqlSessionRows:
         }
         statement = upsert(principals).values(values)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_=values))
+
+
+def _live(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return sessions.c.ended_at.is_(None), sessions.c.idle_expires_at > now, sessions.c.absolute_expires_at > now
 
 
 def _values(session: Session) -> dict[str, Any]:

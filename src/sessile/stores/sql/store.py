@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sessile.model.errors import StoreUnavailable
 from sessile.model.events import Event, EventKind
+from sessile.model.health import PoolStatus
 from sessile.ports import Listener, Transaction
 from sessile.stores.sql.database import SqliteDatabase
 from sessile.stores.sql.tables import bus_events
@@ -29,7 +30,8 @@ T = TypeVar("T")
 _READERS: Final = 2
 """Threads of one interpreter take turns: more of them wait for each other."""
 _READS_TOGETHER: Final = 64
-_CONNECTIONS: Final = 8
+CONNECTIONS: Final = 8
+POOL_TIMEOUT_S: Final = 5.0
 _EVENTS_KEPT: Final = timedelta(seconds=60)
 _POLL_LIMIT: Final = 1000
 
@@ -62,8 +64,8 @@ def _fail(batch: Sequence[_Reading], error: BaseException) -> None:
 class _SqliteStore:
     """What both lanes share."""
 
-    def __init__(self, url: str) -> None:
-        self.database = SqliteDatabase(url, pool_size=_CONNECTIONS)
+    def __init__(self, url: str, *, pool_size: int = CONNECTIONS, pool_timeout_s: float = POOL_TIMEOUT_S) -> None:
+        self.database = SqliteDatabase(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._origin = secrets.token_hex(8)
         self._listeners: list[Listener] = []
         self._last_event: int | None = None
@@ -125,6 +127,9 @@ class _SqliteStore:
 
         self.database.write(run)
 
+    def pool(self) -> PoolStatus | None:
+        return self.database.pool()
+
 
 class BlockingSqliteStore(_SqliteStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
@@ -148,6 +153,9 @@ class BlockingSqliteStore(_SqliteStore):
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         return self._read(work, args)
 
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        return self.database.write(work)
+
     async def poll(self) -> None:
         self._tell(self._events_since())
 
@@ -159,8 +167,8 @@ class BlockingSqliteStore(_SqliteStore):
 class AsyncSqliteStore(_SqliteStore):
     """For ASGI: no statement ever runs on the event loop."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, *, pool_size: int = CONNECTIONS, pool_timeout_s: float = POOL_TIMEOUT_S) -> None:
+        super().__init__(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._writer: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._reads: deque[_Reading] = deque()
@@ -236,6 +244,9 @@ class AsyncSqliteStore(_SqliteStore):
                 else:
                     reading.future.set_result(result)
         self._next_reads()
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.shield(self._run(self._writer, self.database.write, work))
 
     async def poll(self) -> None:
         self._tell(await self._run(self._readers, self._events_since))

@@ -85,9 +85,11 @@ class SqlTransaction(SqlAuditRows):
             },
         )
         self._connection.execute(statement)
-        return int(
-            self._connection.execute(select(rate_limits.c["count"]).where(rate_limits.c.key == key)).scalar_one()
-        )
+        return self.counted(key, now)
+
+    def counted(self, key: str, now: datetime) -> int:
+        statement = select(rate_limits.c["count"]).where(rate_limits.c.key == key, rate_limits.c.until > now)
+        return int(self._connection.execute(statement).scalar() or 0)
 
     def forget_counts(self, now: datetime, limit: int) -> int:
         over = select(rate_limits.c.key).where(rate_limits.c.until <= now).order_by(rate_limits.c.key).limit(limit)

@@ -1,0 +1,85 @@
+"""The blocking twins of the verbs that come in groups; see `sessile.runtime.groups`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sessile.engine.audit import AuditEngine, AuditReport
+from sessile.engine.handoff import HandoffEngine
+from sessile.engine.maintenance import MaintenanceEngine
+from sessile.model.audit import AuditEvent
+from sessile.model.handoff import Handoff, Offered, Redeemed
+from sessile.model.maintenance import Maintenance
+from sessile.model.session import Issued
+from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
+from sessile.runtime.lane import drive
+
+
+class Handoffs:
+    """One device shows a code, another one types or scans it, the first one agrees, the other one is logged in."""
+
+    def __init__(self, engine: HandoffEngine) -> None:
+        self._twin = AsyncHandoffs(engine)
+
+    def offer(self, session_id: str, *, path: str = "") -> Offered:
+        """A code for another device, good once and for two minutes. Raises AuthenticationRequired, InvalidValue, and like `get_session`."""
+        return drive(self._twin.offer(session_id, path=path))
+
+    def status(self, session_id: str, handoff_id: str) -> Handoff:
+        """For the session that offered it. Raises HandoffRefused."""
+        return drive(self._twin.status(session_id, handoff_id))
+
+    def redeem(self, code: str, *, device: Mapping[str, Any] | None = None, address: str = "") -> Redeemed:
+        """Shows whose account it is, and asks the first device. Raises HandoffRefused, TooManyTries."""
+        return drive(self._twin.redeem(code, device=device, address=address))
+
+    def confirm(self, session_id: str, handoff_id: str, *, accept: bool) -> Handoff:
+        """The first device's answer. Raises HandoffRefused."""
+        return drive(self._twin.confirm(session_id, handoff_id, accept=accept))
+
+    def complete(self, handoff_id: str, claim: str, *, session_id: str | None = None) -> tuple[Handoff, Issued | None]:
+        """The asking device comes for its session: None until the first one has agreed. Raises HandoffRefused, SessionCreationError."""
+        return drive(self._twin.complete(handoff_id, claim, session_id=session_id))
+
+
+class Audit:
+    """What happened, in chains of hashes: `session:<id>`, `document:<id>`, `user:<id>`, `system`."""
+
+    def __init__(self, engine: AuditEngine) -> None:
+        self._twin = AsyncAudit(engine)
+
+    def events(self, stream: str, *, before: int | None = None, limit: int = 100) -> list[AuditEvent]:
+        """Of one stream, newest first, below position `before` where given."""
+        return drive(self._twin.events(stream, before=before, limit=limit))
+
+    def verify(self, stream: str | None = None) -> AuditReport:
+        """Looks whether one chain, or each of them, is as it was written."""
+        return drive(self._twin.verify(stream))
+
+
+class MaintenanceMode:
+    """Nobody new is let in but who is spared; people with a session go on working, unless theirs are ended, too."""
+
+    def __init__(self, engine: MaintenanceEngine) -> None:
+        self._twin = AsyncMaintenanceMode(engine)
+
+    def get(self) -> Maintenance | None:
+        """What is in force now."""
+        return drive(self._twin.get())
+
+    def begin(
+        self,
+        message: str = "",
+        *,
+        until: datetime | None = None,
+        roles_spared: Sequence[str] = (),
+        end_sessions: bool = False,
+    ) -> int:
+        """Begins, or changes what is told. With `end_sessions` the sessions of users without one of the roles end; how many did."""
+        return drive(self._twin.begin(message, until=until, roles_spared=roles_spared, end_sessions=end_sessions))
+
+    def end(self) -> bool:
+        """Everybody may come in again. False when no maintenance was in force."""
+        return drive(self._twin.end())
