@@ -31,7 +31,7 @@ from sessile.model.wire import iso
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
 from sessile.server.serving import run as serve
-from sessile.web.cookies import is_this_machine
+from sessile.web.cookie_names import is_this_machine
 
 PAGES: Final = Path(__file__).parent / "pages"
 DATABASE: Final = "sqlite:///sessile-demo.db"

@@ -18,14 +18,33 @@ from fastapi import Depends, FastAPI
 from fastapi.requests import HTTPConnection
 
 from sessile.integrations import starlette
-from sessile.integrations.starlette import session_of
+from sessile.integrations.starlette import (
+    current_session,
+    get_current_platform_id,
+    get_current_session_context,
+    get_current_user_id,
+    is_session_authenticated,
+    session_of,
+)
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.middleware import ORIGINS_KEY
 from sessile.web.origins import OriginPolicy
 from sessile.web.session import WebSession
 
-__all__ = ["CurrentSession", "Sessile", "WebSession", "require_fresh", "require_same_origin", "require_user"]
+__all__ = [
+    "CurrentSession",
+    "Sessile",
+    "WebSession",
+    "current_session",
+    "get_current_platform_id",
+    "get_current_session_context",
+    "get_current_user_id",
+    "is_session_authenticated",
+    "require_fresh",
+    "require_same_origin",
+    "require_user",
+]
 
 
 class Sessile(starlette.Sessile):

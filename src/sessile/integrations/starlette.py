@@ -3,7 +3,8 @@
     app = Starlette(routes=[...])
     sessile = Sessile(app)
 
-`request.session` and `websocket.session` are then a `WebSession`; `session_of(request)` is the same object with its type.
+`request.session` and `websocket.session` are then a `WebSession`; `session_of(request)` is the same object with its type. Code that has no
+request asks `current_session()`, or `get_current_user_id()` and the like.
 """
 
 from __future__ import annotations
@@ -26,11 +27,28 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
 from sessile.server.app import create_app, owns_path
 from sessile.web.asgi import path_within
+from sessile.web.current import (
+    current_session,
+    get_current_platform_id,
+    get_current_session_context,
+    get_current_user_id,
+    is_session_authenticated,
+)
 from sessile.web.middleware import SCOPE_KEY
 from sessile.web.middleware import SessionMiddleware as AsgiSessionMiddleware
 from sessile.web.session import WebSession
 
-__all__ = ["Sessile", "SessionMiddleware", "WebSession", "session_of"]
+__all__ = [
+    "Sessile",
+    "SessionMiddleware",
+    "WebSession",
+    "current_session",
+    "get_current_platform_id",
+    "get_current_session_context",
+    "get_current_user_id",
+    "is_session_authenticated",
+    "session_of",
+]
 
 
 class SessionMiddleware(AsgiSessionMiddleware):

@@ -15,8 +15,10 @@ from typing import Final
 from sessile.model import token as tokens
 from sessile.model.errors import SessileError, SessionEnded, SessionExpired, SessionNotFound
 from sessile.runtime.manager import AsyncSessionManager
+from sessile.web import trace
 from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
 from sessile.web.cookies import CookiePolicy
+from sessile.web.current import current
 from sessile.web.origins import OriginPolicy
 from sessile.web.platforms import HEADER
 from sessile.web.problems import NO_STORE, refuse_socket, send_problem
@@ -48,13 +50,16 @@ class SessionMiddleware:
         if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
             await self._app(scope, receive, send)
             return
-        session = WebSession(self._manager, self._cookies, scope, await self._load(scope))
+        loaded = await self._load(scope)
+        trace.loaded(scope, loaded)
+        session = WebSession(self._manager, self._cookies, scope, loaded)
         scope["session"] = scope[SCOPE_KEY] = session
         scope[ORIGINS_KEY] = self._origins
-        if scope["type"] == "http":
-            await self._respond(scope, receive, send, session)
-        else:
-            await self._hold(scope, receive, send, session)
+        with current(session):
+            if scope["type"] == "http":
+                await self._respond(scope, receive, send, session)
+            else:
+                await self._hold(scope, receive, send, session)
 
     async def _load(self, scope: Scope) -> Loaded:
         source, token, reason = self._credential(scope)
@@ -83,12 +88,13 @@ class SessionMiddleware:
         return (Source.COOKIE if found.token is not None else Source.NONE), found.token, found.reason
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
-        answer = _Answer(session, send)
+        answer = _Answer(scope, session, send)
         try:
             await self._app(scope, receive, answer.send)
         except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
             if answer.started:
                 raise
+            trace.done(scope, session, error=error)
             await send_problem(error, send, answer.cookie())
         else:
             if answer.started:
@@ -103,7 +109,9 @@ class SessionMiddleware:
                 await session.commit_for_response()
                 raise
             await session.commit_for_response()
+            trace.done(scope, session)
         except SessileError as error:
+            trace.done(scope, session, error=error)
             if socket.is_over:
                 logger.exception("What a socket's handler changed in the session is not saved: %s", error.code)
                 raise
@@ -114,7 +122,8 @@ class SessionMiddleware:
 class _Answer:
     """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
 
-    def __init__(self, session: WebSession, send: Send) -> None:
+    def __init__(self, scope: Scope, session: WebSession, send: Send) -> None:
+        self._scope = scope
         self._session = session
         self._send = send
         self._replaced = False
@@ -148,6 +157,7 @@ class _Answer:
                 error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
             ):  # the application stored it, so it is for its log too
                 logger.exception("The session could not be saved: %s", error.code)
+            trace.done(self._scope, session, error=error)
             session.discard()
             session.start()
             await send_problem(error, self._send, self.cookie())
@@ -157,6 +167,7 @@ class _Answer:
             await session.touch()
             headers = [*private(message.get("headers", ())), *self.cookie(), *self._platform()]
             message = {**message, "headers": headers}
+        trace.done(self._scope, session, status=message["status"])
         self.started = True
         session.start()
         await self._send(message)

@@ -28,7 +28,8 @@ from sessile.model.errors import (
     StoreUnavailable,
 )
 from sessile.model.platform import Platform
-from sessile.model.session import Issued, Session, Standing
+from sessile.model.session import Issued, Session, SessionContext, Standing
+from sessile.model.wire import platform_to_wire
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope
 from sessile.web.cookies import CookiePolicy
@@ -94,6 +95,8 @@ class WebSession(SessionMapping):
         self._override = loaded.override or Override(None)
         self._new_token: str | None = None
         self._cookie_ends = False
+        self.operations_committed = 0
+        """How many changes of data this request has saved so far."""
         self.passive = False
         """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
 
@@ -168,6 +171,11 @@ class WebSession(SessionMapping):
         if proved_at is None or self._manager.clock.now() - proved_at > timedelta(seconds=max_age_s):
             raise FreshnessRequired(max_age_s)
 
+    def context(self) -> Awaitable[SessionContext | None]:
+        """All of it at once: the session with its times, what pages see of the user, the platform. None when there is no live session. Raises
+        like `platform_id`."""
+        return in_lane(self._context)
+
     # -- verbs --------------------------------------------------------------------------------------------------------------------------
 
     @property
@@ -202,6 +210,15 @@ class WebSession(SessionMapping):
         """Commits what was changed so far, without waiting for the response. Raises SessionEnded, SessionExpired, SessionUpdateError when the
         session is over or another user's by now, InvalidValue, StoreUnavailable."""
         return in_lane(self._save)
+
+    async def _context(self) -> SessionContext | None:
+        record = self._visible()
+        if record is None:
+            return None
+        if self._override.failure is not None:
+            raise self._override.failure
+        platform = self._override.platform or await self._manager.get_session_platform(record)
+        return SessionContext(record, record.public if record.is_authenticated else None, platform_to_wire(platform))
 
     async def _login(self, user_id: str, public: Mapping[str, Any] | None, platform_id: str | None) -> None:
         record = self._seen()  # a superseded view may log in: it begins a session of its own
@@ -296,6 +313,16 @@ class WebSession(SessionMapping):
                 "The session was changed after the response had started. The change is lost; make it before the first byte is sent."
             )
 
+    @property
+    def trace_handle(self) -> str:
+        """The handle, for the trace, which shortens it; empty without a record. Does not count as a read."""
+        return self._record.session_id if self._record is not None else ""
+
+    @property
+    def sets_cookie(self) -> bool:
+        """Whether this response must carry a Set-Cookie."""
+        return (self._new_token is not None and self._record is not None) or self._cookie_ends
+
     def cookie_header(self) -> bytes | None:
         """The Set-Cookie value that this response must carry, if the token changed in this request."""
         if self._new_token is not None and self._record is not None:
@@ -338,7 +365,7 @@ class WebSession(SessionMapping):
             raise SessionClosed
         if self._source is Source.BEARER and record is not None:
             raise SessionUpdateError(_NO_TOKEN_BY_BEARER)
-        self._cookies.check(self._scope)
+        self._cookies.require_settable(self._scope)
 
     def _adopt(self, issued: Issued) -> None:
         self._record, self._new_token = issued.session, issued.token
@@ -346,7 +373,7 @@ class WebSession(SessionMapping):
 
     async def _begin(self) -> Session:
         """Makes the anonymous session, with what is in the dict already."""
-        self._cookies.check(self._scope)
+        self._cookies.require_settable(self._scope)
         data = self._tracked.value if self._tracked is not None else None
         issued = await self._manager.create_session(data=data)
         self._adopt(issued)
@@ -361,10 +388,12 @@ class WebSession(SessionMapping):
         record = self._record
         if record is None:
             await self._begin()
+            self.operations_committed += len(operations)
             return
         changed = await self._manager.change_session_data(record.session_id, operations, user_id=record.user_id)
         self._record = replace(changed, standing=record.standing, authenticated_at=record.authenticated_at)
         self._tracked.rebase()
+        self.operations_committed += len(operations)
 
     @staticmethod
     def _actor_of(session: Session) -> Actor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,17 +84,31 @@ async def test_an_outage_is_503_and_never_401_and_sets_no_cookie(monkeypatch: py
 
 async def test_readiness_tells_an_outage_and_a_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service, client_of(service) as client:
-        assert (await client.get("/readyz")).json() == {"status": "ok"}
+        assert (await client.get("/readyz")).json()["status"] == "ok"
 
         async def away() -> None:
             raise StoreUnavailable
 
         with monkeypatch.context() as outage:
-            outage.setattr(service.manager, "ready", away)
+            outage.setattr(service.manager, "health", away)
             assert (await client.get("/readyz")).status_code == 503
         await service.drain()
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+
+
+async def test_readiness_says_how_the_store_is_doing(tmp_path: Path) -> None:
+    async with service_of() as service, client_of(service) as client:
+        store = (await client.get("/readyz")).json()["store"]
+        assert store["latency_ms"] > 0
+        assert store["pool"] is None
+    async with (
+        service_of(database_url=f"sqlite:///{tmp_path}/a.db", pool_size=3) as service,
+        client_of(service) as client,
+    ):
+        pool = (await client.get("/readyz")).json()["store"]["pool"]
+        assert pool["size_max"] == 3
+        assert 0 <= pool["in_use"] <= pool["size"] <= 3, "the background work has one of them now and then"
 
 
 async def test_an_anonymous_session_is_shown_as_such() -> None:

@@ -10,10 +10,14 @@ import pytest
 
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
-from sessile.web.cookies import CookiePolicy, is_this_machine
+from sessile.web.cookie_findings import Finding
+from sessile.web.cookie_names import is_this_machine
+from sessile.web.cookies import CookiePolicy
 
 HTTPS = "__Host-Http-sessile"
 LEFT = timedelta(hours=1, milliseconds=900)
+TOKEN = "01900000-0000-7000-8000-00000000000a." + "A" * 43
+DAY_S = 86_400
 
 
 def policy(**settings: Any) -> CookiePolicy:
@@ -148,3 +152,134 @@ def test_duplicates_are_told_once_and_without_values(caplog: pytest.LogCaptureFi
 
 def test_a_token_is_not_in_the_repr() -> None:
     assert "abc" not in repr(policy().read(request(f"{HTTPS}=abc")))
+
+
+def test_applying_and_clearing_add_one_header_to_those_that_are_there() -> None:
+    headers = [(b"content-type", b"text/plain")]
+    policy().apply(request(), headers, "t", LEFT)
+    policy().clear(request(), headers)
+    assert headers == [
+        (b"content-type", b"text/plain"),
+        (b"set-cookie", policy().set_header(request(), "t", LEFT)),
+        (b"set-cookie", policy().clear_header(request())),
+    ]
+    before = list(headers)
+    for give in (
+        lambda cookies, scope: cookies.apply(scope, headers, "t", LEFT),
+        lambda cookies, scope: cookies.clear(scope, headers),
+    ):
+        with pytest.raises(ConfigurationError):
+            give(policy(), request(scheme="http", host="app.example"))
+    assert headers == before
+
+
+def told(findings: list[Finding]) -> list[tuple[str, str]]:
+    assert all(finding.why and finding.cure for finding in findings)
+    assert TOKEN[40:] not in repr(findings), "a finding ends up in terminals and tickets"
+    return [(finding.severity, finding.what) for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, []),
+        ({"cookie_samesite": "strict"}, []),
+        ({"cookie_samesite": "none"}, [("warning", "cookie_samesite is none.")]),
+        ({"insecure_lan": True}, [("warning", "insecure_lan is on.")]),
+        ({"cookie_path": "/shop"}, [("warning", "cookie_path is /shop.")]),
+        ({"cookie_name": "__Secure-shop"}, [("warning", "The cookie's name does not have the strongest prefix.")]),
+        ({"cookie_name": "__Http-shop"}, [("warning", "The cookie's name does not have the strongest prefix.")]),
+        ({"cookie_name": "__Host-shop"}, [("note", "The cookie's name does not have the strongest prefix.")]),
+        ({"cookie_name": "__Host-Http-shop"}, []),
+        ({"remember_timeout_s": 400 * DAY_S}, []),
+        ({"remember_timeout_s": 400 * DAY_S + 1}, [("warning", "remember_timeout_s is longer than 400 days.")]),
+        ({"absolute_timeout_s": 401 * DAY_S, "remember_timeout_s": 401 * DAY_S},
+         [("warning", "absolute_timeout_s is longer than 400 days."), ("warning", "remember_timeout_s is longer than 400 days.")]),
+        ({"idle_timeout_s": 300}, []),
+        ({"idle_timeout_s": 299}, [("warning", "idle_timeout_s is shorter than five minutes.")]),
+        ({"idle_timeout_s": 200, "absolute_timeout_s": 299},
+         [("warning", "idle_timeout_s is shorter than five minutes."), ("warning", "absolute_timeout_s is shorter than five minutes.")]),
+    ],
+)  # fmt: skip
+def test_settings_are_judged_in_words(settings: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert told(policy(**settings).check()) == expected
+
+
+NO_COOKIE_CAME = ("note", f"No cookie {HTTPS} came.")
+LOCAL = ("note", "Plain http on this machine.")
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (request(f"a=1; {HTTPS}={TOKEN}"), []),
+        (request(), [NO_COOKIE_CAME]),
+        (request("sessile=abc"), [NO_COOKIE_CAME, ("note", "A cookie sessile came, which is the name over plain http.")]),
+        (request(f"{HTTPS}={TOKEN}", f"{HTTPS}={TOKEN}"), [("error", f"2 cookies named {HTTPS} came.")]),
+        (request(f"{HTTPS}={TOKEN}; =__host-http-sessile=x"), [("error", f"A cookie without a name came, whose value begins with {HTTPS}.")]),
+        (request(f"{HTTPS}={TOKEN[:-1]}"), [("warning", f"The cookie {HTTPS} holds no token of ours.")]),
+        (request(f"sessile={TOKEN}", scheme="http", host="localhost:8000"), [LOCAL]),
+        (request(f"sessile={TOKEN}; {HTTPS}={TOKEN}", scheme="http", host="localhost"), [LOCAL]),
+        (request(f"sessile={TOKEN}", scheme="ws", host="[::1]:80"), [LOCAL]),
+        (request(f"sessile={TOKEN}", scheme="http"), [("error", "Plain http to another machine: no session cookie is set or read.")]),
+        (request(f"{HTTPS}={TOKEN}", scheme="http"),
+         [("error", "The request counts as plain http, but the browser sent a cookie that it only sends over https."), ("note", "No cookie sessile came.")]),
+    ],
+)  # fmt: skip
+def test_what_arrived_is_judged_in_words(scope: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert told(policy().check(scope)) == expected
+
+
+def test_a_proxy_that_is_not_believed_is_told_with_the_way_out() -> None:
+    scope = request(scheme="http")
+    scope["headers"].append((b"x-forwarded-proto", b"https"))
+    finding, _ = policy().check(scope)
+    assert (finding.severity, finding.what) == (
+        "error",
+        "The request counts as plain http, but X-Forwarded-Proto says https.",
+    )
+    assert "SESSILE_TRUSTED_PROXIES" in finding.cure
+
+
+def test_where_plain_http_is_allowed_the_setting_alone_is_told() -> None:
+    lan = policy(insecure_lan=True)
+    assert told(lan.check(request(f"sessile={TOKEN}", scheme="http"))) == [("warning", "insecure_lan is on.")]
+
+
+@pytest.mark.parametrize(
+    ("set_cookies", "expected"),
+    [
+        ([], []),
+        (["other=1; Domain=example"], []),
+        ([f"{HTTPS}={TOKEN}; Path=/; HttpOnly; Secure"], []),
+        ([f"{HTTPS}={TOKEN}; HttpOnly; Secure", f"{HTTPS}=x; httponly; secure"], ["The response sets the session cookie 2 times."]),
+        ([f"{HTTPS}=x; HttpOnly; Secure", "sessile=x; HttpOnly"], ["The response sets the session cookie 2 times."]),
+        ([f"{HTTPS}=x; HttpOnly; Secure; domain = example"], [f"The cookie {HTTPS} has a Domain attribute."]),
+        ([f"{HTTPS}=x; Path=/"], [f"The cookie {HTTPS} has lost Secure and HttpOnly."]),
+        (["sessile=x; Path=/; HttpOnly"], []),
+        (["sessile=x; Path=/"], ["The cookie sessile has lost HttpOnly."]),
+        ([f"{HTTPS}={'x' * (4096 - len(HTTPS))}; HttpOnly; Secure"], []),
+        ([f"{HTTPS}={'x' * (4097 - len(HTTPS))}; HttpOnly; Secure"], [f"Name and value of the cookie {HTTPS} have 4097 bytes."]),
+    ],
+)  # fmt: skip
+def test_what_a_response_makes_the_browser_keep_is_judged_in_words(set_cookies: list[str], expected: list[str]) -> None:
+    headers = [(b"content-type", b"text/plain"), *((b"Set-Cookie", cookie.encode()) for cookie in set_cookies)]
+    assert told(policy().check(response_headers=headers)) == [("error", what) for what in expected]
+
+
+def test_the_policys_own_headers_are_found_in_order() -> None:
+    for scope in (request(f"{HTTPS}={TOKEN}"), request(f"sessile={TOKEN}", scheme="http", host="localhost")):
+        for give in ("set", "cleared"):
+            headers: list[tuple[bytes, bytes]] = []
+            if give == "set":
+                policy().apply(scope, headers, TOKEN, LEFT)
+            else:
+                policy().clear(scope, headers)
+            assert [finding for finding in policy().check(scope, headers) if finding.severity != "note"] == []
+
+
+def test_the_worst_comes_first() -> None:
+    findings = policy(cookie_samesite="none").check(
+        request(), [(b"set-cookie", f"{HTTPS}=x; Secure; HttpOnly; Domain=a".encode())]
+    )
+    assert [finding.severity for finding in findings] == ["error", "warning", "note"]

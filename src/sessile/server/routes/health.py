@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request
 
 from sessile import __version__
 from sessile.model.errors import StoreUnavailable
+from sessile.model.health import PoolStatus
 from sessile.server.answers import Json, ok
 
 router = APIRouter(tags=["health"])
@@ -25,5 +28,9 @@ async def alive() -> Json:
 async def ready(request: Request) -> Json:
     if request.app.state.hub.draining:
         return ok({"status": "draining"}, status=503, headers={"retry-after": str(StoreUnavailable.retry_after_s)})
-    await request.app.state.manager.ready()
-    return ok({"status": "ok"})
+    health = await request.app.state.manager.health()
+    return ok({"status": "ok", "store": {"latency_ms": round(health.latency_ms, 3), "pool": _pool(health.pool)}})
+
+
+def _pool(pool: PoolStatus | None) -> dict[str, int] | None:
+    return None if pool is None else asdict(pool)

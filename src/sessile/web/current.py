@@ -1,0 +1,61 @@
+"""The session of the request under way, without passing the request around: for code that a handler calls, at any depth.
+
+A context variable holds it. Each request has a value of its own, also in the threads of `def` handlers, which get a copy of their request's
+context. What a request starts and leaves behind (a task of its own) goes on seeing that request's session, closed for changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from sessile.model.errors import ConfigurationError
+from sessile.model.session import SessionContext
+from sessile.web.session import WebSession
+
+_CURRENT: Final[ContextVar[WebSession | None]] = ContextVar("sessile.current", default=None)
+
+
+@contextmanager
+def current(session: WebSession) -> Iterator[None]:
+    """For the middleware: within the block this is the session of the request under way."""
+    before = _CURRENT.set(session)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(before)
+
+
+def current_session() -> WebSession:
+    """The session of the request or socket under way. Does not count as a read. Raises ConfigurationError outside of one, and where the
+    application has no Sessile."""
+    session = _CURRENT.get()
+    if session is None:
+        raise ConfigurationError(
+            "There is no request under way here whose session this could be. Call it from a handler, or from what a handler calls, of an "
+            "application that has Sessile(app); a script or a job asks the manager instead."
+        )
+    return session
+
+
+def get_current_session_context() -> Awaitable[SessionContext | None]:
+    """The session with its times, what pages see of the user, and the platform; None when there is no live session. Awaited in `async def`
+    handlers; in `def` handlers it returns the result. Raises ConfigurationError, StoreUnavailable, PlatformRefused as `platform_id` does."""
+    return current_session().context()
+
+
+def get_current_user_id() -> str | None:
+    """Who is logged in. Raises ConfigurationError outside of a request, StoreUnavailable when nobody can tell."""
+    return current_session().user_id
+
+
+def get_current_platform_id() -> str | None:
+    """Where the user works. Raises ConfigurationError, StoreUnavailable, PlatformRefused as `platform_id` does."""
+    return current_session().platform_id
+
+
+def is_session_authenticated() -> bool:
+    """Whether somebody is logged in. Raises ConfigurationError, and StoreUnavailable: an outage is not "no"."""
+    return current_session().is_authenticated
