@@ -67,6 +67,82 @@ def test_what_does_not_fit_is_refused_by_name(values: dict[str, object], named: 
         Settings(**values)
 
 
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"idle_timeout_s": 2 * DAY_S + 1}, ("idle_timeout_s", "absolute_timeout_s")),
+        ({"expiry_warning_s": DAY_S}, ("expiry_warning_s", "idle_timeout_s")),
+        ({"remember_timeout_s": 2 * DAY_S - 1}, ("remember_timeout_s", "absolute_timeout_s")),
+        ({"rotation_window_s": DAY_S}, ("rotation_window_s", "idle_timeout_s")),
+        ({"ended_retention_d": 91}, ("audit_retention_d", "ended_retention_d")),
+        ({"cookie_samesite": "none", "insecure_lan": True}, ("cookie_samesite", "insecure_lan")),
+    ],
+)
+def test_what_contradicts_each_other_is_refused_with_both_names(
+    values: dict[str, object], names: tuple[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**values)
+    for name in names:
+        assert name in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"idle_timeout_s": 2 * DAY_S},
+        {"expiry_warning_s": DAY_S - 1},
+        {"remember_timeout_s": 2 * DAY_S},
+        {"rotation_window_s": DAY_S - 1},
+        {"ended_retention_d": 90},
+        {"cookie_samesite": "none"},
+        {"insecure_lan": True},
+    ],
+)
+def test_what_just_fits_together_is_taken(values: dict[str, object]) -> None:
+    Settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "warning_s"),
+    [
+        ({}, 900),
+        ({"idle_timeout_s": 901}, 900),
+        ({"idle_timeout_s": 900}, 225),
+        ({"idle_timeout_s": 60}, 15),
+        ({"idle_timeout_s": 60, "expiry_warning_s": 59}, 59),
+    ],
+)
+def test_a_warning_comes_before_the_end_and_not_at_the_beginning(values: dict[str, object], warning_s: float) -> None:
+    assert Settings(**values).warning_s == warning_s
+
+
+def test_secret_keys_are_separated_by_commas_and_the_first_one_stays_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    newer, older = "n" * 32, "o" * 40
+    monkeypatch.setenv("SESSILE_SECRET_KEYS", f" {newer}, {older},")
+    assert [key.get_secret_value() for key in Settings().secret_keys] == [newer, older]
+    monkeypatch.setenv("SESSILE_SECRET_KEYS", "")
+    assert Settings().secret_keys == ()
+    assert [key.get_secret_value() for key in Settings(secret_keys=[older]).secret_keys] == [older]
+
+
+def test_a_secret_key_that_can_be_guessed_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"SESSILE_SECRET_KEYS.*32") as caught:
+        Settings(secret_keys=["g" * 32, "h" * 31])
+    assert "h" * 31 not in str(caught.value)
+    kept = Settings(secret_keys=["g" * 32])
+    assert "g" * 32 not in repr(kept) + str(kept) + kept.model_dump_json()
+
+
+@pytest.mark.parametrize("path", ["join", "//evil.example", "/\\evil.example", "https://evil.example/", "/a#b", ""])
+def test_a_handoff_leads_to_a_page_of_this_site(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="SESSILE_HANDOFF_PATH"):
+        Settings(handoff_path=path)
+
+
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings(idle_timeout_s=0, sweep_batch=0)
