@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 from pydantic_core import PydanticUndefined
 
 from sessile import Settings
+from sessile.client import errors as client_errors
 from sessile.model import errors
+from sessile.server import refusals
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTICE = "<!-- Written by scripts/write_reference.py: change the code, then run `make reference`. -->"
@@ -42,27 +45,52 @@ def settings_page() -> str:
     return "\n".join([*lines, ""])
 
 
+ERROR_SECTIONS = (
+    (errors, "Import them from `sessile.model.errors`; the common ones are in `sessile` too."),
+    (
+        refusals,
+        "What the service refuses before it reaches a rule. They arrive as problem documents and error frames with these codes.",
+    ),
+    (client_errors, "What only the Python client raises. Import them from `sessile.client`."),
+)
+
+
 def errors_page() -> str:
     lines = [
         "# Errors",
         NOTICE,
         "",
         "Every error is a `SessileError` with a stable `code`, a `message` that may be shown to anybody, and `retryable`. Over HTTP it is a",
-        "problem document (RFC 9457) with these three and the error's own fields. Import them from `sessile.model.errors`; the common",
-        "ones are in `sessile` too.",
-        "",
-        "| error | code | HTTP | retry | meaning |",
-        "|---|---|---|---|---|",
+        "problem document (RFC 9457) with these three and the error's own fields. Each is provoked by a test (`tests/integration/errors`).",
     ]
-    for error in _all(errors.SessileError):
-        meaning = error.default_message if "default_message" in vars(error) else " ".join((error.__doc__ or "").split())
-        retry = "yes" if error.retryable else ""
-        lines.append(f"| `{error.__name__}` | `{error.code}` | {error.http_status} | {retry} | {meaning} |")
+    titles = ("## Sessions and documents", "## The service", "## The Python client")
+    for title, (module, introduction) in zip(titles, ERROR_SECTIONS, strict=True):
+        lines += [
+            "",
+            title,
+            introduction,
+            "",
+            "| error | code | HTTP | retry | meaning | cause | cure |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [_error_row(error) for error in errors_of(module)]
     return "\n".join([*lines, ""])
 
 
+def _error_row(error: type[errors.SessileError]) -> str:
+    meaning = error.default_message if "default_message" in vars(error) else " ".join((error.__doc__ or "").split())
+    retry = "yes" if error.retryable else ""
+    cells = (f"`{error.__name__}`", f"`{error.code}`", error.http_status, retry, meaning, error.cause, error.cure)
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+
+def errors_of(module: ModuleType) -> list[type[errors.SessileError]]:
+    """The error classes of a module or package, each behind its parent."""
+    return [error for error in _all(errors.SessileError) if f"{error.__module__}.".startswith(f"{module.__name__}.")]
+
+
 def _all(root: type[errors.SessileError]) -> list[type[errors.SessileError]]:
-    found = [root] if root.__module__ == errors.__name__ else []
+    found = [root]
     for child in root.__subclasses__():
         found += _all(child)
     return found

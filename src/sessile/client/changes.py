@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from sessile.client.records import Answer
-from sessile.model.errors import ChangeRejected, SessileError
+from sessile.model.errors import SessileError, rejection
 
 
 class Change:
@@ -61,5 +61,5 @@ class Durable:
         if isinstance(outcome, SessileError):
             raise outcome
         if outcome.is_refused:
-            raise ChangeRejected(str(outcome.verdict), dict(outcome.detail))
+            raise rejection(str(outcome.verdict), dict(outcome.detail))
         return outcome

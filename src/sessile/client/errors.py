@@ -16,7 +16,6 @@ from typing import Any
 
 from sessile.model.errors import (
     CheckpointNotFound,
-    ConflictNotFound,
     CsrfFailed,
     DocumentNotFound,
     DocumentTooLarge,
@@ -32,23 +31,31 @@ class NotConnected(SessileError):
     code = "not_connected"
     retryable = True
     default_message = "There is no connection to the server."
+    cause = "The server cannot be reached, and this call needs it."
+    cure = "Wait for the connection. Changes to documents do not need it."
 
 
 class ConnectionLost(SessileError):
     code = "connection_lost"
     retryable = True
     default_message = "The connection was lost before the answer came."
+    cause = "The network broke between question and answer."
+    cure = "Ask again: a checkpoint with the same request id is made once."
 
 
 class ClientClosed(SessileError):
     code = "closed"
     default_message = "The client was closed. What was stored stays in the outbox."
+    cause = "The client was used after `close`, or opened twice."
+    cure = "Make a new client on the same outbox; it goes on where this one stopped."
 
 
 class ConnectionRefused(SessileError):
     """`close_code` is that of protocol/codes.json, or the HTTP status of a refused handshake."""
 
     code = "connection_refused"
+    cause = "A wrong token, another user's outbox, or a server of another protocol; `close_code` says which."
+    cure = "A token of the right user, one outbox for each user, and the same release on both sides."
 
     def __init__(self, close_code: int, message: str) -> None:
         super().__init__(message)
@@ -59,12 +66,16 @@ class OutboxUnavailable(SessileError):
     code = "outbox_unavailable"
     retryable = True
     default_message = "The outbox cannot be used just now. The change was not made."
+    cause = "The file is locked, full, of another version, or no outbox."
+    cure = "Give the disk room, or name another file. What was stored is still in the old one."
 
 
 class ServerRefused(SessileError):
     """An error of the server. `server_code` and `is_retryable` are what it said."""
 
     code = "server_refused"
+    cause = "The server is newer than this client."
+    cure = "Update the client. `server_code` is in the server's list of errors."
 
     def __init__(self, server_code: str, message: str, *, is_retryable: bool) -> None:
         super().__init__(f"{server_code}: {message}")
@@ -76,7 +87,6 @@ _BY_CODE: Mapping[str, type[SessileError]] = {
     kind.code: kind
     for kind in (
         CheckpointNotFound,
-        ConflictNotFound,
         CsrfFailed,
         DocumentNotFound,
         DocumentTooLarge,

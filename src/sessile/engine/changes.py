@@ -30,12 +30,12 @@ from sessile.model.document import (
     Verdict,
 )
 from sessile.model.errors import (
-    ChangeRejected,
     DocumentNotFound,
     IdentityReused,
     SchemaUnknown,
     SequenceGap,
     SessileError,
+    rejection,
 )
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import check_alive
@@ -101,7 +101,7 @@ class ChangeEngine:
         """
         logged = await self._store.write(self._change, actor, document_id, operations, base_version, idempotency_key)
         if logged.verdict in (Verdict.REJECTED, Verdict.CONFLICT):
-            raise ChangeRejected(str(logged.verdict), dict(logged.detail or {}))
+            raise rejection(str(logged.verdict), dict(logged.detail or {}))
         return logged
 
     # -- inside a transaction -------------------------------------------------------------------------------------------------------

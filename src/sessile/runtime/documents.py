@@ -8,6 +8,7 @@ from typing import Any, Final
 from sessile.engine.history import NOW, Point
 from sessile.model.activity import ActivityPage
 from sessile.model.audit import AuditEvent
+from sessile.model.change_format import parse_operations
 from sessile.model.document import (
     Actor,
     Checkpoint,
@@ -80,7 +81,8 @@ class AsyncDocuments:
     ) -> LoggedChange:
         """A change by server code, based on what stands there now or on `base_version`. The same idempotency_key is applied once.
         Raises ChangeRejected when the verdict is rejected or conflict, InvalidChange for malformed operations."""
-        return await self._changes.change(actor, document_id, operations, base_version, idempotency_key)
+        checked_operations = parse_operations(list(operations))
+        return await self._changes.change(actor, document_id, checked_operations, base_version, idempotency_key)
 
     async def since(self, actor: Actor, document_id: str, *, epoch: str | None, version: int | None) -> Delta:
         """What happened since a position: contiguous changes, or a snapshot where those are not to be had."""

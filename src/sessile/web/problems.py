@@ -48,9 +48,9 @@ def problem_body(error: SessileError) -> dict[str, Any]:
 
 
 def problem_headers(error: SessileError) -> dict[str, str]:
-    """Never cached; 503 says when to try again, 401 how to say who one is (RFC 9110 section 15.5.2)."""
+    """Never cached; says when to try again where that is known (RFC 9110 section 10.2.3), and with 401 how to say who one is (RFC 9110 section 15.5.2)."""
     headers = {"cache-control": NO_STORE, "vary": "Cookie", "x-content-type-options": "nosniff"}
-    if isinstance(error, StoreUnavailable):
+    if error.retry_after_s:
         headers["retry-after"] = str(error.retry_after_s)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
