@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sessile import Actor, AsyncSessionManager, DocumentKind, Settings
+from sessile import Actor, AsyncSessionManager, DocumentKind, SessionManager, Settings
 from sessile.model import errors
 from sessile.model.change_format import parse_operations
 from sessile.model.document import Change, Submission
@@ -187,9 +187,10 @@ async def an_upgrade_that_raises(stage: Stage) -> Told:
         raise ValueError(SECRET)
 
     url = f"sqlite:///{stage.folder}/a.db"
-    old, new = DocumentKind(name="intake", names=["form"]), {"version": 2, "upgrades": {1: upgrade}}
+    old = DocumentKind(name="intake", names=["form"])
+    new = DocumentKind(name="intake", names=["form"], version=2, upgrades={1: upgrade})
     document_id = stage.manager(url, kinds=[old]).documents.open(ADA, "form").document.document_id
-    newer = stage.manager(url, kinds=[DocumentKind(name="intake", names=["form"], **new)])
+    newer = stage.manager(url, kinds=[new])
     newer.documents.change(ADA, document_id, [put("/a", 1)])
     return None
 
@@ -226,7 +227,7 @@ async def a_number_used_for_two_things(stage: Stage) -> Told:
     return submitted(stage.manager(), (1, 1), (1, SECRET))
 
 
-def submitted(manager: Any, *numbered: tuple[int, Any]) -> errors.SessileError:
+def submitted(manager: SessionManager, *numbered: tuple[int, Any]) -> errors.SessileError:
     """What the last of these changes met."""
     document_id = manager.documents.open(ADA, "form").document.document_id
     error = None
@@ -234,5 +235,5 @@ def submitted(manager: Any, *numbered: tuple[int, Any]) -> errors.SessileError:
         operations = parse_operations([put("/a", value)])
         change = Change(device_id=ADA.device_id, seq=seq, base_version=0, generation=0, operations=operations)
         error = manager.documents.submit(Submission(document_id, [change], ADA)).error
-    assert error is not None
+    assert isinstance(error, errors.SessileError)
     return error

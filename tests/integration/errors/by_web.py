@@ -182,10 +182,11 @@ async def more_documents_than_a_socket_may_have(stage: Stage) -> Told:
     async with served() as server, connected(server.socket_url) as peer:
         await peer.open(token=stage.keep(await server.token()))
         wanted = [{"name": f"form {number}"} for number in range(DOCUMENTS_PER_SOCKET_MAX + 1)]
+        answers = []
         for part in (wanted[:25], wanted[25:50], wanted[50:]):
             await peer.send({"type": "subscribe", "request_id": device(), "documents": part})
-            opened = (await peer.expect("subscribed"))["documents"]
-        error: dict[str, Any] = opened[0]["error"]
+            answers.append(await peer.expect("subscribed"))
+        error: dict[str, Any] = answers[-1]["documents"][0]["error"]
         return error
 
 
