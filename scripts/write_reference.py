@@ -1,4 +1,4 @@
-"""Write the pages of `docs/reference` that are derived from code: settings and errors. A test keeps them up to date."""
+"""Write the pages of `docs/reference` that are derived from code: settings, errors, capabilities. A test keeps them up to date."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from types import ModuleType
 
 from pydantic_core import PydanticUndefined
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
+
+from scripts import capabilities
 from sessile import Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -20,7 +23,11 @@ NOTICE = "<!-- Written by scripts/write_reference.py: change the code, then run 
 
 def pages() -> Mapping[str, str]:
     """File names and contents."""
-    return {"settings.md": settings_page(), "errors.md": errors_page()}
+    return {
+        "settings.md": settings_page(),
+        "errors.md": errors_page(),
+        "capabilities.md": capabilities.page(NOTICE, capabilities.shown()),
+    }
 
 
 def settings_page() -> str:

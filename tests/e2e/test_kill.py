@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from sessile.testing import shows
 from tests.e2e.conftest import IS_SOAK
 from tests.e2e.served import Served, demo_at
 from tests.e2e.tabs import NAME, PLACE, TITLE, WHAT, Tab, wait_equal
@@ -83,6 +84,7 @@ def test_kill_9_in_the_middle_of_typing_on_both_devices(own_demo: Served, four_t
     expect(b1.field(PLACE)).to_have_value(TEXT.upper() * 2)
 
 
+@shows("I06", "browser")
 def test_people_go_on_while_the_server_is_away(own_demo: Served, four_tabs: Callable[..., list[Tab]]) -> None:
     tabs = four_tabs(own_demo.origin)
     a1, _, b1, b2 = tabs

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import expect
 
+from sessile.testing import shows
 from tests.e2e.cut_proxy import CutProxy
 from tests.e2e.served import Served, demo_at
 from tests.e2e.tabs import TITLE, WHAT, Device, Tab, wait_equal
@@ -26,6 +27,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
 
 
+@shows("H02", "G05", "browser")
 def test_a_network_that_goes_silent_with_the_socket_open(
     demo: Served, four_tabs: Callable[..., list[Tab]], new_proxy: NewProxy
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_tab_that_crashes_with_unacknowledged_input(
     assert again.session_id == session
 
 
+@shows("G07", "browser")
 def test_a_conflict_that_two_devices_cause_is_resolved_with_the_keyboard(
     demo: Served, four_tabs: Callable[..., list[Tab]], new_proxy: NewProxy
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from sessile.testing import shows
 from tests.e2e.cut_proxy import CutProxy
 from tests.e2e.served import Served
 from tests.e2e.tabs import PLACE, TITLE, WHAT, Tab, wait_equal
@@ -26,6 +27,7 @@ def preview(tab: Tab, label: str) -> None:
     expect(tab.get("restore-dialog")).to_be_visible()
 
 
+@shows("I05", "G04", "browser")
 def test_restore_shows_on_both_devices_and_keeps_what_was_typed_meanwhile(
     demo: Served, four_tabs: Callable[..., list[Tab]], new_proxy: Callable[[Served], CutProxy]
 ) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from sessile.testing import shows
 from tests.e2e.served import Served
 from tests.e2e.tabs import PLACE, TITLE, WHAT, Device, Tab, wait_equal
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 
+@shows("G02", "I01", "browser")
 def test_what_one_tab_types_appears_on_the_other_tab_and_on_the_other_device(
     demo: Served, four_tabs: Callable[..., list[Tab]]
 ) -> None:
@@ -38,6 +40,7 @@ def test_what_one_tab_types_appears_on_the_other_tab_and_on_the_other_device(
     assert a2.wire.device_id == a1.wire.device_id
 
 
+@shows("G06", "browser")
 def test_presence_shows_every_device_with_its_tabs_and_its_step(
     demo: Served, four_tabs: Callable[..., list[Tab]]
 ) -> None:

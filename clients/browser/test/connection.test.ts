@@ -41,6 +41,7 @@ class Bench {
 }
 
 describe("delays", () => {
+  // shows: H04
   it("the first try comes within 250 ms, then full jitter doubles up to 20 s", () => {
     const ceilings = Array.from({ length: 12 }, (_, attempt) => delayMs(attempt, () => 0.999999));
     expect(ceilings).toEqual([249, 499, 999, 1999, 3999, 7999, 15999, 19999, 19999, 19999, 19999, 19999]);
@@ -93,6 +94,7 @@ describe("loss", () => {
   let bench: Bench;
   beforeEach(async () => { bench = await new Bench().connected(); });
 
+  // shows: H02
   it("no ping for lost_after_ms means lost; other frames do not count, pings do", () => {
     bench.clock.advance(30_000);
     bench.server.latest.tell({ type: "session_expiring", session_id: "s1", expires_at: "" });
@@ -193,6 +195,7 @@ describe("the rest", () => {
     expect(bench.last.retry_in_ms).toBe(2000);
   });
 
+  // shows: H04
   it("gives up after the number of tries it was given, until somebody wakes it", async () => {
     const bench = new Bench({ attempts_max: 2 });
     bench.prepared = "unreachable";

@@ -18,6 +18,7 @@ async function started(options = {}) {
   return { server, seen, listen, ...tab };
 }
 
+// shows: H02 G05
 it("tells of the connection on change, not on every beat", async () => {
   const { server, seen, listen, client, window, clock } = await started();
   listen("connectionStatusChanged", "disconnectionDetected", "reconnectionDetected");
@@ -35,6 +36,7 @@ it("tells of the connection on change, not on every beat", async () => {
   expect(seen[2]?.[1]).toMatchObject({ away_ms: 5000 });
 });
 
+// shows: H04
 it("tells when it gives up", async () => {
   const { server, seen, listen, client, clock } = await started({ maxReconnectAttempts: 1 });
   listen("maxReconnectAttemptsReached");
@@ -45,6 +47,7 @@ it("tells when it gives up", async () => {
   expect(seen).toEqual([["maxReconnectAttemptsReached", { attempts: 1 }]]);
 });
 
+// shows: G04
 it("tells of states, changes, conflicts, checkpoints, restores and devices", async () => {
   const { server, seen, listen, client } = await started();
   listen("initialStateReceived", "stateUpdateReceived", "conflictDetected", "checkpointSaved", "sessionRestored", "presenceChanged", "syncStatusChanged");

@@ -11,6 +11,7 @@ const tabOf = (browser: Browser): Tab => {
   return tab;
 };
 
+// shows: G01 G03 I01 I02
 it("opens a document, shows a change at once, and keeps both promises", async () => {
   const server = new FakeServer();
   const { client } = tabOf(new Browser(server));
@@ -29,6 +30,7 @@ it("opens a document, shows a change at once, and keeps both promises", async ()
   expect(doc.pendingCount).toBe(0);
 });
 
+// shows: I06
 it("keeps what is written without a network and sends it once when the network is back", async () => {
   const server = new FakeServer();
   const { client, window } = tabOf(new Browser(server));
@@ -61,6 +63,7 @@ it("sends again what was committed but not answered, and it counts once", async 
   expect(server.document("intake").state).toEqual({ n: 1 });
 });
 
+// shows: I06
 it("shows the person's work after a reload without a network, confirmed and not", async () => {
   const server = new FakeServer();
   const browser = new Browser(server);
@@ -110,6 +113,7 @@ it("queues changes made before anything is known", async () => {
   expect(server.document("intake").state).toEqual({ n: 6 });
 });
 
+// shows: E03
 it("tells of a refusal, and the view goes back to what is confirmed", async () => {
   const server = new FakeServer();
   const { client } = tabOf(new Browser(server));
@@ -136,6 +140,7 @@ it("refuses at once what the protocol cannot carry", async () => {
   expect(doc.problem).toMatch(/number/);
 });
 
+// shows: I03
 it("reads checkpoints, and makes one only of what is committed", async () => {
   const server = new FakeServer();
   const { client } = tabOf(new Browser(server));

@@ -25,6 +25,7 @@ it("drops an update that it has already", () => {
   expect(core.state).toEqual({ a: 1 });
 });
 
+// shows: G03
 it("asks once, with its position, when something is missing, and applies nothing", () => {
   const core = openCore(5, { a: 1 });
   expect(core.update(update(6, [logged(7, [set("/a", 9)])]))).toEqual([{ kind: "request_sync", reason: "gap", epoch: "e1", version: 5 }]);

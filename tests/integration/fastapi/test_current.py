@@ -26,6 +26,7 @@ from sessile.integrations.fastapi import (
     is_session_authenticated,
 )
 from sessile.model.errors import ConfigurationError, PlatformRefused, SessionClosed
+from sessile.testing import shows
 from tests.integration.fastapi.site import Site, site, token_of
 from tests.integration.fastapi.test_sockets import Peer
 
@@ -73,6 +74,7 @@ def with_routes(here: Site) -> Site:
     return here
 
 
+@shows("D02", "http")
 async def test_handlers_of_both_kinds_know_who_is_here(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await here.manager.sync_platforms("ann", ACCOUNTS)
@@ -138,6 +140,7 @@ USERS = 24
 """As many handlers are in the middle of their work at once; fewer than the threads there are."""
 
 
+@shows("D02", "http")
 async def test_requests_at_once_are_never_mixed(rng: random.Random) -> None:
     async with site() as here, here.client() as client:
         met, met_in_threads = asyncio.Barrier(USERS), threading.Barrier(USERS)
@@ -208,6 +211,7 @@ async def _named(request: Request, call_next: Any) -> Any:
     return response
 
 
+@shows("D02", "socket")
 async def test_a_socket_has_one_too(database_url: str) -> None:
     async with site(database_url) as here:
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from sessile.integrations import starlette as for_starlette
 from sessile.integrations.fastapi import CurrentSession, Sessile, require_user
 from sessile.model.errors import ConfigurationError, SessionClosed, StoreUnavailable
+from sessile.testing import shows
 from tests.integration.fastapi.site import Site, set_cookies, site
 
 with warnings.catch_warnings():
@@ -154,6 +155,7 @@ async def test_what_cannot_be_kept_replaces_the_response_and_names_the_place(
         assert (await client.get("/data")).json() == {"user": None}
 
 
+@shows("D01", "http")
 async def test_the_delta_is_committed_before_the_first_byte(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         seen: list[bytes] = []
@@ -444,6 +446,7 @@ def test_what_does_not_fit_together_is_refused_where_it_is_written() -> None:
         Sessile(FastAPI(), database_url="memory://", allowed_origins=["https://*.example"])
 
 
+@shows("D01", "http")
 async def test_an_application_without_sessile_is_told_so() -> None:
     app = FastAPI()
 

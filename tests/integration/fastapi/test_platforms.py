@@ -8,6 +8,7 @@ import pytest
 
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model.platform import PlatformEntry
+from sessile.testing import shows
 from tests.integration.fastapi.site import Site, set_cookies, site, token_of
 
 SHOP = PlatformEntry(platform_id="shop", name="Shop", is_default=True)
@@ -57,6 +58,7 @@ async def with_routes(here: Site) -> Site:
     return here
 
 
+@shows("A01", "E04", "http")
 async def test_a_login_begins_on_the_default_and_a_switch_moves_it(database_url: str) -> None:
     async with site(database_url) as here, (await with_routes(here)).client() as client:
         assert (await client.post("/login/ann")).json() == {"before": None, "platform": "shop"}
@@ -82,6 +84,7 @@ async def test_a_login_begins_on_the_platform_that_is_named(database_url: str) -
         assert (await client.post("/login/ann?on=mail")).json() == {"before": None, "platform": "mail"}
 
 
+@shows("E05", "http")
 async def test_a_request_names_its_own_platform(database_url: str) -> None:
     async with site(database_url) as here, (await with_routes(here)).client() as client:
         await client.post("/login/ann")
@@ -96,6 +99,7 @@ async def test_a_request_names_its_own_platform(database_url: str) -> None:
         assert (await here.record(token_of(client))).platform_id == "shop"
 
 
+@shows("E04", "http")
 @pytest.mark.parametrize("named", ["eves", "never", "%FF"])
 async def test_a_platform_that_is_refused_is_404_for_who_asks_for_it(named: str, database_url: str) -> None:
     async with site(database_url) as here, (await with_routes(here)).client() as client:

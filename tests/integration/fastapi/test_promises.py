@@ -12,6 +12,7 @@ from fastapi import Request
 
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model import token as tokens
+from sessile.testing import shows
 from tests.integration.fastapi.site import Site, both, set_cookies, site, token_of
 
 
@@ -309,6 +310,7 @@ async def test_p8_a_logout_during_an_outage_is_refused_and_not_half_done(databas
         assert after.json()["reason"] == "ended:logout"
 
 
+@shows("A03", "A09", "http")
 async def test_p9_a_session_that_was_ended_elsewhere_is_over(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -318,6 +320,7 @@ async def test_p9_a_session_that_was_ended_elsewhere_is_over(database_url: str) 
         assert set_cookies(response) == []  # the cookie is left alone: a newer one may be on its way
 
 
+@shows("A08", "A09", "http")
 async def test_expiry_is_decided_by_the_server(database_url: str) -> None:
     settings = {"idle_timeout_s": 100, "absolute_timeout_s": 300, "expiry_warning_s": 10}
     async with site(database_url, **settings) as here, with_routes(here).client() as client:
@@ -335,6 +338,7 @@ async def test_expiry_is_decided_by_the_server(database_url: str) -> None:
         assert set_cookies(response) == []
 
 
+@shows("A07", "http")
 async def test_a_request_that_is_no_activity_does_not_move_the_idle_deadline(database_url: str) -> None:
     async with (
         site(database_url, idle_timeout_s=100, expiry_warning_s=10) as here,

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
 from sessile.integrations.fastapi import CurrentSession, require_same_origin, require_user
 from sessile.model.errors import SessileError, SessionEnded
+from sessile.testing import shows
 from tests.integration.fastapi.site import Site, site
 
 
@@ -126,6 +127,7 @@ async def data_of(here: Site, cookie: tuple[str, str]) -> str:
     return (await here.record(cookie[1].removeprefix("sessile="))).data.decode()
 
 
+@shows("D01", "socket")
 async def test_changes_are_committed_when_the_handler_ends(database_url: str) -> None:
     async with with_sockets(database_url) as here:
         cookie = await cookie_of(here)

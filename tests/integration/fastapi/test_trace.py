@@ -12,6 +12,7 @@ from fastapi import WebSocket
 
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model.errors import SessionEnded
+from sessile.testing import shows
 from sessile.web import trace
 from tests.integration.fastapi.site import Site, site, token_of
 from tests.integration.fastapi.test_sockets import Peer
@@ -69,6 +70,7 @@ def with_routes(here: Site) -> Site:
     return here
 
 
+@shows("D01", "http")
 async def test_a_request_is_two_lines(lines: Callable[[], list[str]]) -> None:
     async with site() as here, with_routes(here).client() as client:
         await client.get("/quiet?token=in-the-query")
@@ -108,6 +110,7 @@ async def test_a_first_write_and_what_could_not_be_saved_are_told(lines: Callabl
         assert lines()[0] == "GET '/quiet': by cookie: cannot look (store_unavailable)"
 
 
+@shows("D01", "socket")
 async def test_a_socket_is_two_lines(lines: Callable[[], list[str]]) -> None:
     async with site() as here:
         with_routes(here)

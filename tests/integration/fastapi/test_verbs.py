@@ -9,6 +9,7 @@ from fastapi import Depends
 
 from sessile.integrations.fastapi import CurrentSession, require_fresh, require_user
 from sessile.model.errors import DocumentNotFound, SessionEnded
+from sessile.testing import shows
 from tests.integration.fastapi.site import Site, set_cookies, site, token_of
 
 
@@ -117,6 +118,7 @@ async def test_keys_that_a_login_drops_are_gone_in_the_request_itself(database_u
         assert (await me(client))["data"] == {"a": "7"}
 
 
+@shows("A09", "http")
 async def test_logout_ends_the_session_and_takes_the_cookie_away(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")

@@ -9,6 +9,7 @@ import pytest
 from sessile.model.document import Actor
 from sessile.model.errors import StoreUnavailable
 from sessile.model.session import EndReason
+from sessile.testing import shows
 from tests.integration.server.peer import connected, hello, setting
 from tests.integration.server.running import SettableClock, client_of, served
 
@@ -35,6 +36,7 @@ async def test_ending_a_session_closes_its_sockets_at_once_and_no_others() -> No
             await three.expect("ack")
 
 
+@shows("A05", "http")
 async def test_logging_out_over_http_and_ending_all_others() -> None:
     async with served() as server:
         token, others = await server.token(), [await server.token() for _ in range(2)]
@@ -77,6 +79,7 @@ async def test_a_session_that_ended_before_hello_gets_no_welcome() -> None:
             assert "welcome" not in peer.kinds()
 
 
+@shows("A08", "socket")
 async def test_an_expired_session_is_told_first_and_closed_then() -> None:
     clock = SettableClock()
     options = {"ping_interval_s": 0.05, "idle_timeout_s": 1000, "expiry_warning_s": 100}
@@ -96,6 +99,7 @@ async def test_an_expired_session_is_told_first_and_closed_then() -> None:
         assert peer.kinds().count("session_expiring") == 1
 
 
+@shows("A07", "socket")
 async def test_a_change_is_activity_and_a_pong_is_not() -> None:
     clock = SettableClock()
     async with served(clock=clock, idle_timeout_s=1000, expiry_warning_s=1) as server:
@@ -135,6 +139,7 @@ async def test_a_login_of_somebody_else_closes_with_4503_and_of_the_same_user_te
             await peer.expect("ack")
 
 
+@shows("G05", "H02", "H05", "socket")
 async def test_pings_carry_the_heads_and_silence_closes_with_4001() -> None:
     async with (
         served(ping_interval_s=0.1, ping_timeout_s=0.1) as server,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from sessile.server.app import Service
+from sessile.testing import shows
 from tests.integration.server.peer import connected, device, setting, valid
 from tests.integration.server.running import client_of, served, service_of
 
@@ -28,6 +29,7 @@ async def ada() -> AsyncIterator[tuple[Service, httpx.AsyncClient, str]]:
             yield service, client, f"{BASE}/{opened.json()['document_id']}"
 
 
+@shows("I01", "http")
 async def test_open_list_read_and_archive() -> None:
     async with ada() as (_, client, path):
         again = await client.put(f"{BASE}/by-name/intake", json={"default": {"other": 1}, "device_id": device()})
@@ -51,6 +53,7 @@ async def test_names_may_hold_anything_readable() -> None:
             assert (await client.put(f"{BASE}/by-name/{name}")).status_code == status
 
 
+@shows("I02", "http")
 async def test_a_merge_patch_needs_the_version_it_was_made_for() -> None:
     async with ada() as (_, client, path):
         tag = (await client.get(path)).headers["etag"]
@@ -80,6 +83,7 @@ async def test_of_two_patches_made_for_one_version_one_is_refused() -> None:
         assert (await client.get(path)).json()["state"]["winner"] == winner.json()["state"]["winner"]
 
 
+@shows("G03", "http")
 async def test_the_outbox_over_http_is_answered_like_on_the_socket() -> None:
     async with ada() as (_, client, path):
         body = {"device_id": device(), "changes": [setting(1, "/a", 1), setting(2, "/a", 2)]}
@@ -94,6 +98,7 @@ async def test_the_outbox_over_http_is_answered_like_on_the_socket() -> None:
         assert (bad.status_code, bad.json()["code"], bad.json()["path"]) == (422, "invalid_change", "/changes/0/seq")
 
 
+@shows("G03", "http")
 async def test_what_happened_since() -> None:
     async with ada() as (_, client, path):
         snapshot = valid((await client.get(f"{path}/changes")).json())
@@ -112,6 +117,7 @@ async def test_what_happened_since() -> None:
             assert (await client.get(f"{path}/changes", params={"since": wrong})).status_code == 422
 
 
+@shows("I03", "I05", "http")
 async def test_checkpoints_and_restore() -> None:
     async with ada() as (_, client, path):
         body = {"label": "first", "request_id": "r1"}
@@ -133,6 +139,7 @@ async def test_checkpoints_and_restore() -> None:
         assert (unknown.status_code, unknown.json()["code"]) == (404, "checkpoint_not_found")
 
 
+@shows("I07", "http")
 async def test_conflicts_and_activity() -> None:
     async with ada() as (_, client, path):
         for number in range(2):

@@ -9,6 +9,7 @@ import pytest
 
 from sessile.model.errors import StoreUnavailable
 from sessile.server.app import Service, owns_path
+from sessile.testing import shows
 from tests.integration.server.peer import device
 from tests.integration.server.running import SERVICE_KEY, SettableClock, client_of, service_of
 
@@ -18,6 +19,7 @@ async def issued(service: Service, user_id: str | None = "ada") -> Any:
     return await service.manager.create_session(user_id, public={"name": "Ada"} if user_id else None)
 
 
+@shows("D03", "A02", "http")
 async def test_session_state_has_exactly_what_is_promised() -> None:
     async with service_of(clock=SettableClock()) as service:
         made = await issued(service)
@@ -40,6 +42,7 @@ async def test_session_state_has_exactly_what_is_promised() -> None:
         assert made.token not in answer.text
 
 
+@shows("D03", "A12", "http")
 async def test_session_state_without_a_session_says_why() -> None:
     clock = SettableClock()
     async with service_of(clock=clock) as service:
@@ -64,6 +67,7 @@ async def test_session_state_without_a_session_says_why() -> None:
                 assert "set-cookie" not in answer.headers
 
 
+@shows("A12", "H04", "http")
 async def test_an_outage_is_503_and_never_401_and_sets_no_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service:
         made = await issued(service)
@@ -82,6 +86,7 @@ async def test_an_outage_is_503_and_never_401_and_sets_no_cookie(monkeypatch: py
             assert (await client.get("/healthz")).status_code == 200
 
 
+@shows("A11", "http")
 async def test_readiness_tells_an_outage_and_a_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service, client_of(service) as client:
         assert (await client.get("/readyz")).json()["status"] == "ok"
@@ -97,6 +102,7 @@ async def test_readiness_tells_an_outage_and_a_drain(monkeypatch: pytest.MonkeyP
         assert (answer.status_code, answer.json()["status"]) == (503, "draining")
 
 
+@shows("A11", "http")
 async def test_readiness_says_how_the_store_is_doing(tmp_path: Path) -> None:
     async with service_of() as service, client_of(service) as client:
         store = (await client.get("/readyz")).json()["store"]
@@ -151,6 +157,7 @@ async def test_a_program_gets_its_new_token_in_the_body() -> None:
             assert answer.json()["authenticated"] is True
 
 
+@shows("A03", "http")
 async def test_logout_ends_the_session_and_the_cookie_and_again_is_no_harm() -> None:
     async with service_of() as service:
         made = await issued(service)
@@ -178,6 +185,7 @@ async def test_a_late_logout_does_not_take_away_the_cookie_of_a_newer_login() ->
         assert await service.manager.validate_session(before.session.session_id)
 
 
+@shows("A03", "A06", "http")
 async def test_own_sessions_can_be_listed_and_ended_and_others_do_not_exist() -> None:
     async with service_of() as service:
         made, second, eve = await issued(service), await issued(service), await issued(service, "eve")
@@ -199,6 +207,7 @@ async def test_own_sessions_can_be_listed_and_ended_and_others_do_not_exist() ->
             assert (await client.get("/api/v0/sessions")).status_code == 401
 
 
+@shows("H01", "A07", "http")
 async def test_a_heartbeat_is_no_activity() -> None:
     clock = SettableClock()
     async with service_of(clock=clock) as service:
@@ -213,6 +222,7 @@ async def test_a_heartbeat_is_no_activity() -> None:
         assert after.idle_expires_at == made.session.idle_expires_at
 
 
+@shows("A01", "http")
 async def test_a_trusted_service_makes_sessions() -> None:
     async with service_of() as service, client_of(service, origin=False) as client:
         headers = {"authorization": f"Bearer {SERVICE_KEY}"}

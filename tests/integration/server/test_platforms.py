@@ -12,6 +12,7 @@ from sessile.model.errors import StoreUnavailable
 from sessile.model.platform import PlatformEntry
 from sessile.model.session import Issued
 from sessile.runtime.manager import AsyncSessionManager
+from sessile.testing import shows
 from tests.integration.server.peer import connected
 from tests.integration.server.running import SERVICE_KEY, client_of, served, service_of
 
@@ -66,6 +67,7 @@ async def test_an_anonymous_visitor_has_no_platform() -> None:
             assert (await switch(client, "shop")).status_code == 401
 
 
+@shows("E01", "E02", "http")
 async def test_a_switch_answers_with_the_session_and_the_slower_one_with_409() -> None:
     async with service_of() as service:
         made = await set_up(service.manager)
@@ -85,6 +87,7 @@ async def test_a_switch_answers_with_the_session_and_the_slower_one_with_409() -
             assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
+@shows("E04", "http")
 async def test_an_outsider_does_not_learn_whether_there_is_such_a_platform() -> None:
     async with service_of() as service:
         made = await set_up(service.manager)
@@ -121,6 +124,7 @@ async def test_a_forged_switch_is_refused() -> None:
         assert (await service.manager.get_session(made.session.session_id)).platform_id == "shop"
 
 
+@shows("E05", "http")
 async def test_a_tab_has_its_own_platform_and_nothing_is_kept_of_it() -> None:
     async with service_of() as service:
         made = await set_up(service.manager)
@@ -194,6 +198,7 @@ async def test_a_trusted_service_names_a_platform() -> None:
         assert (refused.status_code, refused.json()["code"]) == (404, "platform_refused")
 
 
+@shows("E05", "socket")
 async def test_a_socket_shows_the_sessions_platform_or_the_tabs_own() -> None:
     async with served() as server:
         made = await set_up(server.manager)
@@ -222,6 +227,7 @@ async def test_a_socket_whose_platform_is_refused_keeps_its_documents(asked: str
             await peer.expect("initial_state")
 
 
+@shows("E01", "socket")
 async def test_a_socket_hears_of_a_switch() -> None:
     async with served() as server:
         made = await set_up(server.manager)

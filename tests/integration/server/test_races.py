@@ -12,6 +12,7 @@ import pytest
 
 from sessile.model.document import Actor
 from sessile.model.events import Event
+from sessile.testing import shows
 from tests.integration.server.peer import connected, hello
 from tests.integration.server.running import Running, client_of, served, until
 
@@ -167,6 +168,7 @@ async def test_unsubscribing_and_coming_back_leaves_one_subscription() -> None:
         assert channel.subscriptions == set(connection.subscriptions.values())
 
 
+@shows("G05", "socket")
 async def test_closed_sockets_leave_nothing_behind() -> None:
     async with served(presence_linger_s=0) as server:
         hub, token = server.service.hub, await server.token()

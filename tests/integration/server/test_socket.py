@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from sessile.model.document import Actor
+from sessile.testing import shows
 from tests.integration.server.peer import Peer, connected, device, setting
 from tests.integration.server.running import served
 
 INTAKE = {"name": "intake", "default": {"step": 1}}
 
 
+@shows("G01", "I01", "socket")
 async def test_hello_gives_welcome_then_the_state_then_who_is_there() -> None:
     async with served() as server, connected(server.socket_url, cookie=await server.token()) as peer:
         welcome = await peer.open(INTAKE)
@@ -34,6 +36,7 @@ async def test_a_token_in_hello_serves_instead_of_a_cookie() -> None:
         assert welcome["session"]["user"] == {"id": "grace"}
 
 
+@shows("G02", "G03", "I02", "socket")
 async def test_changes_are_acknowledged_in_order_and_reach_everybody_with_the_sender() -> None:
     async with served() as server:
         token = await server.token()
@@ -118,6 +121,7 @@ async def test_a_resume_gets_what_was_missed_or_a_snapshot() -> None:
                 assert (await peer.expect("initial_state"))["version"] == 3
 
 
+@shows("G03", "socket")
 async def test_request_sync_answers_with_a_delta_or_a_snapshot_and_full_ones_are_limited() -> None:
     async with served() as server, connected(server.socket_url, cookie=await server.token()) as peer:
         await peer.open(INTAKE)
@@ -150,6 +154,7 @@ async def test_subscribe_and_unsubscribe_on_an_open_socket() -> None:
         assert "state_update" not in peer.kinds()
 
 
+@shows("G04", "I03", "I05", "socket")
 async def test_a_checkpoint_holds_what_was_sent_before_it_and_a_restore_goes_back() -> None:
     async with served() as server:
         token = await server.token()
@@ -188,6 +193,7 @@ async def test_a_large_state_comes_in_parts() -> None:
             assert (await peer.expect("initial_state"))["state"] == state
 
 
+@shows("G06", "H05", "socket")
 async def test_presence_shows_devices_tabs_and_leaving() -> None:
     async with served(presence_linger_s=0.1) as server:
         token = await server.token()

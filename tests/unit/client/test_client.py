@@ -28,6 +28,7 @@ from sessile.model.errors import (
 from sessile.model.limits import FIRST_FRAME_BYTES_MAX
 from sessile.server.app import create_app
 from sessile.server.serving import make_server
+from sessile.testing import shows
 
 QUICK = Backoff(first_max_s=0.01, base_s=0.01, cap_s=0.05)
 
@@ -61,6 +62,7 @@ async def serving(database: Path | None = None, *, port: int = 0) -> AsyncIterat
         await running
 
 
+@shows("G01", "G02", "G03", "I01", "python")
 async def test_changes_come_to_every_device_in_one_order() -> None:
     async with serving() as service, await service.client() as first, await service.client() as second:
         here, there = await first.document("intake", default={"n": 0}), await second.document("intake")
@@ -72,6 +74,7 @@ async def test_changes_come_to_every_device_in_one_order() -> None:
         assert [change.seq for change in changes[::2]] == list(range(1, 26))
 
 
+@shows("I02", "python")
 async def test_every_kind_of_change() -> None:
     async with serving() as service, await service.client() as client:
         document = await client.document("intake")
@@ -115,6 +118,7 @@ async def test_what_the_protocol_cannot_carry_is_refused_at_once() -> None:
             client.open("large", default={"a": "x" * 100_000})
 
 
+@shows("G07", "python")
 async def test_a_collision_is_kept_and_resolved() -> None:
     async with serving() as service, await service.client() as first, await service.client() as second:
         here, there = await first.document("intake", default={"a": 0}), await second.document("intake")
@@ -134,6 +138,7 @@ async def test_a_collision_is_kept_and_resolved() -> None:
         assert here.state["a"] == there.state["a"] == "both"
 
 
+@shows("G04", "I03", "I05", "python")
 async def test_checkpoints_and_ways_back() -> None:
     async with serving() as service, await service.client() as client:
         document = await client.document("intake", default={"a": 1, "b": 1})
@@ -161,6 +166,7 @@ async def delivered(client: Client) -> None:
             await asyncio.sleep(0.005)
 
 
+@shows("I06", "G05", "python")
 async def test_work_goes_on_without_a_server_and_arrives_later(tmp_path: Path) -> None:
     async with serving(tmp_path / "s.db") as service:
         client = await service.client(outbox=Outbox(tmp_path / "box.sqlite3"))
@@ -291,6 +297,7 @@ async def test_a_cancelled_caller_does_not_take_the_change_back() -> None:
         assert document.confirmed == {"a": 1, "b": 2}
 
 
+@shows("G06", "python")
 async def test_presence_shows_who_else_is_here() -> None:
     async with serving() as service, await service.client(label="desk") as first:
         document = await first.document("intake")

@@ -22,6 +22,7 @@ from sessile.model.errors import (
     SessionExpired,
     SessionNotFound,
 )
+from sessile.testing import shows
 from tests.unit.client.fake_server import DOCUMENT, HANDLE, TOKEN, FakeServer, Peer, fake_server, initial_state, stay
 
 QUICK = Backoff(first_max_s=0.01, base_s=0.01, cap_s=0.02)
@@ -134,6 +135,7 @@ async def test_a_frame_in_parts_is_put_together() -> None:
         assert (await client.document("intake")).state == {"text": "ä" * 500}
 
 
+@shows("H02", "G05", "python")
 async def test_silence_is_a_loss() -> None:
     reasons: list[str] = []
 
@@ -285,6 +287,7 @@ async def test_a_redirect_is_not_followed_because_the_token_would_go_with_it() -
         assert elsewhere.requests == []
 
 
+@shows("H04", "python")
 async def test_the_tries_can_be_bounded_and_begun_again() -> None:
     async with fake_server(stay) as server:
         url = server.url

@@ -22,6 +22,7 @@ from sessile.client.effects import (
 )
 from sessile.model.canonical import state_hash
 from sessile.model.document import Operation, Verdict
+from sessile.testing import shows
 
 ME, DOCUMENT = "device-me", "document-1"
 AT = "2026-01-01T00:00:00.000Z"
@@ -109,6 +110,7 @@ def test_an_update_that_is_known_is_dropped() -> None:
     assert core.state == {}
 
 
+@shows("G03", "python")
 def test_a_gap_asks_for_what_is_missing_once() -> None:
     core = live(version=5)
     assert core.update(update(line(7, put("/b", 2)))) == [RequestSync("gap", ("e", 5))]

@@ -26,11 +26,13 @@ from sessile.model.wire import (
     session_to_wire,
     verdict_to_wire,
 )
+from sessile.testing import shows
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CODES = json.loads((Path(__file__).parents[3] / "protocol" / "codes.json").read_text())
 
 
+@shows("A12", "http")
 def test_times_on_the_wire_are_utc_with_milliseconds() -> None:
     assert iso(NOW) == iso(NOW.astimezone(timezone(timedelta(hours=5)))) == "2026-03-01T12:00:00.123Z"
 

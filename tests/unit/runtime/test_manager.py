@@ -25,6 +25,7 @@ from sessile.model.limits import REPLAY_CHANGES_MAX
 from sessile.runtime.lane import CoreSuspended, drive
 from sessile.stores.memory import MemoryStore
 from sessile.stores.sql import AsyncSqliteStore
+from sessile.testing import shows
 
 T = TypeVar("T")
 
@@ -162,6 +163,7 @@ def test_one_of_several_processes_shortens_logs_to_the_end() -> None:
     asyncio.run(run())
 
 
+@shows("A09", "asyncio")
 def test_one_of_several_processes_sweeps_all_batches() -> None:
     async def run() -> None:
         from sessile.stores.memory.store import Tables
@@ -187,6 +189,7 @@ def test_one_of_several_processes_sweeps_all_batches() -> None:
     asyncio.run(run())
 
 
+@shows("I04", "asyncio")
 def test_documents_that_changed_get_automatic_checkpoints() -> None:
     async def run() -> None:
         manager = AsyncSessionManager(store=MemoryStore(), clock=Clock())
@@ -224,6 +227,7 @@ def test_a_listener_that_fails_undoes_nothing_and_starves_nobody(caplog: pytest.
     asyncio.run(run())
 
 
+@shows("A12", "asyncio")
 def test_an_outage_is_never_an_answer() -> None:
     async def run() -> None:
         store = FlakyStore()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sessile import AsyncSessionManager, PlatformEntry, PlatformRefused, SessionManager, Settings, VersionConflict
+from sessile.testing import shows
 
 SHOP = PlatformEntry(platform_id="shop", name="Shop", kind="k", is_default=True)
 MAIL = PlatformEntry(platform_id="mail", name="Mail")
@@ -19,6 +20,7 @@ async def done(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
+@shows("E01", "E04", "A02", "blocking", "asyncio")
 @pytest.mark.parametrize("kind", [SessionManager, AsyncSessionManager])
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/a.db"])
 def test_every_verb(kind: type[Any], url: str, tmp_path: Path) -> None:

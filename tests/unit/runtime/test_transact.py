@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from sessile import AsyncSessionManager, ConfigurationError, SessionManager, Settings, StoreUnavailable
+from sessile.testing import shows
 
 POOL_SIZE = 3
 UNITS = 12
@@ -55,6 +56,7 @@ async def opened(kind: type[Any], tmp_path: Path) -> AsyncIterator[Any]:
         await done(manager.close())
 
 
+@shows("A10", "blocking", "asyncio")
 @both_lanes
 async def test_what_returns_is_committed_and_what_raises_leaves_nothing(kind: type[Any], tmp_path: Path) -> None:
     def half(connection: Connection) -> None:
@@ -73,6 +75,7 @@ async def test_what_returns_is_committed_and_what_raises_leaves_nothing(kind: ty
     other.close()
 
 
+@shows("A10", "blocking", "asyncio")
 @both_lanes
 async def test_a_connection_comes_back_however_the_work_ends(kind: type[Any], tmp_path: Path) -> None:
     seen: list[Connection] = []
@@ -89,6 +92,7 @@ async def test_a_connection_comes_back_however_the_work_ends(kind: type[Any], tm
         assert all(connection.closed for connection in seen)
 
 
+@shows("A10", "blocking")
 async def test_units_at_once_all_succeed_blocking(tmp_path: Path) -> None:
     async with opened(SessionManager, tmp_path) as manager:
         work = [lambda connection, number=number: note(number, connection) for number in range(UNITS)]
@@ -96,6 +100,7 @@ async def test_units_at_once_all_succeed_blocking(tmp_path: Path) -> None:
         assert made == manager.transact(numbers) == list(range(UNITS))
 
 
+@shows("A10", "asyncio")
 async def test_units_at_once_all_succeed_on_a_loop(tmp_path: Path) -> None:
     async with opened(AsyncSessionManager, tmp_path) as manager:
         work = [lambda connection, number=number: note(number, connection) for number in range(UNITS)]
@@ -150,6 +155,7 @@ async def test_a_store_without_a_database_says_so(kind: type[Any]) -> None:
     await done(manager.close())
 
 
+@shows("A11", "blocking", "asyncio")
 @both_lanes
 async def test_health_counts_the_connections_that_are_in_use(kind: type[Any], tmp_path: Path) -> None:
     begun, go = threading.Event(), threading.Event()

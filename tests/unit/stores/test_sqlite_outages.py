@@ -20,6 +20,7 @@ from sessile.model.events import Event, EventKind
 from sessile.model.session import EndReason
 from sessile.runtime.lane import CoreSuspended, drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, database
+from sessile.testing import shows
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lab import ADA, Bench, put
 
@@ -95,6 +96,7 @@ def test_a_full_disk_refuses_the_change_and_keeps_what_was_there(bench: Bench, p
     assert document.version >= 1
 
 
+@shows("A12", "blocking")
 @pytest.mark.parametrize("spoil", ["zeros", "noise", "cut"])
 def test_a_corrupted_file_is_an_outage_and_not_an_empty_store(bench: Bench, path: Path, spoil: str) -> None:
     issued = drive(bench.sessions.create("ada"))

@@ -130,7 +130,7 @@ class SessionUpdateError(SessionError):
 
 
 class AuthenticationRequired(SessionError):
-    """`reason` is `no_cookie`, `unknown`, `expired`, `ended:<reason>` or `anonymous`."""
+    """`reason` is that of `WebSession.reason`: `no_cookie`, `unknown`, `expired:idle`, `ended:<reason>`, `anonymous` and so on."""
 
     code = "authentication_required"
     default_message = "Log in to continue."

@@ -15,6 +15,7 @@ from sessile.model.errors import ChangeRejected, IdentityReused, SequenceGap, Se
 from sessile.model.limits import DEPTH_MAX, HASH_EVERY_VERSIONS, NUMBER_MAX, STATE_BYTES_MAX
 from sessile.model.session import EndReason
 from sessile.testing.lab import ADA, EVE, PHONE, Lab, change, put, remove
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 ITEMS = {"l": [{"id": "a"}, {"id": "b"}], "n": 5, "o": {"x": 1}, "s": "text"}
@@ -54,6 +55,7 @@ FAULTS: list[tuple[str, Mapping[str, Any]]] = [
 class ChangeContract(Contract):
     """Submissions and changes by server code."""
 
+    @shows("I02")
     @pytest.mark.parametrize(("operation", "effect"), EFFECTS, ids=lambda value: value.get("op", ""))
     async def test_an_operation_has_its_effect(
         self, lab: Lab, operation: Mapping[str, Any], effect: Mapping[str, Any]
@@ -133,6 +135,7 @@ class ChangeContract(Contract):
         assert (logged.verdict, logged.detail and logged.detail["code"]) == (Verdict.NOOP, "known")
         assert (await bench.documents.get(ADA, opened.document.document_id)).version == 0
 
+    @shows("G06")
     async def test_the_device_that_wrote_last_is_the_primary_one(self, lab: Lab) -> None:
         bench = await lab.open()
         opened = await bench.document()

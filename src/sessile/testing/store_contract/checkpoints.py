@@ -12,6 +12,7 @@ from sessile.model.errors import ChangeRejected, CheckpointNotFound, DocumentNot
 from sessile.model.events import EventKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, LABEL_LENGTH_MAX
 from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, only, put
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 MANUAL = CheckpointKind.MANUAL
@@ -21,6 +22,7 @@ DAY = timedelta(days=1)
 class CheckpointContract(Contract):
     """Make, list, keep, restore."""
 
+    @shows("I03")
     async def test_a_checkpoint_is_a_snapshot_of_now(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id = (await bench.document({"a": 1})).document.document_id
@@ -69,6 +71,7 @@ class CheckpointContract(Contract):
             with pytest.raises(CheckpointNotFound):
                 await bench.checkpoints.restore(EVE, document, checkpoint, None, None, dry_run=False)
 
+    @shows("I04")
     async def test_automatic_ones_are_made_of_what_changed_since(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id = (await bench.document()).document.document_id
@@ -102,6 +105,7 @@ class CheckpointContract(Contract):
         assert versions == list(range(newest, newest - CHECKPOINTS_AUTOMATIC_KEPT, -1))
         assert listed[-1].checkpoint_id == manual.checkpoint_id
 
+    @shows("I05")
     async def test_a_restore_is_a_new_version_with_the_old_state(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id, checkpoint_id = await _two_states(bench)
@@ -128,6 +132,7 @@ class CheckpointContract(Contract):
         audited = [event.type for event in await bench.audit(f"document:{document_id}")]
         assert audited == ["document_created", "document_restored", "document_restored"]
 
+    @shows("I05")
     async def test_chosen_paths_are_restored_and_the_rest_stays(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id, checkpoint_id = await _two_states(bench)

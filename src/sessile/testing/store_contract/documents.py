@@ -12,6 +12,7 @@ from sessile.model.errors import DocumentNotFound, DocumentTooLarge, InvalidChan
 from sessile.model.limits import REPLAY_CHANGES_MAX, STATE_BYTES_MAX
 from sessile.model.operations import apply
 from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, put
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 NAMES_REFUSED = ["", "x" * 201, "a\nb", "\x00", "\ud800"]
@@ -20,6 +21,7 @@ NAMES_REFUSED = ["", "x" * 201, "a\nb", "\x00", "\ud800"]
 class DocumentContract(Contract):
     """Open, read, follow, rename, archive."""
 
+    @shows("I01")
     async def test_opening_makes_a_document_once(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.documents.open(ADA, "form", {"a": [1, 2.5, None, True, {"ü": "€"}]})
@@ -30,6 +32,7 @@ class DocumentContract(Contract):
         assert by_id == again
         assert await bench.documents.get(ADA, first.document.document_id) == first.document
 
+    @shows("G06")
     async def test_devices_are_numbered_in_the_order_they_come(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.document()

@@ -15,6 +15,7 @@ from sessile.model.errors import CheckpointNotFound, DocumentNotFound, InvalidCh
 from sessile.model.limits import ACTIVITY_DATA_BYTES_MAX, JUDGED_CHANGES_MAX
 from sessile.ports import Transaction
 from sessile.testing.lab import ADA, COMPACTION, EVE, PHONE, Bench, Lab, change, failed, only, put
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 MANUAL: Final = CheckpointKind.MANUAL
@@ -59,6 +60,7 @@ class HistoryContract(Contract):
         with pytest.raises(DocumentNotFound):
             await bench.history.diff(EVE, document_id, 0, 1)
 
+    @shows("I07")
     async def test_activity_is_one_list_page_by_page(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id = (await bench.document()).document.document_id
@@ -88,6 +90,7 @@ class HistoryContract(Contract):
         with pytest.raises(DocumentNotFound):
             await bench.activity.page(EVE, document_id, None, 4)
 
+    @shows("I07")
     async def test_only_an_applications_own_events_can_be_added(self, lab: Lab) -> None:
         bench = await lab.open()
         document_id = (await bench.document()).document.document_id

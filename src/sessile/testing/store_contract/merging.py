@@ -8,12 +8,14 @@ from sessile.model.document import ABSENT, ConflictReason, Verdict
 from sessile.model.errors import ChangeRejected
 from sessile.model.limits import OPEN_CONFLICTS_MAX
 from sessile.testing.lab import ADA, PHONE, Bench, Lab, change, only, put, remove
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 
 class MergeContract(Contract):
     """Concurrent changes and their conflicts."""
 
+    @shows("I02", "G07")
     async def test_different_paths_merge(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/o/a", 1))
@@ -33,6 +35,7 @@ class MergeContract(Contract):
         assert (state["p"], [item["id"] for item in state["l"]]) == (4, [ADA.device_id, PHONE.device_id])
         assert await bench.documents.conflicts(ADA, document_id) == []
 
+    @shows("G07")
     async def test_keep_both_applies_the_later_and_keeps_the_earlier_as_a_conflict(self, lab: Lab) -> None:
         bench, document_id = await _two_devices(lab)
         await bench.take(ADA, document_id, 1, 0, put("/p", 1))
@@ -145,6 +148,7 @@ class MergeContract(Contract):
         assert logged.verdict is (Verdict.APPLIED if holds else Verdict.CONFLICT)
         assert holds or (logged.detail is not None and logged.detail["code"] == "test_failed")
 
+    @shows("G07")
     @pytest.mark.parametrize(("choice", "value"), [("mine", 1), ("theirs", 2), ("value", 3)])
     async def test_a_conflict_is_resolved_by_a_change(self, lab: Lab, choice: str, value: int) -> None:
         bench, document_id = await _two_devices(lab)

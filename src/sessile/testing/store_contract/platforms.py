@@ -23,6 +23,7 @@ from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason
 from sessile.ports import Transaction
 from sessile.testing.lab import Bench, Lab, failed, only, succeeded
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 from sessile.testing.store_contract.principals import REJECTING
 
@@ -125,6 +126,7 @@ class PlatformContract(Contract):
 
     # -- the default ------------------------------------------------------------------------------------------------------------------
 
+    @shows("E04")
     async def test_there_is_one_default_whenever_there_is_an_active_platform(self, lab: Lab) -> None:
         bench = await lab.open()
         wanted = replace(SHOP, is_default=True)
@@ -182,6 +184,7 @@ class PlatformContract(Contract):
 
     # -- sessions ---------------------------------------------------------------------------------------------------------------------
 
+    @shows("A01", "E04")
     async def test_a_session_begins_on_the_default_or_on_the_platform_that_is_named(self, lab: Lab) -> None:
         bench = await lab.open()
         assert (await bench.sessions.create("ada")).session.platform_id is None
@@ -266,6 +269,7 @@ class PlatformContract(Contract):
 
     # -- the switch -------------------------------------------------------------------------------------------------------------------
 
+    @shows("E01")
     async def test_a_session_switches_if_it_is_where_it_is_expected(self, lab: Lab) -> None:
         bench = await lab.open()
         session_id = (await bench.sessions.create("ada")).session.session_id
@@ -290,6 +294,7 @@ class PlatformContract(Contract):
         moves = [e.data for e in await bench.audit(f"session:{session_id}") if e.type == "platform_switched"]
         assert moves[1:] == [{"from": "blog", "to": "shop"}, {"from": "shop", "to": "mail"}]
 
+    @shows("E01")
     async def test_a_switch_is_for_live_sessions_and_ones_own_platforms(self, lab: Lab) -> None:
         bench = await lab.open()
         await bench.platforms.sync("ada", [SHOP, MAIL])
@@ -316,6 +321,7 @@ class PlatformContract(Contract):
 
     # -- races ------------------------------------------------------------------------------------------------------------------------
 
+    @shows("E02")
     async def test_of_two_switches_with_the_same_expectation_one_wins(self, lab: Lab) -> None:
         first, second = await self._two(lab)
         await first.platforms.sync("ada", [SHOP, MAIL, BLOG])
@@ -345,6 +351,7 @@ class PlatformContract(Contract):
             assert {type(error) for error in failed(outcomes)} <= {PlatformRefused}
             assert {s.platform_id for s in await first.sessions.of_user(user_id)} == {stays.platform_id}
 
+    @shows("E04")
     async def test_defaults_chosen_at_once_leave_one(self, lab: Lab) -> None:
         first, second = await self._two(lab)
         await first.platforms.sync("ada", [SHOP, MAIL, BLOG])

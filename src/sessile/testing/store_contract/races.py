@@ -18,6 +18,7 @@ from sessile.model.session import EndReason, Issued, Session
 from sessile.model.values import decode
 from sessile.ports import Transaction
 from sessile.testing.lab import ADA, PHONE, Bench, Lab, change, failed, put, succeeded
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 RACERS = 6
@@ -67,6 +68,7 @@ class RaceContract(Contract):
             assert row is not None
             assert row.end_reason is EndReason.LOGOUT
 
+    @shows("A03")
     async def test_a_session_ends_once(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         handle = (await benches[0].sessions.create("ada")).session.session_id
@@ -117,6 +119,7 @@ class RaceContract(Contract):
                     continue
                 raise AssertionError("a token of an ended session was accepted")
 
+    @shows("A05")
     async def test_end_all_and_logins_leave_only_what_came_after(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         for _ in range(ROUNDS):
@@ -243,6 +246,7 @@ class RaceContract(Contract):
             )
             assert sorted(outcomes, key=bool) == [False] * (RACERS - 1) + [True]
 
+    @shows("A04")
     async def test_sweepers_end_each_session_once(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         for _ in range(20):

@@ -20,6 +20,7 @@ from sessile.model.events import EventKind
 from sessile.model.session import EndReason, Principal, Session
 from sessile.model.values import decode, encode
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, Bench, Lab
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
@@ -28,6 +29,7 @@ UNKNOWN = "01900000-0000-7000-8000-000000000000"
 class SessionContract(Contract):
     """Create, read, touch, change, end, list, sweep."""
 
+    @shows("A01", "A02")
     async def test_a_created_session_is_found_by_its_token_and_by_its_handle(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada", data=encode({"basket": [1]}), public={"name": "Ada"})
@@ -36,6 +38,7 @@ class SessionContract(Contract):
         assert (by_token.user_id, by_token.public, decode(by_token.data)) == ("ada", {"name": "Ada"}, {"basket": [1]})
         assert by_token.authenticated_at == by_token.created_at == lab.clock.now()
 
+    @shows("A12")
     async def test_a_token_that_is_not_ours_reads_as_missing(self, lab: Lab) -> None:
         bench = await lab.open()
         token = (await bench.sessions.create("ada")).token
@@ -46,6 +49,7 @@ class SessionContract(Contract):
         with pytest.raises(SessionNotFound):
             await bench.sessions.get("'; drop table sessions; --")
 
+    @shows("A08")
     async def test_the_idle_clock_is_strict_at_the_instant(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada")
@@ -60,6 +64,7 @@ class SessionContract(Contract):
         with pytest.raises(SessionExpired):
             await bench.sessions.rotate(issued.session.session_id)
 
+    @shows("A07", "A08")
     async def test_activity_moves_the_idle_clock_and_never_the_absolute_one(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada")
@@ -76,6 +81,7 @@ class SessionContract(Contract):
             issued.session.created_at.timestamp() + ABSOLUTE_TIMEOUT_S, issued.session.created_at.tzinfo
         )
 
+    @shows("A07")
     async def test_a_touch_only_moves_forward_and_changes_no_version(self, lab: Lab) -> None:
         bench = await lab.open()
         session = (await bench.sessions.create("ada")).session
@@ -146,6 +152,7 @@ class SessionContract(Contract):
             )
         assert await bench.sessions.get(session.session_id) == session
 
+    @shows("A03", "A12")
     async def test_an_ended_session_stays_ended(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada")
@@ -174,6 +181,7 @@ class SessionContract(Contract):
         with pytest.raises(SessionNotFound):
             await bench.sessions.change_data(UNKNOWN, [], None)
 
+    @shows("A06")
     async def test_the_sessions_of_a_user_are_the_live_ones_oldest_first(self, lab: Lab) -> None:
         bench = await lab.open()
         old = (await bench.sessions.create("ada")).session
@@ -188,6 +196,7 @@ class SessionContract(Contract):
         lab.clock.set(old.idle_expires_at)
         assert [s.session_id for s in await bench.sessions.of_user("ada")] == [handles[0], handles[2]]
 
+    @shows("A05")
     async def test_all_sessions_of_a_user_end_but_the_one_to_keep(self, lab: Lab) -> None:
         bench = await lab.open()
         kept = (await bench.sessions.create("ada")).session.session_id
@@ -201,6 +210,7 @@ class SessionContract(Contract):
         assert await bench.sessions.end_of_user("ada", None, EndReason.ADMIN) == 1
         assert await bench.sessions.end_of_user("nobody", None, EndReason.ADMIN) == 0
 
+    @shows("A04", "A09")
     async def test_a_sweep_ends_what_expired_in_bounded_batches(self, lab: Lab) -> None:
         bench = await lab.open()
         over = [(await bench.sessions.create("ada")).session.session_id for _ in range(5)]

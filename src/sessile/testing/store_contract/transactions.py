@@ -16,6 +16,7 @@ from sessile.model.platform import PlatformEntry
 from sessile.model.session import Principal, Session
 from sessile.ports import Store, Transaction
 from sessile.testing.lab import ADA, Lab, change, put
+from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
 
@@ -190,6 +191,7 @@ class TransactionContract(Contract):
             await bench.store.write(lambda tx: tx.sessions.insert(impostor))
         assert (await bench.sessions.authenticate(issued.token)).user_id == "ada"
 
+    @shows("A12")
     async def test_a_session_comes_back_as_it_was_written(self, lab: Lab) -> None:
         bench = await lab.open()
         await bench.platforms.sync("ada", [PlatformEntry(platform_id="p-1", name="Shop")])
