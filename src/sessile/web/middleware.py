@@ -107,6 +107,7 @@ class SessionMiddleware:
                 await self._app(scope, socket.receive, socket.send)
             except self._peer_left:
                 await session.commit_for_response()
+                trace.done(scope, session)
                 raise
             await session.commit_for_response()
             trace.done(scope, session)

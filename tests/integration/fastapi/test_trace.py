@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fastapi import WebSocket
+from fastapi import WebSocket, WebSocketDisconnect
 
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model.errors import SessionEnded
@@ -60,6 +60,16 @@ def with_routes(here: Site) -> Site:
     @app.post("/unkeepable")
     async def unkeepable(session: CurrentSession):
         session["basket"] = object()
+
+    @app.websocket("/mine")
+    async def mine(socket: WebSocket, session: CurrentSession):
+        session.require_user()
+
+    @app.websocket("/patient")
+    async def patient(socket: WebSocket, session: CurrentSession):
+        await socket.accept()
+        session["heard"] = await socket.receive_text()
+        await socket.receive_text()
 
     @app.websocket("/live")
     async def live(socket: WebSocket, session: CurrentSession):
@@ -122,6 +132,21 @@ async def test_a_socket_is_two_lines(lines: Callable[[], list[str]]) -> None:
             f"WEBSOCKET '/live': by cookie: session {handle}, current",
             f"WEBSOCKET '/live': handler ended: session {handle}, used, operations committed: 1, set-cookie: no",
         ]
+
+
+async def test_the_end_of_a_socket_is_told_however_it_comes(lines: Callable[[], list[str]]) -> None:
+    async with site() as here:
+        with_routes(here)
+        await Peer(here, "/mine").task
+        assert lines()[1].startswith("WEBSOCKET '/mine': refused with 401 authentication_required: session none, used")
+        issued = await here.manager.create_session("ann")
+        peer = Peer(here, "/patient", ("cookie", f"sessile={issued.token}"))
+        await peer.hear()
+        peer.say("hello")
+        peer.leave()
+        with pytest.raises(WebSocketDisconnect):
+            await peer.task
+        assert "handler ended: session" in lines()[1]
 
 
 async def test_nothing_secret_is_traced_and_no_line_can_be_forged(lines: Callable[[], list[str]]) -> None:
