@@ -139,7 +139,7 @@ async def test_a_client_meets_a_kind() -> None:
             "rejected", "schema", "/step",
         )  # fmt: skip
         patched = await client.patch(path, json={"step": "two"}, headers={"if-match": "*"})
-        assert (patched.status_code, patched.json()["detail"]) == (409, verdict["detail"])
+        assert (patched.status_code, patched.json()["verdict_detail"]) == (409, verdict["detail"])
         exported = (await client.get(f"{path}/export")).json()
         document = await service.manager.documents.get(Actor.system(), path.rpartition("/")[2])
     async with ada(tables=tables) as (_, stranger):
