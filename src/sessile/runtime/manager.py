@@ -136,6 +136,11 @@ class AsyncSessionManager:
         """True when the session is live."""
         return await self.get_session_context(session_id) is not None
 
+    async def refresh_session(self, session_id: str) -> tuple[Session, str | None]:
+        """The session, with a new token unless it got one within `rotation_window_s`: every tab of a browser may ask at once. Raises like
+        `get_session`."""
+        return await self._sessions.refresh(session_id)
+
     async def extend_session(self, session_id: str) -> Session:
         """Moves the idle deadline as activity does, at once; nothing moves the absolute one (`session.can_extend`). Raises like `get_session`."""
         return await self._sessions.extend(session_id)
@@ -253,6 +258,16 @@ class AsyncSessionManager:
     async def cleanup_expired_sessions(self) -> int:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many. The background work does it anyway."""
         return await self._sessions.sweep(self.settings.sweep_batch)
+
+    async def sign(self, purpose: str, message: bytes) -> bytes:
+        """An HMAC-SHA-256 with the first of `secret_keys` (or the installation's own key), in a key of its own for each purpose."""
+        await self._keys.ready()
+        return self._keys.sign(f"app/{purpose}", message)
+
+    async def verify_signature(self, purpose: str, message: bytes, signature: bytes) -> bool:
+        """Whether one of `secret_keys` made it; constant time."""
+        await self._keys.ready()
+        return self._keys.verify(f"app/{purpose}", message, signature)
 
     async def forget_old(self) -> int:
         """Removes a batch of what is too old (`ended_retention_d`, `audit_retention_d`, `checkpoint_retention_d`); how many rows The background work does it anyway."""

@@ -25,9 +25,11 @@ from sessile.server.routes import (
     changes,
     checkpoints,
     documents,
+    handoff,
     health,
     history,
     platforms,
+    returning,
     session,
     sessions,
 )
@@ -116,7 +118,9 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
     for resource in (
         session,
         sessions,
+        returning,
         platforms,
+        handoff,
         history,
         documents,
         changes,
