@@ -20,4 +20,4 @@ class BackupEngine:
         document = await self._documents.get(actor, document_id)
         is_of_this_log = backup.epoch == document.epoch and 0 <= backup.version <= document.version
         base_version = backup.version if is_of_this_log else 0
-        return await self._changes.change(actor, document_id, operations, base_version, backup.key)
+        return await self._changes.change(actor, document_id, operations, base_version, backup.key, as_device=True)

@@ -94,12 +94,16 @@ class ChangeEngine:
         operations: Sequence[Operation],
         base_version: int | None,
         idempotency_key: str | None,
+        *,
+        as_device: bool = False,
     ) -> LoggedChange:
-        """A change by server code. With an idempotency key, a repetition returns the first one's line of the log.
+        """A change by server code. With an idempotency key, a repetition returns the first one's line of the log. `as_device`: on behalf of the
+        actor's device, which never conflicts with itself.
 
         Raises ChangeRejected when the verdict is neither applied nor noop.
         """
-        logged = await self._store.write(self._change, actor, document_id, operations, base_version, idempotency_key)
+        writer = actor if as_device else replace(actor, device_id=None)
+        logged = await self._store.write(self._change, writer, document_id, operations, base_version, idempotency_key)
         if logged.verdict in (Verdict.REJECTED, Verdict.CONFLICT):
             raise rejection(str(logged.verdict), dict(logged.detail or {}))
         return logged
@@ -152,7 +156,6 @@ class ChangeEngine:
             if known is not None:
                 return known
         now = tx.documents.get_many([document_id], lock=True)[document_id]
-        writer = replace(actor, device_id=None)
         work = self._load_one(tx, now, now.version if base_version is None else base_version)
         if work.unknown is None:  # what is based on now is based on the upgraded state
             self._bring_up_to_date(work, self._clock.now())
@@ -160,9 +163,10 @@ class ChangeEngine:
             operations=operations,
             base_version=work.head.document.version if base_version is None else base_version,
             generation=now.generation,
+            device_id=actor.device_id,
             idempotency_key=idempotency_key,
         )
-        logged = self._take(tx, work, change, writer)
+        logged = self._take(tx, work, change, actor)
         if work.logged:
             self._save(tx, [work])
         return logged

@@ -89,6 +89,15 @@ async def test_who_is_refused_or_guesses_gets_nothing() -> None:
         assert (slowed.status_code, slowed.json()["code"], slowed.headers["retry-after"]) == (429, "too_many", "120")
 
 
+async def test_wrong_codes_are_counted_for_each_address_by_itself() -> None:
+    async with service_of() as service:
+        for last in (1, 2):
+            transport = httpx.ASGITransport(app=service, client=(f"192.0.2.{last}", 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+                answers = [(await ask(client, "/redeem", code="0000-0000")).status_code for _ in range(6)]
+            assert answers == [404] * 5 + [429]
+
+
 async def test_only_who_offered_it_confirms_it_and_only_somebody_offers() -> None:
     async with service_of() as service, two(service) as (first, second):
         offer = (await ask(first, "")).json()

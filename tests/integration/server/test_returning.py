@@ -60,6 +60,26 @@ async def test_a_backup_meets_what_was_changed_meanwhile_as_a_conflict() -> None
             }
 
 
+async def test_a_devices_own_newer_outbox_beats_its_backup() -> None:
+    async with service_of() as service:
+        issued = await service.manager.create_session("ada")
+        path = f"/api/v0/session/{issued.session.session_id}/restore"
+        async with client_of(service, token=issued.token) as client:
+            opened = (await client.put("/api/v0/documents/by-name/form", json={"device_id": DEVICE})).json()
+            body = {
+                "document": {"name": "form"},
+                "device_id": DEVICE,
+                "changes": [change(1, "/a", "newer")],
+                "backup": {
+                    "epoch": opened["epoch"],
+                    "version": 0,
+                    "values": {"/a": "older", "/" + "k" * 200 + "/" + "l" * 200: 1},
+                },
+            }
+            answer = (await client.post(path, json=body)).json()
+            assert (answer["state"]["state"]["a"], answer["state"]["conflicts"]) == ("newer", [])
+
+
 async def test_only_ones_own_session_and_documents() -> None:
     async with service_of() as service:
         ada, eve = await service.manager.create_session("ada"), await service.manager.create_session("eve")

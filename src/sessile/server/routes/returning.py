@@ -38,13 +38,13 @@ async def come_back(
     opened = await _opened(request, body, actor)
     document_id = opened.document.document_id
     answer: dict[str, Any] = {"ack": None, "nack": None, "backup": None}
+    if body.backup is not None:  # first: what is in the outbox is newer
+        answer["backup"] = await _restored(request, actor, document_id, body.backup)
     if body.changes:
         changes = parse_changes(body.changes, device_id=body.device_id)
         outcome = await documents.submit(Submission(document_id, changes, actor))
         answer["ack"] = messages.ack_body(outcome) if outcome.logged else None
         answer["nack"] = refusal_body(outcome, (changes[0].seq or 1) + len(outcome.logged))
-    if body.backup is not None:
-        answer["backup"] = await _restored(request, actor, document_id, body.backup)
     await manager_of(request).touch_session(session)
     after = await documents.open_by_id(actor, document_id)
     answer["state"] = messages.initial_state_body(after, request.app.state.hub.state_hash(after.document))
@@ -60,7 +60,7 @@ async def _opened(request: Request, body: ReturnBody, actor: Actor) -> Opened:
 
 async def _restored(request: Request, actor: Actor, document_id: str, kept: BackupBody) -> dict[str, Any]:
     """The line that the backup became, or the verdict that kept it out."""
-    values = check_value(dict(kept.values), "/backup/values")
+    values = {path: check_value(value, f"/backup/values{path}") for path, value in kept.values.items()}
     backup = Backup(actor.device_id or "", kept.epoch, kept.version, values)
     try:
         logged: LoggedChange = await documents_of(request).restore_backup(actor, document_id, backup)
