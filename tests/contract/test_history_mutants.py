@@ -11,6 +11,7 @@ from tests.contract.test_mutants import BOTH, CAUGHT, MEMORY, SQL, run_contract
 
 CHANGES = "sessile.engine.changes:ChangeEngine."
 CHECKPOINTS = "sessile.engine.checkpoints:"
+DOCUMENTS = "sessile.engine.documents:DocumentEngine."
 COPIES = "sessile.engine.copies:"
 HISTORY = "sessile.engine.history:HistoryEngine."
 KINDS = "sessile.engine.kinds:"
@@ -82,6 +83,21 @@ MUTANTS = [
            "if True:", "test_an_imported_document_goes_on"),
     Mutant("an import need not fit its kind", f"{COPIES}CopyEngine._checked",
            'check_new_state(rules, shown, "/document/state")', "pass", "test_an_import_fits_its_kind_and_its_name"),
+    Mutant("an archived document takes a name that is taken", f"{DOCUMENTS}_unarchive",
+           "if tx.documents.by_name(document.owner, document.name) is not None:", "if False:",
+           "test_an_archived_document_is_listed_apart_and_comes_back_while_its_name_is_free"),
+    Mutant("anybody brings back what is archived", f"{DOCUMENTS}_unarchive",
+           "find_for_change(tx, actor, document_id, now)", "find_for_change(tx, Actor.system(), document_id, now)",
+           "test_an_archived_document_is_listed_apart_and_comes_back_while_its_name_is_free"),
+    Mutant("another user claims", f"{DOCUMENTS}_claim", "session.user_id != actor.user_id", "False",
+           "test_what_was_made_anonymously_is_claimed_once_and_by_its_own_session"),
+    Mutant("a backup of another log is believed", "sessile.engine.backups:BackupEngine.restore",
+           "backup.version if is_of_this_log else 0", "document.version",
+           "test_a_backup_of_another_log_collides_wherever_it_differs"),
+    Mutant("a backup comes in twice", "sessile.engine.backups:BackupEngine.restore", "backup.key", "None",
+           "test_a_backup_is_a_change_and_the_same_one_again_is_none"),
+    Mutant("a backup may be the whole state", "sessile.model.backup:Backup.operations", "if not parts:", "if False:",
+           "test_whose_document_it_is_and_what_a_backup_may_hold_are_looked_at"),
 ]  # fmt: skip
 CASES = [(mutant, store) for mutant in MUTANTS for store in mutant.stores]
 
