@@ -73,7 +73,7 @@ class RedeemedHandoff:
                         return HandedOver(
                             token=answer["token"], session=answer["session"], path=answer.get("path") or ""
                         )
-                await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads requests, guards nothing
+                await _pause(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads requests, guards nothing
                 pause_s = min(PAUSE_MAX_S, pause_s * _GROWTH)
         finally:
             await self._transport.rest()
@@ -95,3 +95,7 @@ async def _redeem(transport: Transport, code: str, device_label: str | None) -> 
         return RedeemedHandoff(transport, await transport.post("handoff/redeem", body))
     finally:
         await transport.rest()
+
+
+async def _pause(pause_s: float) -> None:
+    await asyncio.sleep(pause_s)
