@@ -95,6 +95,7 @@ class Client:
         self.api = Api(transport, self._credential, self)
         """The verbs over HTTP: the session, the user's other sessions and documents, hand-off."""
         self._tab_id = new_id()
+        self._is_visible = True
         self._documents: dict[str, Document] = {}
         self._errands: set[str] = set()
         """Documents that nobody opened here: they have something to send from earlier."""
@@ -242,6 +243,12 @@ class Client:
         self.failure = self._ended = None
         self._connection.restart()
 
+    def show(self, *, visible: bool) -> None:
+        """Whether somebody is looking at what this client shows: the other devices of a document are told, on later connections too."""
+        self._is_visible = visible
+        if self._connection.is_open:
+            self._connection.send({"type": "presence", "visible": visible})
+
     # -- events -----------------------------------------------------------------------------------------------------
 
     def on(self, kind: type[E], listener: Callable[[E], None]) -> Callable[[], None]:
@@ -304,7 +311,7 @@ class Client:
             "protocol": PROTOCOL,
             "device_id": identity.device_id,
             "tab_id": self._tab_id,
-            "visible": True,
+            "visible": self._is_visible,
             "device": {} if self._label is None else {"label": self._label},
             "token": token,
             "documents": [],
@@ -395,7 +402,7 @@ class Client:
             return
         self.emit(events.SessionStateChanged(session=session))
         if before is not None and session is not None and before["platform"] != session["platform"]:
-            self.emit(events.PlatformChanged(before=before["platform"], after=session["platform"]))
+            self.emit(events.PlatformSwitched(before=before["platform"], after=session["platform"]))
 
     def _read_session(self) -> None:
         """The session as it is now: the server has said that it is not as it was."""

@@ -56,7 +56,7 @@ class SessionStateChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformChanged(Event):
+class PlatformSwitched(Event):
     """The session, or this client, is on another platform than before. PLATFORM of protocol/README.md; None: on none."""
 
     before: Mapping[str, Any] | None

@@ -16,6 +16,7 @@ from sessile.model.errors import (
     StoreUnavailable,
     VersionConflict,
 )
+from sessile.model.expiry import UNSEEN_TOKEN_MAX
 from sessile.model.platform import PlatformEntry
 from tests.integration.client.people import QUICK, Told, client_of, within
 from tests.integration.server.running import SettableClock, served
@@ -51,13 +52,15 @@ async def test_a_token_that_is_worth_nothing_is_an_answer_to_one_question_and_an
 async def test_a_refreshed_token_goes_on_over_http_and_over_the_socket(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     told_tokens: list[str] = []
-    async with served(rotation_window_s=0) as running:
+    clock = SettableClock()
+    async with served(clock=clock) as running:
         old = await running.token()
         async with client_of(running, lambda: old, on_token=told_tokens.append) as client:
             session = await client.api.refresh()
             assert session["session_id"] == (client.session or {})["session_id"]
             (fresh,) = told_tokens
             assert fresh != old
+            clock.advance(UNSEEN_TOKEN_MAX.total_seconds() + running.manager.settings.rotation_window_s + 1)
             assert len(await client.api.sessions()) == 1
             statuses = Told(client, told.ConnectionStatusChanged)
             client.reconnect()
@@ -113,7 +116,7 @@ async def test_a_platform_is_switched_to_and_everybody_on_the_session_hears_of_i
         token = await running.token()
         async with client_of(running, token) as here, client_of(running, token) as there:
             assert [platform["name"] for platform in await here.api.platforms()] == ["Mail", "Shop"]
-            changed, moved = Told(there, told.SessionChanged), Told(there, told.PlatformChanged)
+            changed, moved = Told(there, told.SessionChanged), Told(there, told.PlatformSwitched)
             session = await here.api.switch_platform(MAIL.platform_id, expected="shop")
             assert session["platform"]["id"] == MAIL.platform_id
             assert here.session == session
