@@ -206,9 +206,8 @@ class Api:
             said = await self._credential.said()
             token = self._credential.standing_for(said)
             answer = await self._transport.ask("POST", "session/refresh", token=token)
-            if (
-                "token" in answer
-            ):  # absent when this one had been replaced already: the newer one has gone to whoever asked
+            # There is none when this token had been replaced already: the newer one has gone to whoever asked for it.
+            if "token" in answer:
                 await self._credential.renewed(said, answer["token"])
             return self._shown(answer)
 

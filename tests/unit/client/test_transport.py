@@ -126,6 +126,7 @@ async def test_what_may_have_arrived_may_have_happened_unless_it_only_reads(erro
     ("response", "code", "is_retryable"),
     [
         (httpx.Response(200, html="<h1>Sign in</h1>"), "http_200", False),
+        (httpx.Response(200, text="{}"), "http_200", False),
         (httpx.Response(200, content=b"{", headers={"content-type": "application/json"}), "http_200", False),
         (httpx.Response(502, html="<h1>Bad gateway</h1>"), "http_502", True),
         (httpx.Response(409, json={"code": "version_conflict"}), "http_409", False),
