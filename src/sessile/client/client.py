@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -34,7 +34,6 @@ from sessile.client.outbox_file import Identity
 from sessile.client.problems import error_from
 from sessile.client.records import Frame
 from sessile.client.requests import Requests
-from sessile.client.resources import Standing
 from sessile.client.sender import stop
 from sessile.client.transport import Transport
 from sessile.model.change_format import check_value
@@ -342,9 +341,10 @@ class Client:
                     if head is not None:
                         await document.head(*head)
             case "session_expiring" | "session_changed" | "handoff_changed":
-                self.emit(events.of_session(frame))
-                if frame["type"] == "session_changed":
-                    self._read_session()
+                event = events.of_session(frame)
+                self.emit(event)
+                if isinstance(event, events.SessionChanged):
+                    self._read_session(refresh=event.needs_refresh and self._credential.is_kept)
             case "session_ended":
                 self._ended = Ended(frame["reason"], frame.get("clock"))
             case "error":
@@ -404,13 +404,14 @@ class Client:
         if before is not None and session is not None and before["platform"] != session["platform"]:
             self.emit(events.PlatformSwitched(before=before["platform"], after=session["platform"]))
 
-    def _read_session(self) -> None:
-        """The session as it is now: the server has said that it is not as it was."""
-        reading = asyncio.create_task(self.api.session(), name="sessile-client-session")
+    def _read_session(self, *, refresh: bool) -> None:
+        """The session as it is now, with a new token where it is to get one: the server has said that it is not as it was."""
+        asking: Coroutine[Any, Any, object] = self.api.refresh() if refresh else self.api.session()
+        reading = asyncio.create_task(asking, name="sessile-client-session")
         self._tasks.add(reading)
         reading.add_done_callback(self._session_read)
 
-    def _session_read(self, task: asyncio.Task[Standing]) -> None:
+    def _session_read(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.warning("the session could not be read again: %s", task.exception())

@@ -26,6 +26,11 @@ class Credential:
     def __repr__(self) -> str:
         return "Credential(...)"
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether somebody hears of new tokens, so that they outlive this process."""
+        return self._on_token is not None
+
     def use(self, source: Token) -> None:
         """Another source, from now on."""
         self._source = source

@@ -65,9 +65,12 @@ class PlatformSwitched(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChanged(Event):
-    """Something about the session or its user has changed elsewhere. What it is now follows as SessionStateChanged, when it is read."""
+    """Something about the session or its user has changed elsewhere. What it is now follows as SessionStateChanged, when it is read.
+    `needs_refresh`: what the user may do has changed, and the session is to get a new token. A client with `on_token` does so by itself; with
+    another one it is `client.api.refresh()`, for who knows where to keep it."""
 
     session_id: str
+    needs_refresh: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,7 @@ def of_session(frame: Frame) -> Event:
     """`session_expiring`, `session_changed` or `handoff_changed`, as the event that it is."""
     session_id = frame["session_id"]
     if frame["type"] == "session_changed":
-        return SessionChanged(session_id=session_id)
+        return SessionChanged(session_id=session_id, needs_refresh=frame.get("refresh", False))
     if frame["type"] == "session_expiring":
         can_extend = frame.get("can_extend", False)
         return SessionExpiring(session_id=session_id, expires_at=frame["expires_at"], can_extend=can_extend)

@@ -65,7 +65,7 @@ async def test_the_clock_that_ran_out_is_the_one_the_server_says(clock: str) -> 
 async def test_a_hand_off_that_moves_on_is_told() -> None:
     async def script(peer: Peer) -> None:
         await peer.welcome()
-        frame = {"type": "handoff_changed", "session_id": HANDLE, "handoff_id": HANDLE}
+        frame = {"type": "handoff_changed", "session_id": HANDLE, "handoff_id": HANDLE, "expires_at": EXPIRES}
         await peer.say({**frame, "status": "redeemed", "device": {"label": "Phone"}})
         await peer.say({**frame, "status": "completed", "device": None})
         await stay(peer)
@@ -83,7 +83,7 @@ async def test_a_changed_session_is_read_again() -> None:
 
     async def script(peer: Peer) -> None:
         await peer.welcome()
-        await peer.say({"type": "session_changed", "session_id": HANDLE, "reload": True})
+        await peer.say({"type": "session_changed", "session_id": HANDLE, "reload": True, "refresh": False})
         await stay(peer)
 
     async def session(client: Client) -> Any:
@@ -100,6 +100,29 @@ async def test_a_changed_session_is_read_again() -> None:
     assert heard.of(told.PlatformSwitched) == [told.PlatformSwitched(before=None, after=PLATFORM)]
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_a_new_token_is_taken_where_the_server_wants_it_and_somebody_keeps_it(is_kept: bool) -> None:
+    asked: list[str] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.say({"type": "session_changed", "session_id": HANDLE, "reload": True, "refresh": True})
+        await stay(peer)
+
+    async def note(verb: str) -> Any:
+        asked.append(verb)
+
+    kept = {"on_token": asked.append} if is_kept else {}
+    async with fake_server(script) as server, client_of(server, **kept) as client:
+        heard = Heard(client)
+        client.api.refresh = lambda: note("refresh")  # type: ignore[method-assign]
+        client.api.session = lambda: note("session")  # type: ignore[method-assign]
+        await until(lambda: bool(heard.of(told.SessionChanged)), client)
+        await asyncio.gather(*client._tasks)
+    assert asked == ["refresh" if is_kept else "session"]
+    assert heard.of(told.SessionChanged) == [told.SessionChanged(session_id=HANDLE, needs_refresh=True)]
+
+
 async def test_a_session_that_cannot_be_read_again_stays_as_it_was_known(caplog: pytest.LogCaptureFixture) -> None:
     asked = asyncio.Event()
 
@@ -112,7 +135,7 @@ async def test_a_session_that_cannot_be_read_again_stays_as_it_was_known(caplog:
 
     async def script(peer: Peer) -> None:
         await peer.welcome()
-        await peer.say({"type": "session_changed", "session_id": HANDLE, "reload": True})
+        await peer.say({"type": "session_changed", "session_id": HANDLE, "reload": True, "refresh": False})
         await stay(peer)
 
     async with fake_server(script, answer=answer) as server, client_of(server) as client:
