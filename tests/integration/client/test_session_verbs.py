@@ -74,6 +74,20 @@ async def test_a_refreshed_token_goes_on_over_http_and_over_the_socket(caplog: p
     assert not [record for record in ours for secret in secrets if secret in record.getMessage()]
 
 
+async def test_a_session_is_extended_and_everybody_knows_until_when() -> None:
+    clock = SettableClock()
+    async with served(clock=clock) as running, client_of(running) as client:
+        before = (client.session or {})["expires_at"]
+        clock.advance(600)
+        session = await client.api.extend()
+        assert session["expires_at"] > before
+        assert session["can_extend"] is True
+        assert client.session == session
+        standing = await client.api.session()
+        assert standing.expiry_warning_s is not None
+        assert standing.maintenance is None
+
+
 async def test_logging_out_ends_the_session_everywhere() -> None:
     async with served() as running, client_of(running) as client:
         ended = Told(client, told.SessionEnded)

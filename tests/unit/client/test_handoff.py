@@ -16,7 +16,7 @@ from sessile.model.errors import ConfigurationError, HandoffRefused, SessileErro
 from tests.unit.client.fake_service import AT, URL, FakeService, problem, session, token
 
 CLAIM = "c" * 22
-REDEEMED = {"handoff_id": "h", "claim": CLAIM, "user": {"id": "ann", "name": "Ann"}, "expires_at": AT}
+REDEEMED = {"handoff_id": "h", "claim": CLAIM, "user": {"name": "Ann"}, "expires_at": AT}
 WAITING = httpx.Response(202, json={"status": "redeemed"})
 COMPLETED = {"status": "completed", "session": session(), "path": "/intake", "token": token()}
 
@@ -54,7 +54,7 @@ async def redeemed_at(service: FakeService) -> RedeemedHandoff:
 async def test_a_code_becomes_a_token_when_the_first_device_agrees(pauses: list[float]) -> None:
     service = service_of(WAITING, WAITING, COMPLETED)
     redeemed = await redeemed_at(service)
-    assert redeemed.user == {"id": "ann", "name": "Ann"}
+    assert redeemed.user == {"name": "Ann"}
     assert service.body() == {"code": "abcd efgh", "device": {"label": "Agent"}}
     completed = await redeemed.completed()
     assert (completed.token, completed.path, completed.session["user"]) == (token(), "/intake", {"id": "ann"})
