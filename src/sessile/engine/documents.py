@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, overload
 
 from sessile.engine.kinds import as_shown, check_name_of_kind, check_new_state, for_new
-from sessile.engine.ownership import admit, find, find_for_change, rolled_forward
+from sessile.engine.ownership import admit, claim_documents, find, find_for_change, rolled_forward
 from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
 from sessile.model.change_format import check_value
@@ -25,6 +25,7 @@ from sessile.model.document import (
     State,
 )
 from sessile.model.errors import (
+    AuthenticationRequired,
     DocumentNotFound,
     InvalidChange,
     SessionNotFound,
@@ -69,8 +70,10 @@ class DocumentEngine:
     async def get(self, actor: Actor, document_id: str) -> Document:
         return as_shown(self._kinds, await self._store.read(_find, actor, document_id))
 
-    async def list(self, actor: Actor) -> list[Document]:
-        return [as_shown(self._kinds, document) for document in await self._store.read(_list, actor)]
+    async def list(self, actor: Actor, *, archived: bool = False) -> list[Document]:
+        """The active ones, or the archived ones."""
+        status = "archived" if archived else "active"
+        return [as_shown(self._kinds, document) for document in await self._store.read(_list, actor, status)]
 
     async def since(self, actor: Actor, document_id: str, epoch: str | None, version: int | None) -> Delta:
         """Contiguous changes from a position, or a snapshot where those are not to be had (absent, of another epoch, ahead, too far back)."""
@@ -93,6 +96,15 @@ class DocumentEngine:
     async def archive(self, actor: Actor, document_id: str) -> None:
         """Takes it out of the list and frees its name; nothing is deleted."""
         await self._store.write(self._archive, actor, document_id)
+
+    async def unarchive(self, actor: Actor, document_id: str) -> Document:
+        """Puts it back into the list. Raises VersionConflict when another document has its name by now."""
+        return as_shown(self._kinds, await self._store.write(self._unarchive, actor, document_id))
+
+    async def claim(self, actor: Actor) -> Sequence[Document]:
+        """The documents that the actor's session made before somebody logged in become the user's; a name that is taken gets a number. A login
+        does it by itself, unless it is set not to. Raises AuthenticationRequired for an actor without a user."""
+        return [as_shown(self._kinds, document) for document in await self._store.write(self._claim, actor)]
 
     @overload
     def _shown(self, opened: Opened) -> Opened: ...
@@ -169,6 +181,28 @@ class DocumentEngine:
         now = self._clock.now()
         tx.documents.update([replace(document, status="archived", updated_at=now)], with_state=[False])
         tx.audit([document_event(document, "document_archived", now, actor)])
+
+    def _unarchive(self, tx: Transaction, actor: Actor, document_id: str) -> Document:
+        now = self._clock.now()
+        document = find_for_change(tx, actor, document_id, now)
+        if document.status == "active":
+            return document
+        if tx.documents.by_name(document.owner, document.name) is not None:
+            raise VersionConflict({"name": document.name}, "There is another document of that name.")
+        active = replace(document, status="active", updated_at=now)
+        tx.documents.update([active], with_state=[False])
+        tx.audit([document_event(active, "document_unarchived", now, actor)])
+        return active
+
+    def _claim(self, tx: Transaction, actor: Actor) -> Sequence[Document]:
+        now = self._clock.now()
+        if actor.user_id is None or actor.session_id is None:
+            raise AuthenticationRequired("anonymous")
+        admit(tx, actor, now)
+        session = tx.sessions.get(actor.session_id, lock=True)
+        if session is None or session.user_id != actor.user_id:
+            raise AuthenticationRequired("anonymous")
+        return [rolled_forward(tx, document) for document in claim_documents(tx, session, now)]
 
 
 def check_name(name: object) -> None:
@@ -248,8 +282,8 @@ def _find(tx: Transaction, actor: Actor, document_id: str) -> Document:
     return find(tx, actor, document_id)
 
 
-def _list(tx: Transaction, actor: Actor) -> list[Document]:
-    return [rolled_forward(tx, document) for document in tx.documents.of_owner(actor.owner)]
+def _list(tx: Transaction, actor: Actor, status: str) -> list[Document]:
+    return [rolled_forward(tx, document) for document in tx.documents.of_owner(actor.owner, status=status)]
 
 
 def _since(tx: Transaction, actor: Actor, document_id: str, epoch: str | None, version: int | None) -> Delta:

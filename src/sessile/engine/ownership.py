@@ -54,12 +54,14 @@ def roll(document: Document, changes: Iterable[LoggedChange]) -> Document:
     return replace(document, state=state, state_version=document.version)
 
 
-def claim_documents(tx: Transaction, session: Session, now: datetime) -> None:
+def claim_documents(tx: Transaction, session: Session, now: datetime) -> list[Document]:
     """The documents that this session made anonymously become the user's; a name that is taken gets a number, both stay."""
     user = Owner(user_id=session.user_id)
+    found: list[Document] = []
     for document in tx.documents.of_owner(Owner(session_id=session.session_id)):
         claimed = replace(document, owner=user, name=_free_name(tx, user, document.name), updated_at=now)
         tx.documents.update([claimed], with_state=[False])
+        found.append(claimed)
         tx.audit(
             [
                 AuditEvent(
@@ -73,6 +75,7 @@ def claim_documents(tx: Transaction, session: Session, now: datetime) -> None:
                 )
             ]
         )
+    return found
 
 
 def _free_name(tx: Transaction, owner: Owner, name: str) -> str:

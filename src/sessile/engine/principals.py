@@ -110,10 +110,7 @@ class PrincipalEngine:
         if has_other_roles and end_others:
             end(tx, [session for session in live if session.session_id != keep], EndReason.REVOKED, now)
             live = [session for session in live if session.session_id == keep]
-        show(tx, changed, live)
-        if has_other_roles:
-            for session in live:
-                tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, session.version, detail=REFRESH))
+        show(tx, changed, live, refresh=has_other_roles)
         return changed
 
     def _set_limit(self, tx: Transaction, user_id: str, sessions_max: int | None) -> int:
@@ -172,14 +169,17 @@ def admit_user(
     return principal
 
 
-def show(tx: Transaction, principal: Principal, sessions: Sequence[Session]) -> None:
-    """Brings what pages see of the user up to date in these sessions, and tells their sockets."""
+def show(tx: Transaction, principal: Principal, sessions: Sequence[Session], *, refresh: bool = False) -> None:
+    """Brings what pages see of the user up to date in these sessions, and tells their sockets; with `refresh` also those that show it already,
+    because all of them are to get new tokens."""
     for session in sessions:
-        if dict(session.public) == dict(principal.public):
-            continue
-        changed = replace(session, public=dict(principal.public), version=session.version + 1)
-        tx.sessions.update(changed)
-        tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, changed.version))
+        changed = session
+        if dict(session.public) != dict(principal.public):
+            changed = replace(session, public=dict(principal.public), version=session.version + 1)
+            tx.sessions.update(changed)
+        if refresh or changed is not session:
+            detail = REFRESH if refresh else ""
+            tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, changed.version, detail=detail))
 
 
 def check_user_id(user_id: object, *, required: bool = False) -> None:

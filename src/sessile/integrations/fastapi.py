@@ -13,19 +13,29 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
 from fastapi import Depends, FastAPI
-from fastapi.requests import HTTPConnection
+from fastapi.requests import HTTPConnection, Request
 
 from sessile.integrations import starlette
 from sessile.integrations.starlette import session_of
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
+from sessile.web.csrf import FIELD, HEADER
 from sessile.web.middleware import ORIGINS_KEY
 from sessile.web.origins import OriginPolicy
 from sessile.web.session import WebSession
 
-__all__ = ["CurrentSession", "Sessile", "WebSession", "require_fresh", "require_same_origin", "require_user"]
+__all__ = [
+    "CurrentSession",
+    "Sessile",
+    "WebSession",
+    "require_csrf",
+    "require_fresh",
+    "require_same_origin",
+    "require_user",
+]
 
 
 class Sessile(starlette.Sessile):
@@ -76,3 +86,23 @@ async def require_same_origin(connection: HTTPConnection) -> None:
         origins.check_socket(connection.scope, has_token=False)
     else:
         origins.check_unsafe(connection.scope)
+
+
+async def require_csrf(request: Request, session: CurrentSession) -> None:
+    """For `Depends`, on a route that a form is sent to: its field `csrf_token`, or the header `X-CSRF-Token`, must hold a token of this session
+    (`session.csrf_token()`, or GET /api/v0/session/csrf). Otherwise the response is 403 `csrf_failed`."""
+    token = request.headers.get(HEADER)
+    if token is None:
+        token = await _field_of(request)
+    await session.check_csrf_token(token)
+
+
+async def _field_of(request: Request) -> str | None:
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("application/x-www-form-urlencoded"):  # the body stays there for the handler
+        values = parse_qs((await request.body()).decode("utf-8", "replace")).get(FIELD, [])
+        return values[0] if len(values) == 1 else None
+    if kind.startswith("multipart/form-data"):
+        field = (await request.form()).get(FIELD)
+        return field if isinstance(field, str) else None
+    return None

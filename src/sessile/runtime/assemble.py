@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sessile.engine.activity import ActivityEngine
 from sessile.engine.audit import AuditEngine
+from sessile.engine.backups import BackupEngine
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
@@ -54,6 +55,7 @@ class Engines:
     maintenance: MaintenanceEngine
     retention: RetentionEngine
     keys: KeyRing
+    backups: BackupEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -93,12 +95,14 @@ def make_engines(
         end_on_late_use=settings.end_on_late_use,
     )
     keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
+    documents = DocumentEngine(store, clock, random, kinds)
+    changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
     return Engines(
         SessionEngine(store, clock, random, rules),
         PrincipalEngine(store, clock, limit),
         PlatformEngine(store, clock),
-        DocumentEngine(store, clock, random, kinds),
-        ChangeEngine(store, clock, random, settings.policies_of, kinds),
+        documents,
+        changes,
         CheckpointEngine(store, clock, random, kinds, settings.checkpoints_kept),
         HistoryEngine(
             store,
@@ -114,6 +118,7 @@ def make_engines(
         MaintenanceEngine(store, clock),
         RetentionEngine(store, clock, _retention(settings)),
         keys,
+        BackupEngine(documents, changes),
     )
 
 

@@ -244,6 +244,16 @@ class SessionManager:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many."""
         return drive(self._sessions.sweep(self.settings.sweep_batch))
 
+    def sign(self, purpose: str, message: bytes) -> bytes:
+        """An HMAC-SHA-256 with the first of `secret_keys` (or the installation's own key), in a key of its own for each purpose."""
+        drive(self._keys.ready())
+        return self._keys.sign(f"app/{purpose}", message)
+
+    def verify_signature(self, purpose: str, message: bytes, signature: bytes) -> bool:
+        """Whether one of `secret_keys` made it; constant time."""
+        drive(self._keys.ready())
+        return self._keys.verify(f"app/{purpose}", message, signature)
+
     def forget_old(self) -> int:
         """Removes a batch of what is too old (`ended_retention_d`, `audit_retention_d`, `checkpoint_retention_d`); how many rows. Call it now and then: there is no background work here."""
         retention = self._retention

@@ -8,6 +8,7 @@ from typing import Any
 from sessile.engine.history import NOW, Point
 from sessile.model.activity import ActivityPage
 from sessile.model.audit import AuditEvent
+from sessile.model.backup import Backup
 from sessile.model.document import (
     Actor,
     Checkpoint,
@@ -48,9 +49,9 @@ class Documents:
         """The document with its state."""
         return drive(self._twin.get(actor, document_id))
 
-    def list(self, actor: Actor) -> list[Document]:
-        """The actor's active documents, latest activity first."""
-        return drive(self._twin.list(actor))
+    def list(self, actor: Actor, *, archived: bool = False) -> list[Document]:
+        """The actor's active documents, or the archived ones, latest activity first."""
+        return drive(self._twin.list(actor, archived=archived))
 
     def submit(self, submission: Submission) -> Outcome:
         """Changes of a device, in seq order; returns after the commit."""
@@ -163,6 +164,18 @@ class Documents:
     def compact(self) -> int:
         """Forgets old lines of some documents' logs; how many. Call it now and then: there is no background work here."""
         return drive(self._twin.compact())
+
+    def restore_backup(self, actor: Actor, document_id: str, backup: Backup) -> LoggedChange:
+        """What a browser kept of a document, as ordinary changes. Raises InvalidChange, ChangeRejected."""
+        return drive(self._twin.restore_backup(actor, document_id, backup))
+
+    def unarchive(self, actor: Actor, document_id: str) -> Document:
+        """Puts it back into the list. Raises VersionConflict when another document has its name by now."""
+        return drive(self._twin.unarchive(actor, document_id))
+
+    def claim(self, actor: Actor) -> Sequence[Document]:
+        """What the actor's session made before somebody logged in becomes the user's. Raises AuthenticationRequired."""
+        return drive(self._twin.claim(actor))
 
     def archive(self, actor: Actor, document_id: str) -> None:
         """Takes it out of the list and frees its name; nothing is deleted."""

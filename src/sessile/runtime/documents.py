@@ -8,6 +8,7 @@ from typing import Any, Final
 from sessile.engine.history import NOW, Point
 from sessile.model.activity import ActivityPage
 from sessile.model.audit import AuditEvent
+from sessile.model.backup import Backup
 from sessile.model.document import (
     Actor,
     Checkpoint,
@@ -43,6 +44,7 @@ class AsyncDocuments:
         self._history = engines.history
         self._copies = engines.copies
         self._activity = engines.activity
+        self._documents_restored = engines.backups
         self._submit = submit
         self._probe = probe
 
@@ -60,9 +62,9 @@ class AsyncDocuments:
         """The document with its state."""
         return await self._documents.get(actor, document_id)
 
-    async def list(self, actor: Actor) -> list[Document]:
-        """The actor's active documents, latest activity first."""
-        return await self._documents.list(actor)
+    async def list(self, actor: Actor, *, archived: bool = False) -> list[Document]:
+        """The actor's active documents, or the archived ones, latest activity first."""
+        return await self._documents.list(actor, archived=archived)
 
     async def submit(self, submission: Submission) -> Outcome:
         """Changes of a device, in seq order; returns after the commit with their verdicts. A sequence that does not fit is in
@@ -180,6 +182,20 @@ class AsyncDocuments:
     async def compact(self) -> int:
         """Forgets old lines of some documents' logs (`log_versions_kept`, `log_retention_d`); how many. The background work does it anyway."""
         return await self._history.compact(COMPACTED_AT_ONCE)
+
+    async def restore_backup(self, actor: Actor, document_id: str, backup: Backup) -> LoggedChange:
+        """What a browser kept of a document, as ordinary changes under the ordinary policies: what somebody else changed since is not overwritten
+        silently. The same backup again changes nothing. Raises InvalidChange, ChangeRejected."""
+        return await self._documents_restored.restore(actor, document_id, backup)
+
+    async def unarchive(self, actor: Actor, document_id: str) -> Document:
+        """Puts it back into the list. Raises VersionConflict when another document has its name by now."""
+        return await self._documents.unarchive(actor, document_id)
+
+    async def claim(self, actor: Actor) -> Sequence[Document]:
+        """What the actor's session made before somebody logged in becomes the user's; a name that is taken gets a number. A login does it by
+        itself (`claim_on_login`). Raises AuthenticationRequired."""
+        return await self._documents.claim(actor)
 
     async def archive(self, actor: Actor, document_id: str) -> None:
         """Takes it out of the list and frees its name; nothing is deleted."""

@@ -259,6 +259,16 @@ class AsyncSessionManager:
         """Ends a batch (`sweep_batch`) of sessions past a deadline; how many. The background work does it anyway."""
         return await self._sessions.sweep(self.settings.sweep_batch)
 
+    async def sign(self, purpose: str, message: bytes) -> bytes:
+        """An HMAC-SHA-256 with the first of `secret_keys` (or the installation's own key), in a key of its own for each purpose."""
+        await self._keys.ready()
+        return self._keys.sign(f"app/{purpose}", message)
+
+    async def verify_signature(self, purpose: str, message: bytes, signature: bytes) -> bool:
+        """Whether one of `secret_keys` made it; constant time."""
+        await self._keys.ready()
+        return self._keys.verify(f"app/{purpose}", message, signature)
+
     async def forget_old(self) -> int:
         """Removes a batch of what is too old (`ended_retention_d`, `audit_retention_d`, `checkpoint_retention_d`); how many rows The background work does it anyway."""
         retention = self._retention

@@ -29,6 +29,7 @@ from sessile.server.routes import (
     health,
     history,
     platforms,
+    returning,
     session,
     sessions,
 )
@@ -117,6 +118,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
     for resource in (
         session,
         sessions,
+        returning,
         platforms,
         handoff,
         history,

@@ -9,8 +9,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 
-from sessile.model.limits import CHANGES_PER_FRAME_MAX, PATH_LENGTH_MAX, USER_ID_LENGTH_MAX
-from sessile.server.realtime.frames import RESTORE_PATHS_MAX, Count, DeviceFacts, Id, Label, Name, Pointer, Uuid
+from sessile.model.limits import (
+    CHANGES_PER_FRAME_MAX,
+    OPERATIONS_PER_CHANGE_MAX,
+    PATH_LENGTH_MAX,
+    USER_ID_LENGTH_MAX,
+)
+from sessile.server.realtime.frames import RESTORE_PATHS_MAX, Count, DeviceFacts, Epoch, Id, Label, Name, Pointer, Uuid
 from sessile.server.refusals import InvalidRequest, MalformedFrame
 
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
@@ -80,6 +85,38 @@ class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
     name: Name | None = None
 
 
+class RenameBody(msgspec.Struct, frozen=True, kw_only=True):
+    name: Name
+
+
+class Which(msgspec.Struct, frozen=True, kw_only=True):
+    """A document by id or by name."""
+
+    document_id: Uuid | None = None
+    name: Name | None = None
+
+    def __post_init__(self) -> None:
+        if (self.document_id is None) == (self.name is None):
+            raise ValueError("a document has a document_id or a name, exactly one of them")
+
+
+class BackupBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser kept beside its outbox: values by path, and the position that they were seen at."""
+
+    epoch: Epoch
+    version: Count
+    values: Annotated[dict[Pointer, Any], Meta(min_length=1, max_length=OPERATIONS_PER_CHANGE_MAX)]
+
+
+class ReturnBody(msgspec.Struct, frozen=True, kw_only=True):
+    """After a long absence: the outbox of one document, and perhaps a backup."""
+
+    document: Which
+    device_id: Uuid
+    changes: Annotated[list[Any], Meta(max_length=CHANGES_PER_FRAME_MAX)] = []
+    backup: BackupBody | None = None
+
+
 class OfferBody(msgspec.Struct, frozen=True, kw_only=True):
     path: Annotated[str, Meta(max_length=PATH_LENGTH_MAX)] = ""
     """Where the other device goes on."""
@@ -112,6 +149,8 @@ class CompleteBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BODIES: Final = (
+    RenameBody,
+    ReturnBody,
     OfferBody,
     RedeemBody,
     ConfirmBody,

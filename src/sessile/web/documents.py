@@ -59,12 +59,12 @@ class SessionDocuments:
         """The document with its state."""
         return in_lane(lambda: self._documents.get(self._actor(), document_id))
 
-    def list(self) -> Awaitable[builtins.list[Document]]:
-        """The active documents, latest activity first."""
+    def list(self, *, archived: bool = False) -> Awaitable[builtins.list[Document]]:
+        """The active documents, or the archived ones, latest activity first."""
 
         async def work() -> builtins.list[Document]:
             actor = self._source.document_actor()
-            return await self._documents.list(actor) if actor is not None else []
+            return await self._documents.list(actor, archived=archived) if actor is not None else []
 
         return in_lane(work)
 
@@ -161,6 +161,14 @@ class SessionDocuments:
     ) -> Awaitable[AuditEvent]:
         """Adds an event of the application's own, of a type `app.*`. Raises InvalidChange."""
         return in_lane(lambda: self._documents.log_activity(self._actor(), document_id, event_type, data))
+
+    def unarchive(self, document_id: str) -> Awaitable[Document]:
+        """Puts it back into the list. Raises VersionConflict when another document has its name by now."""
+        return in_lane(lambda: self._documents.unarchive(self._actor(), document_id))
+
+    def claim(self) -> Awaitable[Sequence[Document]]:
+        """What this browser made before somebody logged in becomes the user's, where a login does not do that by itself (`claim_on_login`)."""
+        return in_lane(lambda: self._documents.claim(self._actor()))
 
     def archive(self, document_id: str) -> Awaitable[None]:
         """Takes it out of the list and frees its name; nothing is deleted."""

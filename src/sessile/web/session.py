@@ -32,6 +32,7 @@ from sessile.model.session import Issued, Session, Standing
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope
 from sessile.web.cookies import CookiePolicy
+from sessile.web.csrf import check_csrf_token, csrf_token
 from sessile.web.documents import SessionDocuments
 from sessile.web.lanes import in_lane
 from sessile.web.mapping import Phase, SessionMapping
@@ -176,13 +177,33 @@ class WebSession(SessionMapping):
         return SessionDocuments(self._manager.documents, self)
 
     def login(
-        self, user_id: str, *, public: Mapping[str, Any] | None = None, platform_id: str | None = None
+        self,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
+        remember: bool = False,
     ) -> Awaitable[None]:
         """The application has made sure who this is. The browser gets a new token (ASVS 7.2.4); an anonymous session's data and documents come
         along, another user's session ends. `public` is what pages may see of the user; None leaves it. Durable when this returns.
-        It begins on the platform that is named, else on the user's default. Raises StoreUnavailable, SessionCreationError for a disabled user,
-        PlatformRefused, InvalidValue, ConfigurationError where no cookie can be set."""
-        return in_lane(lambda: self._login(user_id, public, platform_id))
+        It begins on the platform that is named, else on the user's default. `remember` gives it the longer clock ("keep me logged in"); what needs a
+        recent login goes on needing one. Raises StoreUnavailable, SessionCreationError for a disabled user, MaintenanceUnderway, PlatformRefused,
+        InvalidValue, ConfigurationError where no cookie can be set."""
+        return in_lane(lambda: self._login(user_id, public, platform_id, remember))
+
+    def extend(self) -> Awaitable[None]:
+        """Moves the idle deadline as activity does, at once. Nothing moves the absolute one. Raises AuthenticationRequired, and SessionEnded or
+        SessionExpired when it is over by now."""
+        return in_lane(self._extend)
+
+    def end_others(self) -> Awaitable[int]:
+        """Ends the user's other sessions, on all devices; how many. Raises AuthenticationRequired."""
+        return in_lane(self._end_others)
+
+    def credentials_changed(self) -> Awaitable[int]:
+        """The user has another password or factor now: ends the other sessions, and gives this browser a new token (ASVS 7.4.3); how many ended.
+        Raises AuthenticationRequired."""
+        return in_lane(self._credentials_changed)
 
     def logout(self) -> Awaitable[bool]:
         """Ends the session everywhere, and what this request changed in it is gone. True when there was one to end. Raises StoreUnavailable:
@@ -192,6 +213,14 @@ class WebSession(SessionMapping):
     def rotate(self) -> Awaitable[None]:
         """A new token for the same user: after a change of rights, say. Without a session there is nothing to do."""
         return in_lane(self._rotate)
+
+    def csrf_token(self) -> Awaitable[str]:
+        """A token for a hidden field `csrf_token` of a form in this page; see `require_csrf`. Raises AuthenticationRequired without a session."""
+        return in_lane(lambda: csrf_token(self._manager, self.handle))
+
+    def check_csrf_token(self, token: str | None) -> Awaitable[None]:
+        """Raises CsrfFailed unless the token was made for a page of this session."""
+        return in_lane(lambda: check_csrf_token(self._manager, self.handle, token))
 
     def switch_platform(self, platform_id: str, *, expected: str | UnsetType | None = UNSET) -> Awaitable[None]:
         """Puts the session, in all tabs that name no platform of their own, on another one; with `expected` only if it still is on that one. Raises
@@ -203,12 +232,36 @@ class WebSession(SessionMapping):
         session is over or another user's by now, InvalidValue, StoreUnavailable."""
         return in_lane(self._save)
 
-    async def _login(self, user_id: str, public: Mapping[str, Any] | None, platform_id: str | None) -> None:
+    async def _extend(self) -> None:
+        self.require_user()
+        record = self._open_for_change()
+        assert record is not None, "somebody is logged in"
+        extended = await self._manager.extend_session(record.session_id)
+        self._record = replace(record, idle_expires_at=extended.idle_expires_at, version=extended.version)
+
+    async def _end_others(self) -> int:
+        user_id = self.require_user()
+        return await self._manager.cleanup_user_sessions(user_id, keep=self.handle)
+
+    async def _credentials_changed(self) -> int:
+        self.require_user()
+        record = self._open_for_change()
+        assert record is not None, "somebody is logged in"
+        self._check_token_can_be_given(record)
+        issued, ended = await self._manager.credentials_changed(record.session_id)
+        self._adopt(issued)
+        return ended
+
+    async def _login(
+        self, user_id: str, public: Mapping[str, Any] | None, platform_id: str | None, remember: bool
+    ) -> None:
         record = self._seen()  # a superseded view may log in: it begins a session of its own
         self._check_token_can_be_given(record)
         known = record if record is not None and not record.is_read_only else None
         session_id = known.session_id if known is not None else None
-        issued = await self._manager.login(session_id, user_id, public=public, platform_id=platform_id)
+        issued = await self._manager.login(
+            session_id, user_id, public=public, platform_id=platform_id, remember=remember
+        )
         if record is not None and (known is None or issued.session.session_id != known.session_id):
             self._tracked = None  # another user's data, or an ended session's, does not come along
         elif known is not None and known.user_id is None and self._tracked is not None:

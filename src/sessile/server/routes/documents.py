@@ -16,7 +16,7 @@ from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Current, actor_of
 from sessile.server.answers import Json, etag, ok
-from sessile.server.bodies import OpenBody, body_of, described, described_patch, patch_body
+from sessile.server.bodies import OpenBody, RenameBody, body_of, described, described_patch, patch_body
 from sessile.server.realtime.frames import UUID_PATTERN
 from sessile.server.realtime.messages import opened_entry
 from sessile.server.refusals import PreconditionFailed, PreconditionRequired
@@ -27,9 +27,16 @@ DocumentId = Annotated[str, Path(pattern=UUID_PATTERN)]
 _ETAG: Final = re.compile(r'"([0-9A-Za-z_-]{1,64})\.(\d{1,16})"')
 
 
-@router.get("", summary="The caller's documents, latest activity first, without their states")
-async def own_documents(request: Request, session: Current) -> Json:
-    documents = await documents_of(request).list(actor_of(session))
+@router.post("/claim", summary="What this session made before somebody logged in becomes the user's")
+async def claim(request: Request, session: Current) -> Json:
+    claimed = await documents_of(request).claim(actor_of(session))
+    await manager_of(request).touch_session(session)
+    return ok({"claimed": [_without_state(document) for document in claimed]})
+
+
+@router.get("", summary="The caller's documents, or the archived ones, latest activity first, without their states")
+async def own_documents(request: Request, session: Current, archived: bool = False) -> Json:
+    documents = await documents_of(request).list(actor_of(session), archived=archived)
     return ok({"documents": [_without_state(document) for document in documents]})
 
 
@@ -104,6 +111,25 @@ async def archive_document(request: Request, document_id: DocumentId, session: C
     await documents_of(request).archive(actor_of(session), document_id)
     await manager_of(request).touch_session(session)
     return Response(status_code=204)
+
+
+@router.post("/{document_id}/rename", summary="Another name, if it is free", openapi_extra=described(RenameBody))
+async def rename_document(
+    request: Request,
+    document_id: DocumentId,
+    session: Current,
+    body: Annotated[RenameBody, Depends(body_of(RenameBody))],
+) -> Json:
+    renamed = await documents_of(request).rename(actor_of(session), document_id, body.name)
+    await manager_of(request).touch_session(session)
+    return ok(_without_state(renamed))
+
+
+@router.post("/{document_id}/unarchive", summary="Puts an archived document back into the list, if its name is free")
+async def unarchive_document(request: Request, document_id: DocumentId, session: Current) -> Json:
+    active = await documents_of(request).unarchive(actor_of(session), document_id)
+    await manager_of(request).touch_session(session)
+    return ok(_without_state(active))
 
 
 @router.get("/{document_id}/conflicts", summary="The open conflicts")

@@ -16,6 +16,7 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Access, Current, CurrentSeen
 from sessile.server.answers import Json, ok
 from sessile.server.bodies import HeartbeatBody, body_of, described
+from sessile.web.csrf import csrf_token
 from sessile.web.platforms import HEADER, echo_value, platform_of_request
 
 router = APIRouter(tags=["session"])
@@ -108,6 +109,11 @@ async def extend(request: Request, session: Current) -> Json:
     shown = await _shown(request, session)
     extended = await _manager(request).extend_session(session.session_id)
     return ok({"session": session_to_wire(extended, shown.platform)}, headers=shown.headers)
+
+
+@router.get("/api/v0/session/csrf", summary="A token for the forms of this session's pages")
+async def csrf(request: Request, session: Current) -> Json:
+    return ok({"csrf_token": await csrf_token(_manager(request), session.session_id)})
 
 
 @router.post("/api/v0/session/logout", status_code=204, summary="Ends the caller's session")

@@ -22,13 +22,15 @@ _GROUPS = (
     "checkpoints",
     "kinds",
     "history",
+    "backups",
     "copies",
     "races",
     "sharing",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
-from sessile.testing.store_contract.base import Contract  # noqa: E402 - what is imported first cannot be rewritten
+from sessile.testing.store_contract.backups import BackupContract  # noqa: E402 - what is imported first cannot be rewritten
+from sessile.testing.store_contract.base import Contract  # noqa: E402
 from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
 from sessile.testing.store_contract.copies import CopyContract  # noqa: E402
@@ -57,6 +59,7 @@ class StoreContract(
     CheckpointContract,
     KindContract,
     HistoryContract,
+    BackupContract,
     CopyContract,
     RaceContract,
     SharingContract,
@@ -65,6 +68,7 @@ class StoreContract(
 
 
 __all__ = [
+    "BackupContract",
     "ChangeContract",
     "CheckpointContract",
     "Contract",

@@ -8,10 +8,17 @@ from functools import partial
 import pytest
 
 from sessile.model.document import Actor, Opened, Verdict
-from sessile.model.errors import DocumentNotFound, DocumentTooLarge, InvalidChange, SessionNotFound, VersionConflict
+from sessile.model.errors import (
+    AuthenticationRequired,
+    DocumentNotFound,
+    DocumentTooLarge,
+    InvalidChange,
+    SessionNotFound,
+    VersionConflict,
+)
 from sessile.model.limits import REPLAY_CHANGES_MAX, STATE_BYTES_MAX
 from sessile.model.operations import apply
-from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, put
+from sessile.testing.lab import ADA, EVE, PHONE, RULES, Bench, Lab, change, put
 from sessile.testing.store_contract.base import Contract
 
 NAMES_REFUSED = ["", "x" * 201, "a\nb", "\x00", "\ud800"]
@@ -187,6 +194,45 @@ class DocumentContract(Contract):
             if logged.verdict is Verdict.APPLIED:
                 state = apply(state, logged.operations).state
         assert state == (await bench.documents.get(ADA, document_id)).state == {"a": {"c": 2}, "n": 3, "l": [{"id": 1}]}
+
+    async def test_an_archived_document_is_listed_apart_and_comes_back_while_its_name_is_free(self, lab: Lab) -> None:
+        bench = await lab.open()
+        document_id = (await bench.document({"a": 1})).document.document_id
+        await bench.documents.archive(ADA, document_id)
+        assert await bench.documents.list(ADA) == []
+        assert [document.document_id for document in await bench.documents.list(ADA, archived=True)] == [document_id]
+        with pytest.raises(DocumentNotFound):
+            await bench.documents.unarchive(EVE, document_id)
+        back = await bench.documents.unarchive(ADA, document_id)
+        assert (back.status, back.state) == ("active", {"a": 1})
+        assert await bench.documents.unarchive(ADA, document_id) == back, "again changes nothing"
+        assert await bench.documents.list(ADA, archived=True) == []
+        assert [event.type for event in await bench.audit(f"document:{document_id}")] == [
+            "document_created", "document_archived", "document_unarchived",
+        ]  # fmt: skip
+        await bench.documents.archive(ADA, document_id)
+        await bench.document({"a": 2})
+        with pytest.raises(VersionConflict):
+            await bench.documents.unarchive(ADA, document_id)
+
+    async def test_what_was_made_anonymously_is_claimed_once_and_by_its_own_session(self, lab: Lab) -> None:
+        bench = await lab.open(replace(RULES, claim_on_login=False))
+        session_id = (await bench.sessions.create(None)).session.session_id
+        draft = await bench.documents.open(Actor(session_id=session_id), "form", {"a": 1})
+        taken = await bench.document({"a": 2})
+        with pytest.raises(AuthenticationRequired):
+            await bench.documents.claim(Actor(session_id=session_id))
+        await bench.sessions.login(session_id, "ada")
+        ada = Actor(user_id="ada", session_id=session_id)
+        with pytest.raises(AuthenticationRequired):
+            await bench.documents.claim(Actor(user_id="eve", session_id=session_id))
+        claimed = await bench.documents.claim(ada)
+        assert [(one.document_id, one.name, one.state) for one in claimed] == [
+            (draft.document.document_id, "form (2)", {"a": 1})
+        ]
+        assert await bench.documents.claim(ada) == []
+        names = {document.name: document.document_id for document in await bench.documents.list(ada)}
+        assert names == {"form": taken.document.document_id, "form (2)": draft.document.document_id}
 
 
 async def _check_state(bench: Bench, document_id: str, version: int) -> None:
