@@ -156,7 +156,8 @@ class Api:
         return [document_from(raw) for raw in answer["documents"]]
 
     async def claim(self) -> list[StoredDocument]:
-        """Takes the documents of this session's anonymous time over to its user; returns them without their states."""
+        """Takes the documents of this session's anonymous time over to its user, where logging in did not do so; returns them without their
+        states. A name that is taken gets a number."""
         return [document_from(raw) for raw in (await self._transport.post("documents/claim"))["claimed"]]
 
     async def open_document(self, name: str, *, default: State | None = None) -> StoredDocument:

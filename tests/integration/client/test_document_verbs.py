@@ -52,6 +52,55 @@ async def test_an_archived_document_is_out_of_the_list() -> None:
         await client.close()
 
 
+async def test_an_archived_document_comes_back_while_its_name_is_free() -> None:
+    async with served() as running:
+        client = await http_only(running)
+        made = await client.api.open_document("intake", default={"n": 1})
+        document = client.api.document(made.document_id)
+        await document.archive()
+        (archived,) = await client.api.documents(archived=True)
+        assert (archived.document_id, archived.status) == (made.document_id, "archived")
+        other = await client.api.open_document("intake")
+        with pytest.raises(VersionConflict):
+            await document.unarchive()
+        assert (await client.api.document(other.document_id).rename("second")).name == "second"
+        assert (await document.unarchive()).status == "active"
+        assert {one.name for one in await client.api.documents()} == {"intake", "second"}
+        with pytest.raises(VersionConflict):
+            await document.rename("second")
+        await client.close()
+
+
+async def test_what_was_made_anonymously_is_claimed_after_the_login() -> None:
+    async with served(claim_on_login=False) as running:
+        issued = await running.manager.create_session()
+        before = Client(running.origin, token=issued.token)
+        made = await before.api.open_document("intake", default={"n": 1})
+        await before.close()
+        logged_in = await running.manager.login(issued.session.session_id, "ada")
+        client = Client(running.origin, token=logged_in.token)
+        (claimed,) = await client.api.claim()
+        assert (claimed.document_id, claimed.state) == (made.document_id, None)
+        assert await client.api.claim() == []
+        assert (await client.api.document(made.document_id).read()).state == {"n": 1}
+        await client.close()
+
+
+async def test_an_outbox_and_a_backup_are_brought_back() -> None:
+    async with served() as running, client_of(running) as client:
+        made = await client.api.open_document("intake", default={"n": 0})
+        operations = [{"op": "set", "path": "/n", "value": 1}]
+        change = {"seq": 1, "base_version": 0, "generation": 0, "operations": operations}
+        restored = await client.api.restore("intake", changes=[change])
+        assert restored.ack is not None
+        assert (restored.ack["seq"], restored.nack, restored.backup) == (1, None, None)
+        assert restored.state["state"] == {"n": 1}
+        backup = {"epoch": made.epoch, "version": 1, "values": {"/m": 2}}
+        again = await client.api.restore(client.api.document(made.document_id), backup=backup)
+        assert again.backup is not None
+        assert again.state["state"] == {"n": 1, "m": 2}
+
+
 async def test_the_past_of_a_document() -> None:
     async with served() as running, client_of(running) as client:
         live = await client.document("intake", default={"n": 0})
