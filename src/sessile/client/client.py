@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from sessile.client import events
+from sessile.client.addresses import addresses
+from sessile.client.api import Api
 from sessile.client.backoff import Backoff
 from sessile.client.connection import Connection
+from sessile.client.credential import Credential, OnToken, Token
 from sessile.client.document import Document
 from sessile.client.emitter import Emitter
-from sessile.client.endings import FinalCode, failure_of
+from sessile.client.endings import Ended, FinalCode, failure_of
 from sessile.client.errors import (
     ClientClosed,
     ConnectionLost,
     ConnectionRefused,
     NotConnected,
     OutboxUnavailable,
-    error_from,
 )
 from sessile.client.events import ConnectionStatus, Event
 from sessile.client.flow import FRAME_BYTES_AIM
 from sessile.client.outbox import Outbox, new_id
 from sessile.client.outbox_file import Identity
+from sessile.client.problems import error_from
 from sessile.client.records import Frame
 from sessile.client.requests import Requests
 from sessile.client.sender import stop
+from sessile.client.transport import Transport
 from sessile.model.change_format import check_value
 from sessile.model.document import State
 from sessile.model.errors import (
-    ConfigurationError,
     DocumentTooLarge,
     SessileError,
     SessionEnded,
@@ -49,8 +50,6 @@ from sessile.model.token import parse as parse_token
 
 logger = logging.getLogger("sessile.client")
 
-Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
-"""A bearer token, or what gives the present one; asked before every connection."""
 E = TypeVar("E", bound=Event)
 PROTOCOL: Final = 1
 
@@ -64,7 +63,8 @@ class Client:
             await change.durable
 
     The connection comes and goes by itself. Changes can always be made; what is not acknowledged stays in the outbox and is sent when the
-    client is opened the next time. `token` goes into the first frame only, never into an address, and is in no repr and no log.
+    client is opened the next time. `token` goes into the first frame and into a header, never into an address, and is in no repr and no
+    log; `on_token` hears of each one that takes its place. `platform_id` puts this client on another platform than its session.
     `attempts_max` tries in a row without a connection and the client stops; by default it never does.
     """
 
@@ -73,32 +73,39 @@ class Client:
         url: str,
         *,
         token: Token,
+        on_token: OnToken | None = None,
         outbox: Outbox | None = None,
         label: str | None = None,
+        platform_id: str | None = None,
         attempts_max: int | None = None,
         backoff: Backoff | None = None,
         seed: int | None = None,
     ) -> None:
-        self._http_url, socket_url = _addresses(url)
+        self._http_url, socket_url = addresses(url)
         self.outbox = outbox or Outbox()
         self.session: Mapping[str, Any] | None = None
-        """As `welcome` shows it; None while it is not known or over."""
+        """As the server has shown it last; None while it is not known or over."""
         self.failure: SessileError | None = None
         """Why the client has stopped trying; None while it goes on."""
-        self._token = token
+        self._credential = Credential(token, on_token)
         self._label = label
+        self._platform_id = platform_id
+        transport = Transport(self._http_url, credential=self._credential, platform_id=platform_id)
+        self.api = Api(transport, self._credential, self)
+        """The verbs over HTTP: the session, the user's other sessions and documents, hand-off."""
         self._tab_id = new_id()
+        self._is_visible = True
         self._documents: dict[str, Document] = {}
         self._errands: set[str] = set()
         """Documents that nobody opened here: they have something to send from earlier."""
         self._requests = Requests(self.send)
         self._emitter = Emitter()
         self._identity: Identity | None = None
-        self._ended_for: str | None = None
+        self._ended: Ended | None = None
         self._is_closed = False
         self._status_changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._joining: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._connection = Connection(
             socket_url,
             self,
@@ -144,8 +151,9 @@ class Client:
         self._is_closed = True
         self.failure = ClientClosed()
         await stop(self._running)
-        for joining in tuple(self._joining):
-            await stop(joining)
+        for task in tuple(self._tasks):
+            await stop(task)
+        await self.api.close()
         self._requests.reject_all(self.failure)
         for document in self._documents.values():
             document.stopped(self.failure)
@@ -185,7 +193,7 @@ class Client:
         document = self._add(name, default)
         if self._running is not None:
             joining = asyncio.create_task(self._join(document), name=f"sessile-join-{name}")
-            self._joining.add(joining)
+            self._tasks.add(joining)
             joining.add_done_callback(self._joined)
         return document
 
@@ -229,9 +237,16 @@ class Client:
         """Connects anew at once, with another token where given: after a login, or to try now. Raises ClientClosed."""
         if self._is_closed:
             raise ClientClosed
-        self._token = token if token is not None else self._token
-        self.failure = self._ended_for = None
+        if token is not None:
+            self._credential.use(token)
+        self.failure = self._ended = None
         self._connection.restart()
+
+    def show(self, *, visible: bool) -> None:
+        """Whether somebody is looking at what this client shows: the other devices of a document are told, on later connections too."""
+        self._is_visible = visible
+        if self._connection.is_open:
+            self._connection.send({"type": "presence", "visible": visible})
 
     # -- events -----------------------------------------------------------------------------------------------------
 
@@ -259,19 +274,14 @@ class Client:
             raise NotConnected
         return await self._requests.ask(frame)
 
-    async def get_json(self, path: str) -> Any:
-        """GET with the bearer token. Raises NotConnected when there is no answer, and what the server refuses."""
-        import httpx
+    async def device_id(self) -> str:
+        """Of this client, as the outbox has it. Raises OutboxUnavailable."""
+        return (await self.outbox.identity()).device_id
 
-        try:
-            async with httpx.AsyncClient(base_url=self._http_url, timeout=10.0) as http:
-                response = await http.get(path, headers={"authorization": f"Bearer {await self._present_token()}"})
-        except httpx.HTTPError as error:
-            raise NotConnected(f"The server did not answer: {type(error).__name__}.") from error
-        if response.is_success:
-            return response.json()
-        is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
-        raise error_from(response.json() if is_problem else {"code": f"http_{response.status_code}"})
+    def session_shown(self, session: Mapping[str, Any]) -> None:
+        """The service has shown a session over HTTP. What the connection is of stays with the connection."""
+        if self.session is not None and self.session["session_id"] == session["session_id"]:
+            self._show(session)
 
     async def renew_identity(self, device_id: str) -> None:
         """This device id cannot go on: everything unacknowledged gets a new one. Does nothing but follow when that has happened."""
@@ -285,9 +295,9 @@ class Client:
 
     async def hello(self) -> Frame:
         """The first frame. A server reads at most 4 KiB before it knows who it is, so documents that do not fit come afterwards."""
-        token = await self._present_token()
         self._identity = identity = await self.outbox.identity()
         try:
+            token = await self._credential.present()
             handle, _secret = parse_token(token)
         except SessionNotFound as error:
             raise ConnectionRefused(FinalCode.UNAUTHENTICATED, error.message) from None
@@ -300,11 +310,13 @@ class Client:
             "protocol": PROTOCOL,
             "device_id": identity.device_id,
             "tab_id": self._tab_id,
-            "visible": True,
+            "visible": self._is_visible,
             "device": {} if self._label is None else {"label": self._label},
             "token": token,
             "documents": [],
         }
+        if self._platform_id is not None:
+            hello["platform_id"] = self._platform_id
         if identity.owner is not None and not _is_anonymous(identity.owner):
             hello["user_id"] = identity.owner.removeprefix("user:")
         loaded = [document for document in self._documents.values() if document.is_loaded]
@@ -328,10 +340,13 @@ class Client:
                     head = frame["heads"].get(document.id)
                     if head is not None:
                         await document.head(*head)
-            case "session_expiring":
-                self.emit(events.SessionExpiring(session_id=frame["session_id"], expires_at=frame["expires_at"]))
+            case "session_expiring" | "session_changed" | "handoff_changed":
+                event = events.of_session(frame)
+                self.emit(event)
+                if isinstance(event, events.SessionChanged):
+                    self._read_session(refresh=event.needs_refresh and self._credential.is_kept)
             case "session_ended":
-                self._ended_for = frame["reason"]
+                self._ended = Ended(frame["reason"], frame.get("clock"))
             case "error":
                 self._failed(frame)
             case _:
@@ -347,15 +362,14 @@ class Client:
         if code == FinalCode.WRONG_USER and owner is not None and _is_anonymous(owner) and self.session is not None:
             self.session = None
             return True
-        self.failure = failure_of(code, self.session, self._ended_for)
+        self.failure = failure_of(code, self.session, self._ended)
         session_id = self.session["session_id"] if self.session is not None else None
         if isinstance(self.failure, SessionExpired):
-            self.emit(events.SessionExpired(session_id=session_id))
+            self.emit(events.SessionExpired(session_id=session_id, clock=self.failure.clock))
         elif isinstance(self.failure, SessionEnded):
             self.emit(events.SessionEnded(session_id=session_id, reason=self.failure.reason))
-        if self.failure.http_status == 401 and self.session is not None:
-            self.session = None
-            self.emit(events.SessionStateChanged(session=None))
+        if self.failure.http_status == 401:
+            self._show(None)
         return False
 
     def status(self, before: ConnectionStatus, after: ConnectionStatus, reason: str, retry_in_s: float | None) -> None:
@@ -381,11 +395,26 @@ class Client:
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    async def _present_token(self) -> str:
-        if isinstance(self._token, str):
-            return self._token
-        given = self._token()
-        return await given if inspect.isawaitable(given) else given
+    def _show(self, session: Mapping[str, Any] | None) -> None:
+        """Who is here, for whoever listens; nothing for what was known."""
+        before, self.session = self.session, session
+        if before == session:
+            return
+        self.emit(events.SessionStateChanged(session=session))
+        if before is not None and session is not None and before["platform"] != session["platform"]:
+            self.emit(events.PlatformSwitched(before=before["platform"], after=session["platform"]))
+
+    def _read_session(self, *, refresh: bool) -> None:
+        """The session as it is now, with a new token where it is to get one: the server has said that it is not as it was."""
+        asking: Coroutine[Any, Any, object] = self.api.refresh() if refresh else self.api.session()
+        reading = asyncio.create_task(asking, name="sessile-client-session")
+        self._tasks.add(reading)
+        reading.add_done_callback(self._session_read)
+
+    def _session_read(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.warning("the session could not be read again: %s", task.exception())
 
     async def _welcome(self, frame: Frame) -> None:
         session = frame["session"]
@@ -395,11 +424,8 @@ class Client:
                 owner
             )  # whose it was before has been checked: nobody's, or this session's before its login
             self._identity = Identity(self._identity.device_id, owner)
-        is_same = self.session is not None and self.session["session_id"] == session["session_id"]
-        self.session = session
         self.failure = None  # an earlier connection may have been refused after `reconnect` had been called
-        if not is_same:
-            self.emit(events.SessionStateChanged(session=session))
+        self._show(session)
         self._connection.welcomed()
         await self._opened(frame)
         named = {entry.get("name") for entry in frame["documents"]}
@@ -413,7 +439,7 @@ class Client:
             await self.renew_identity(self._identity.device_id)
 
     def _joined(self, task: asyncio.Task[None]) -> None:
-        self._joining.discard(task)
+        self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a document could not be opened; the next connection tries again", exc_info=task.exception())
 
@@ -441,15 +467,3 @@ class Client:
 
 def _is_anonymous(owner: str) -> bool:
     return owner.startswith("session:")
-
-
-def _addresses(url: str) -> tuple[str, str]:
-    """The service's address for HTTP and for the socket. Raises ConfigurationError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("A client needs the service's address, like https://example.com/")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigurationError("The service's address has no user, query or fragment; the token is given as `token`.")
-    path = parts.path if parts.path.endswith("/") else parts.path + "/"
-    socket_scheme = "wss" if parts.scheme == "https" else "ws"
-    return f"{parts.scheme}://{parts.netloc}{path}", f"{socket_scheme}://{parts.netloc}{path}ws"

@@ -43,6 +43,8 @@ from sessile.model.errors import SessileError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sessile.client.api import Api
+
 ItemId = str | int
 _NO_VALUE: Final = object()
 
@@ -66,7 +68,8 @@ class Host(Protocol):
         """Sends a frame with a request id and waits for its answer. Raises NotConnected, ConnectionLost, and what the server refuses."""
         ...
 
-    async def get_json(self, path: str) -> Any: ...
+    @property
+    def api(self) -> Api: ...
 
     def emit(self, event: events.Event) -> None: ...
 
@@ -268,8 +271,7 @@ class Document:
     async def checkpoints(self) -> list[SavedCheckpoint]:
         """Newest first. Asked over HTTP."""
         await self.ready()
-        answer = await self._host.get_json(f"api/v0/documents/{self.id}/checkpoints")
-        return [checkpoint_from(raw) for raw in answer["checkpoints"]]
+        return await self._host.api.document(str(self.id)).checkpoints()
 
     async def restore(
         self, checkpoint_id: str, *, paths: Sequence[str] | None = None, version: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -31,14 +32,22 @@ def is_final(code: int) -> bool:
     return 4500 <= code < 5000
 
 
-def failure_of(code: int, session: Mapping[str, Any] | None, reason: str | None) -> SessileError:
-    """The error for a code. `session` and `reason` are what was last heard of the session."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a server says of a session before it closes for good: the frame `session_ended`."""
+
+    reason: str
+    clock: str | None
+
+
+def failure_of(code: int, session: Mapping[str, Any] | None, ended: Ended | None) -> SessileError:
+    """The error for a code. `session` and `ended` are what was last heard of the session."""
     if code in (FinalCode.UNAUTHENTICATED, UNAUTHORIZED):
         return SessionNotFound()
     if code == FinalCode.SESSION_EXPIRED:
-        return SessionExpired(_clock_that_ended(session))
+        return SessionExpired(ended.clock if ended is not None and ended.clock is not None else _clock_of(session))
     if code == FinalCode.SESSION_ENDED:
-        return SessionEnded(reason or "unknown")
+        return SessionEnded(ended.reason if ended is not None else "unknown")
     if code == FORBIDDEN:
         return OriginRefused()
     if code == FinalCode.WRONG_USER:
@@ -46,7 +55,8 @@ def failure_of(code: int, session: Mapping[str, Any] | None, reason: str | None)
     return ConnectionRefused(code, f"The server closed the connection with {code}: it does not understand this client.")
 
 
-def _clock_that_ended(session: Mapping[str, Any] | None) -> str:
+def _clock_of(session: Mapping[str, Any] | None) -> str:
+    """The one that must have run out, where the server did not say."""
     if session is None:
         return "idle"
     return "absolute" if session["absolute_expires_at"] <= session["idle_expires_at"] else "idle"

@@ -1,4 +1,5 @@
-"""What only a client can raise. Everything the server says arrives as the error of the same code in `sessile.model.errors`.
+"""What only a client can raise. Everything the server says arrives as the error of the same code in `sessile.model.errors`, and where there
+is none as one of these.
 
 SessileError
 ├── NotConnected          needs the server, and there is no connection (retryable)
@@ -6,25 +7,19 @@ SessileError
 ├── ClientClosed          the client was closed; stored changes stay in the outbox
 ├── ConnectionRefused     the server will not talk to this client: wrong origin, wrong user, broken protocol
 ├── OutboxUnavailable     the outbox cannot be written or read; the change was not made (retryable)
-└── ServerRefused         an error code that this version does not know
+├── ForeignSession        no such session among one's own; says nothing about the own one
+└── ServerRefused         an error code that this version does not know, or an answer that is not the service's
+    ├── MalformedRequest  what was sent does not fit the description: an argument is wrong, or the service is of another version
+    ├── NoSuchAddress     the service has nothing at this address: it is mounted elsewhere, or of another version
+    └── ServerFault       a fault in the server; it is in the server's log
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sessile.model.errors import (
-    CheckpointNotFound,
-    CsrfFailed,
-    DocumentNotFound,
-    DocumentTooLarge,
-    OriginRefused,
-    SessileError,
-    SessionNotFound,
-    StoreUnavailable,
-    VersionConflict,
-)
+from sessile.model.errors import SessileError
 
 
 class NotConnected(SessileError):
@@ -70,6 +65,16 @@ class OutboxUnavailable(SessileError):
     cure = "Give the disk room, or name another file. What was stored is still in the old one."
 
 
+class ForeignSession(SessileError):
+    """Somebody else's session and a nonexistent one answer alike. Not a SessionNotFound: the caller's own session is well."""
+
+    code = "session_not_found"
+    http_status = 404
+    default_message = "There is no such session among yours."
+    cause = "The session ended meanwhile, or the handle is of somebody else."
+    cure = "Read the list of sessions again."
+
+
 class ServerRefused(SessileError):
     """An error of the server. `server_code` and `is_retryable` are what it said."""
 
@@ -83,28 +88,37 @@ class ServerRefused(SessileError):
         self.is_retryable = is_retryable
 
 
-_BY_CODE: Mapping[str, type[SessileError]] = {
-    kind.code: kind
-    for kind in (
-        CheckpointNotFound,
-        CsrfFailed,
-        DocumentNotFound,
-        DocumentTooLarge,
-        OriginRefused,
-        SessionNotFound,
-        StoreUnavailable,
-    )
-}
+class MalformedRequest(ServerRefused):
+    """`errors` are the faults of a body, path or query, each with `place` and `problem`."""
+
+    code = "malformed_request"
+    cause = "An argument that the service cannot take, or a service of another version."
+    cure = "Mend what `errors` names."
+
+    def __init__(self, server_code: str, message: str, errors: Sequence[Mapping[str, Any]] = ()) -> None:
+        places = "; ".join(f"{fault.get('place')}: {fault.get('problem')}" for fault in errors)
+        super().__init__(server_code, f"{message} {places}".strip(), is_retryable=False)
+        self.errors = tuple(errors)
 
 
-def error_from(raw: Mapping[str, Any]) -> SessileError:
-    """The error that a frame or an HTTP problem stands for."""
-    code, message = str(raw.get("code", "")), str(raw.get("message") or raw.get("detail") or "")
-    if code == VersionConflict.code:
-        return VersionConflict(raw.get("current"), message)
-    if code in _BY_CODE:
-        return _BY_CODE[code](message)
-    return ServerRefused(code, message, is_retryable=bool(raw.get("retryable")))
+class NoSuchAddress(ServerRefused):
+    code = "no_such_address"
+    cause = "The service is mounted at another address, or is of another version."
+    cure = "Give the client the address where Sessile is mounted."
+
+    def __init__(self, message: str) -> None:
+        super().__init__("not_found", message, is_retryable=False)
+
+
+class ServerFault(ServerRefused):
+    """`is_retryable` is what the server said."""
+
+    code = "server_fault"
+    cause = "A defect in the server or in the application around it."
+    cure = "Look into the server's log; the traceback is there."
+
+    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
+        super().__init__("internal", message, is_retryable=is_retryable)
 
 
 def is_retryable(error: SessileError) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sessile.client.records import Answer, Device, Frame, RestoredDocument, SavedCheckpoint
 from sessile.model.document import Conflict, Operation, State
+from sessile.model.handoff import HandoffStatus
 
 
 class ConnectionStatus(StrEnum):
@@ -49,26 +50,61 @@ class ConnectionStatusChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStateChanged(Event):
-    """The session of the connection, as `welcome` shows it; None when it is over."""
+    """The session of the connection, as the server shows it; None when it is over."""
 
     session: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSwitched(Event):
+    """The session, or this client, is on another platform than before. PLATFORM of protocol/README.md; None: on none."""
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChanged(Event):
+    """Something about the session or its user has changed elsewhere. What it is now follows as SessionStateChanged, when it is read.
+    `needs_refresh`: what the user may do has changed, and the session is to get a new token. A client with `on_token` does so by itself; with
+    another one it is `client.api.refresh()`, for who knows where to keep it."""
+
+    session_id: str
+    needs_refresh: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionExpiring(Event):
+    """`can_extend`: `client.api.extend()` would move the end; else only a new login does."""
+
     session_id: str
     expires_at: str
+    can_extend: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionExpired(Event):
+    """`clock` is "idle" or "absolute"."""
+
     session_id: str | None
+    clock: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Event):
     session_id: str | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffChanged(Event):
+    """A hand-off that this session offered has moved on; `redeemed` waits for `client.api.handoff_confirm`. `device` is the one that asks,
+    with its `label`."""
+
+    session_id: str
+    handoff_id: str
+    status: HandoffStatus
+    device: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +169,19 @@ class PresenceChanged(DocumentEvent):
 class SyncStatusChanged(DocumentEvent):
     before: SyncStatus
     after: SyncStatus
+
+
+def of_session(frame: Frame) -> Event:
+    """`session_expiring`, `session_changed` or `handoff_changed`, as the event that it is."""
+    session_id = frame["session_id"]
+    if frame["type"] == "session_changed":
+        return SessionChanged(session_id=session_id, needs_refresh=frame.get("refresh", False))
+    if frame["type"] == "session_expiring":
+        can_extend = frame.get("can_extend", False)
+        return SessionExpiring(session_id=session_id, expires_at=frame["expires_at"], can_extend=can_extend)
+    return HandoffChanged(
+        session_id=session_id,
+        handoff_id=frame["handoff_id"],
+        status=HandoffStatus(frame["status"]),
+        device=frame.get("device"),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessile.client import Backoff, Client, Outbox
 from sessile.client import errors as client_errors
+from sessile.client.problems import error_from
 from tests.integration.errors.provoked import NOBODY, Stage, Told, provokes
 from tests.integration.server.running import served
 from tests.unit.client.fake_server import DOCUMENT, TOKEN, Peer, fake_server
@@ -15,7 +16,8 @@ QUICK = Backoff(first_max_s=0.01, base_s=0.01, cap_s=0.02)
 async def a_question_without_a_server(stage: Stage) -> Told:
     async with served() as server:
         url = server.origin
-    await Client(url, token=stage.keep(TOKEN)).get_json("/api/v0/documents")
+    async with Client(url, token=stage.keep(TOKEN), backoff=QUICK) as client:
+        await client.api.documents()
     return None
 
 
@@ -68,7 +70,45 @@ async def a_file_that_is_no_outbox(stage: Stage) -> Told:
 
 @provokes(client_errors.ServerRefused)
 async def a_code_that_this_client_does_not_know(stage: Stage) -> Told:
+    raise error_from({"code": "of_tomorrow", "message": "A newer server says this."})
+
+
+@provokes(client_errors.NoSuchAddress)
+async def a_service_that_is_mounted_elsewhere(stage: Stage) -> Told:
     async with served() as server:
         token = stage.keep(await server.token())
-        await Client(server.origin, token=token).get_json("/api/v0/nothing")
+        async with Client(f"{server.origin}/elsewhere/", token=token, backoff=QUICK) as client:
+            await client.api.documents()
+    return None
+
+
+@provokes(client_errors.ForeignSession)
+async def somebody_elses_session_from_a_client(stage: Stage) -> Told:
+    async with served() as server:
+        token = stage.keep(await server.token())
+        async with Client(server.origin, token=token, backoff=QUICK) as client:
+            await client.api.end_session(NOBODY)
+    return None
+
+
+@provokes(client_errors.MalformedRequest)
+async def an_argument_that_does_not_fit(stage: Stage) -> Told:
+    async with served() as server:
+        token = stage.keep(await server.token())
+        async with Client(server.origin, token=token, backoff=QUICK) as client:
+            await client.api.switch_platform("")
+    return None
+
+
+@provokes(client_errors.ServerFault)
+async def a_fault_in_the_server(stage: Stage) -> Told:
+    async with served() as server:
+        token = stage.keep(await server.token())
+
+        async def broken(*_arguments: object, **_more: object) -> None:
+            raise RuntimeError("a defect")
+
+        server.manager.list_sessions = broken  # type: ignore[method-assign, assignment]
+        async with Client(server.origin, token=token, backoff=QUICK) as client:
+            await client.api.sessions()
     return None

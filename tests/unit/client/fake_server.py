@@ -63,6 +63,9 @@ class Peer:
             "last_activity": AT,
             "idle_expires_at": "2026-01-02T00:00:00.000Z",
             "absolute_expires_at": "2026-01-03T00:00:00.000Z",
+            "expires_at": "2026-01-02T00:00:00.000Z",
+            "can_extend": True,
+            "remembered": False,
         }
         await self.say(
             {

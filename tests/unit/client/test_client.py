@@ -189,7 +189,9 @@ async def test_work_goes_on_without_a_server_and_arrives_later(tmp_path: Path) -
 
 def client_again(client: Client, folder: Path) -> Client:
     """The next process with the same token and outbox."""
-    return Client(client._http_url, token=client._token, outbox=Outbox(folder / "box.sqlite3"), backoff=QUICK)
+    return Client(
+        client._http_url, token=client._credential._source, outbox=Outbox(folder / "box.sqlite3"), backoff=QUICK
+    )
 
 
 async def test_what_an_earlier_process_left_is_sent_although_nobody_opens_the_document(tmp_path: Path) -> None:
