@@ -16,6 +16,7 @@ class EventKind(StrEnum):
     SESSION_CHANGED = "session_changed"
     SESSION_ENDED = "session_ended"
     HANDOFF_CHANGED = "handoff_changed"
+    PRESENCE_CHANGED = "presence_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Event:
     key: str
     version: int = 0
     detail: str = ""
-    """An end reason, or the id of a checkpoint or a hand-off."""
+    """An end reason, the id of a checkpoint or a hand-off, or the node whose devices came or went."""
     epoch: str = ""
     changes: Sequence[LoggedChange] = field(default=(), repr=False)
     checkpoint: Checkpoint | None = field(default=None, repr=False)

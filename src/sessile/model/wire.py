@@ -8,12 +8,17 @@ from typing import Any
 from sessile.model.activity import Activity
 from sessile.model.document import ABSENT, Checkpoint, Conflict, Difference, Document, LoggedChange
 from sessile.model.platform import Platform
+from sessile.model.presence import DeviceStanding
 from sessile.model.session import Session
 
 
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else iso(moment)
 
 
 def _present(**values: Any) -> dict[str, Any]:
@@ -140,4 +145,21 @@ def session_to_wire(session: Session, platform: Platform | None) -> dict[str, An
         "last_activity": iso(session.last_seen_at),
         "idle_expires_at": iso(session.idle_expires_at),
         "absolute_expires_at": iso(session.absolute_expires_at),
+    }
+
+
+def standing_to_wire(device: DeviceStanding) -> dict[str, Any]:
+    """One entry of a document's devices: others' by their number and label, never by their id."""
+    return {
+        "device_no": device.device_no,
+        "label": device.label,
+        "is_own": device.is_own,
+        "is_primary": device.is_primary,
+        "is_connected": device.is_connected,
+        "tabs": device.tabs,
+        "visible": device.visible,
+        "behind": device.behind,
+        "last_active_at": iso(device.last_active_at),
+        "disconnected_at": iso_or_none(device.disconnected_at),
+        "reconnected_at": iso_or_none(device.reconnected_at),
     }
