@@ -250,8 +250,10 @@ async def test_the_devices_of_a_document_are_its_owners_to_see() -> None:
 
 async def test_presence_never_holds_a_socket_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(presence_linger_s=0.1) as server:
+        asked: list[Any] = []
 
         async def away(*_: Any) -> Any:
+            asked.append(_)
             raise StoreUnavailable
 
         for name in ("connected", "disconnected", "renew", "elsewhere"):
@@ -261,6 +263,7 @@ async def test_presence_never_holds_a_socket_up(monkeypatch: pytest.MonkeyPatch)
             await peer.expect("presence_state")
             await peer.change(setting(1, "/a", 1))
             assert (await peer.expect("ack"))["verdicts"][0]["verdict"] == "applied"
+            await until(lambda: len(asked) >= 2)  # who is elsewhere, and that this one is here
             monkeypatch.undo()
             session_id = (await server.manager.authenticate(token)).session_id
 

@@ -117,7 +117,7 @@ async def test_a_device_leaves_a_while_after_its_last_tab_with_how_far_it_had_co
 
 
 async def test_a_device_that_comes_back_in_time_never_left() -> None:
-    node = Node(linger_s=60)
+    node = Node(linger_s=0.2)
     key = node.join("a")
     await node.store.until(lambda: bool(node.store.calls))
     node.leases.leave("a", key)
@@ -126,7 +126,22 @@ async def test_a_device_that_comes_back_in_time_never_left() -> None:
     node.join("b")
     await node.store.until(lambda: len(node.store.of("connected")) == 3)
     assert (node.row(key).tabs, node.row(key).is_following) == (1, True)
+    await asyncio.sleep(0.3)
     assert node.store.of("disconnected") == []
+    await node.leases.close()
+
+
+async def test_a_device_that_comes_back_while_its_removal_waits_for_the_store_is_there(node: Node) -> None:
+    key = node.join("a")
+    await node.store.until(lambda: bool(node.store.calls))
+    node.store.away = 10**6
+    node.leases.leave("a", key)
+    await node.store.until(lambda: bool(node.store.of("disconnected")))
+    node.join("b")
+    node.store.away, tried = 0, len(node.store.of("disconnected"))
+    await node.store.until(lambda: len(node.store.of("connected")) == 2)
+    assert node.row(key).tabs == 1
+    assert len(node.store.of("disconnected")) == tried, "nobody is told of a leave that did not come about"
     await node.leases.close()
 
 
@@ -222,9 +237,12 @@ async def test_signs_of_life_without_a_socket_are_written_now_and_then() -> None
     row = node.row(PresenceKey(HTTP_NODE, "s", "device", ""))
     assert (row.tabs, row.lease_until) == (0, NOW + timedelta(seconds=0.35))
     node.leases.beat("s", "device")
+    node.leases.beat("s", "other")
+    await node.store.until(lambda: PresenceKey(HTTP_NODE, "s", "other", "") in node.store.rows)
+    assert node.store.of("connected") == [[""], [""]], "the first device was written a moment ago"
     await asyncio.sleep(0.12)
     node.leases.beat("s", "device")
-    await node.store.until(lambda: len(node.store.of("connected")) == 2)
+    await node.store.until(lambda: len(node.store.of("connected")) == 3)
     assert node.store.of("renew") == [], "no node renews them"
     await node.leases.close()
 

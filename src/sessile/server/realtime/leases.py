@@ -270,10 +270,8 @@ class Leases:
             reports = list(islice(self._reports.values(), BATCH_MAX))
             self._dirty.difference_update(keys)
             try:
-                for lease in puts:
-                    self._held[
-                        lease.key
-                    ].written = lease  # before it is: whether a write that failed was done is not known
+                for lease in puts:  # before they are: of a write that failed it is not known whether it was done
+                    self._held[lease.key].written = lease
                 if puts or beats or reports:
                     await self._presence.connected([*puts, *beats], reports)
             except StoreUnavailable:
