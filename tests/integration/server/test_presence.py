@@ -105,7 +105,7 @@ async def test_a_process_that_dies_disconnects_its_devices(tmp_path: Path) -> No
             assert left["devices"] == []
             for seq in (1, 2):
                 await here.change(setting(seq, "/a", seq, base=seq - 1))
-                await here.expect("ack", lambda frame, seq=seq: frame["seq"] == seq)
+                assert (await here.expect("ack"))["seq"] == seq
             laptop, gone = await devices_of(first, token, here)
             assert (laptop["is_own"], laptop["is_connected"], laptop["is_primary"], laptop["behind"]) == (
                 True, True, True, 0,
@@ -228,6 +228,12 @@ async def test_a_heartbeat_without_a_socket_is_a_connection() -> None:
             listed = (await client.get("/api/v0/sessions")).json()["sessions"][0]
             assert listed["device"] == {"label": "Kiosk", "language": "de"}
             assert (await manager.get_session(issued.session.session_id)).device_id == own
+            writes: list[Any] = []
+            write = manager._store.write
+            manager._store.write = lambda *args: writes.append(args) or write(*args)  # type: ignore[func-returns-value, method-assign]
+            assert (await client.post("/api/v0/session/heartbeat", json=body)).status_code == 200
+            await until(lambda: not service.hub.leases._is_waiting)
+            assert writes == [], "what is known is not written again, and a lease not with every beat"
 
 
 async def test_the_devices_of_a_document_are_its_owners_to_see() -> None:

@@ -285,7 +285,7 @@ class Connection:
         self.device_id = hello.device_id
         label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
         self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible)
-        self.hub.leases.report(report_of(self.session, hello.device_id, hello.device, self._user_agent))
+        self.hub.note_device(self.session, report_of(self.session, hello.device_id, hello.device, self._user_agent))
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:
             platform, refused = await self._platform(hello.platform_id)

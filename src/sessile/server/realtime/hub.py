@@ -10,11 +10,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from sessile.engine.presence import described
 from sessile.model.canonical import state_hash
 from sessile.model.document import Document, Outcome, Submission
 from sessile.model.errors import SessileError
 from sessile.model.events import Event, EventKind
 from sessile.model.presence import DeviceReport, Elsewhere
+from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.realtime import messages
 from sessile.server.realtime.channel import Channel
@@ -155,16 +157,21 @@ class Hub:
         """Who has the document open on other nodes."""
         return await self.manager.presence.elsewhere(document_id, self.leases.node_id)
 
-    def heartbeat(self, report: DeviceReport) -> None:
+    def heartbeat(self, session: Session, report: DeviceReport) -> None:
         """A sign of life over HTTP: for the sockets of the session, or of a device that has none here. Never waits."""
         if self.draining:
             return
-        connections = self._by_session.get(report.session_id, ())
+        connections = self._by_session.get(session.session_id, ())
         for connection in connections:
             connection.attendance.seen()
         if not connections:
-            self.leases.beat(report.session_id, report.device_id or "")
-        self.leases.report(report)
+            self.leases.beat(session.session_id, report.device_id or "")
+        self.note_device(session, report)
+
+    def note_device(self, session: Session, report: DeviceReport) -> None:
+        """Keeps what the device says of itself, if the session does not know it yet. Never waits."""
+        if described(session, report) != session:
+            self.leases.report(report)
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

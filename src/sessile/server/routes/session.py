@@ -71,7 +71,7 @@ async def heartbeat(
 ) -> Json:
     hub: Hub = request.app.state.hub
     user_agent = request.headers.get("user-agent", "")
-    hub.heartbeat(report_of(session, body.device_id or session.device_id, body.device, user_agent))
+    hub.heartbeat(session, report_of(session, body.device_id or session.device_id, body.device, user_agent))
     shown = await _shown(request, session)
     answer = {"session": session_to_wire(session, shown.platform), "server_time": _now(request)}
     return ok(answer, headers=shown.headers)
