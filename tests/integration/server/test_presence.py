@@ -208,7 +208,7 @@ async def test_what_a_device_says_of_itself_is_kept_with_its_session() -> None:
             assert (await server.manager.get_session(session_id)).device == {"label": "Firefox on Linux", **facts}
 
 
-async def test_a_heartbeat_without_a_socket_is_a_connection() -> None:
+async def test_a_heartbeat_without_a_socket_is_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service:
         manager = service.manager
         await manager.open()
@@ -230,7 +230,12 @@ async def test_a_heartbeat_without_a_socket_is_a_connection() -> None:
             assert (await manager.get_session(issued.session.session_id)).device_id == own
             writes: list[Any] = []
             write = manager._store.write
-            manager._store.write = lambda *args: writes.append(args) or write(*args)  # type: ignore[func-returns-value, method-assign]
+
+            async def counted(work: Any, *args: Any) -> Any:
+                writes.append(work)
+                return await write(work, *args)
+
+            monkeypatch.setattr(manager._store, "write", counted)
             assert (await client.post("/api/v0/session/heartbeat", json=body)).status_code == 200
             await until(lambda: not service.hub.leases._is_waiting)
             assert writes == [], "what is known is not written again, and a lease not with every beat"
