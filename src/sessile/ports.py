@@ -141,6 +141,10 @@ class PresenceRows(Protocol):
         """In the order of their keys: with `now` those that have not lapsed, without it all that stand."""
         ...
 
+    def of_device(self, document_id: str, device_id: str) -> list[PresenceLease]:
+        """All that stand of one device in one document, in the order of their keys."""
+        ...
+
     def of_sessions(self, session_ids: Sequence[str], now: datetime | None = None) -> list[PresenceLease]:
         """Leases of the sessions themselves (without a document), in the same way."""
         ...

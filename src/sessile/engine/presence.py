@@ -111,9 +111,7 @@ class PresenceEngine:
         for session_id, session in sorted(sessions.items()):
             _session_here(tx, session, described.get(session_id), now, is_here=session_id in here)
         for document_id in _documents_of(standing):
-            for lease in standing:
-                if lease.document_id == document_id:
-                    _device_here(tx, lease, sessions[lease.session_id], now)
+            _devices_here(tx, document_id, [e for e in standing if e.document_id == document_id], sessions, now)
         _tell(tx, standing)
 
     def _removed(self, tx: Transaction, leases: Sequence[PresenceLease], lapsed_at: datetime | None) -> int:
@@ -158,16 +156,23 @@ def _session_here(
         tx.sessions.update(changed)
 
 
-def _device_here(tx: Transaction, lease: PresenceLease, session: Session, now: datetime) -> None:
-    device = tx.documents.device(lease.document_id, lease.device_id)
-    if device is None:
-        return
-    changed = replace(device, label=lease.label or device.label)
-    if is_away(device.disconnected_at, device.reconnected_at) and device.disconnected_at is not None:
-        changed = replace(changed, reconnected_at=reconnection_at(now, device.disconnected_at))
-        tx.audit([_device_event(changed, "device_reconnected", now, session)])
-    if changed != device:
-        tx.documents.put_devices([changed])
+def _devices_here(
+    tx: Transaction, document_id: str, leases: Sequence[PresenceLease], sessions: Mapping[str, Session], now: datetime
+) -> None:
+    changed: dict[str, DocumentDevice] = {}
+    events: list[AuditEvent] = []
+    for lease in leases:
+        device = changed.get(lease.device_id) or tx.documents.device(document_id, lease.device_id)
+        if device is None:
+            continue
+        here = replace(device, label=lease.label or device.label)
+        if is_away(device.disconnected_at, device.reconnected_at) and device.disconnected_at is not None:
+            here = replace(here, reconnected_at=reconnection_at(now, device.disconnected_at))
+            events.append(_device_event(here, "device_reconnected", now, sessions.get(lease.session_id)))
+        if here != device:
+            changed[lease.device_id] = here
+    tx.documents.put_devices([changed[device_id] for device_id in sorted(changed)])
+    tx.audit(events)
 
 
 def _sessions_away(
@@ -193,19 +198,23 @@ def _devices_away(
     sessions: Mapping[str, Session],
     now: datetime,
 ) -> None:
-    still = {lease.device_id for lease in tx.presence.of_document(document_id)}
-    for device_id in sorted({lease.device_id for lease in removed} - still):
+    changed: list[DocumentDevice] = []
+    events: list[AuditEvent] = []
+    for device_id, theirs in sorted(_by_device(removed).items()):
         device = tx.documents.device(document_id, device_id)
         if device is None or is_away(device.disconnected_at, device.reconnected_at):
             continue
-        theirs = [lease for lease in removed if lease.device_id == device_id]
+        if tx.presence.of_device(document_id, device_id):
+            continue
         away = replace(
             device,
             disconnected_at=disconnection_at(now, device.reconnected_at),
             seen_version=min(head, max(device.seen_version, *(lease.version for lease in theirs))),
         )
-        tx.documents.put_devices([away])
-        tx.audit([_device_event(away, "device_disconnected", now, sessions.get(theirs[-1].session_id))])
+        changed.append(away)
+        events.append(_device_event(away, "device_disconnected", now, sessions.get(theirs[-1].session_id)))
+    tx.documents.put_devices(changed)
+    tx.audit(events)
 
 
 def _device_event(device: DocumentDevice, kind: str, now: datetime, session: Session | None) -> AuditEvent:

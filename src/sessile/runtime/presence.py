@@ -12,8 +12,8 @@ from sessile.model.session import Session
 
 RENEWALS_PER_LEASE: Final = 3.5
 """Two renewals in a row may fail before somebody is taken for gone."""
-LAPSED_AT_ONCE: Final = 200
-"""Leases of dead nodes that are removed in one transaction."""
+LAPSED_AT_ONCE: Final = 50
+"""Leases of dead nodes that are removed in one transaction: changes of others wait for it."""
 
 
 class AsyncPresence:

@@ -22,8 +22,8 @@ _log = logging.getLogger("sessile.server")
 
 WRITE_DELAY_S: Final = 0.25
 RETRY_S: Final = 1.0
-BATCH_MAX: Final = 200
-"""Leases in one transaction."""
+BATCH_MAX: Final = 50
+"""Leases in one transaction: changes of others wait for it."""
 COMING_BACK_S: Final = 10.0
 """Clients of a server that goes away are back elsewhere within this time, and are not disconnected meanwhile."""
 REPORTS_MAX: Final = 10_000

@@ -43,6 +43,9 @@ class MemoryPresenceRows:
         found = [lease for lease in self._leases.rows() if lease.document_id == document_id]
         return _standing(found, now)
 
+    def of_device(self, document_id: str, device_id: str) -> list[PresenceLease]:
+        return [lease for lease in self.of_document(document_id) if lease.device_id == device_id]
+
     def of_sessions(self, session_ids: Sequence[str], now: datetime | None = None) -> list[PresenceLease]:
         wanted = set(session_ids)
         found = [lease for lease in self._leases.rows() if lease.session_id in wanted and not lease.document_id]

@@ -38,6 +38,9 @@ _DEVICES = (
     .where(document_devices.c.document_id == bindparam("document_id"))
     .order_by(document_devices.c.device_no)
 )
+_DEVICE = select(document_devices).where(
+    document_devices.c.document_id == bindparam("document_id"), document_devices.c.device_id == bindparam("device_id")
+)
 _OPEN_CONFLICTS = (
     select(conflicts)
     .where(conflicts.c.document_id == bindparam("document_id"), conflicts.c.status == "open")
@@ -170,10 +173,8 @@ class SqlDocumentRows(SqlHistoryRows):
         return [DocumentDevice(**row._asdict()) for row in rows]
 
     def device(self, document_id: str, device_id: str) -> DocumentDevice | None:
-        statement = select(document_devices).where(
-            document_devices.c.document_id == document_id, document_devices.c.device_id == device_id
-        )
-        row = self._connection.execute(statement).one_or_none()
+        values = {"document_id": document_id, "device_id": device_id}
+        row = self._connection.execute(_DEVICE, values).one_or_none()
         return None if row is None else DocumentDevice(**row._asdict())
 
     def put_devices(self, devices: Sequence[DocumentDevice]) -> None:

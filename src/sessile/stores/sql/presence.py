@@ -23,6 +23,9 @@ _ADVANCE: Final = (
     .where(_IS_KEY)
     .values(version=bindparam("new_version"), seen_at=bindparam("new_seen_at", type_=presence.c.seen_at.type))
 )
+_OF_DEVICE: Final = select(presence).where(
+    presence.c.document_id == bindparam("of_document"), presence.c.device_id == bindparam("of_device")
+)
 _OF_SESSION: Final = select(presence).where(
     presence.c.session_id == bindparam("of_session"), presence.c.document_id == ""
 )
@@ -65,6 +68,9 @@ class SqlPresenceRows:
 
     def of_document(self, document_id: str, now: datetime | None = None) -> list[PresenceLease]:
         return self._standing(select(presence).where(presence.c.document_id == document_id), now)
+
+    def of_device(self, document_id: str, device_id: str) -> list[PresenceLease]:
+        return self._standing(_OF_DEVICE, None, {"of_document": document_id, "of_device": device_id})
 
     def of_sessions(self, session_ids: Sequence[str], now: datetime | None = None) -> list[PresenceLease]:
         # Each by the same statement: an IN of varying length would be compiled anew for each length.

@@ -121,13 +121,15 @@ class PresenceContract(Contract):
                 tx.presence.of_document(scene.document_id, end),
                 tx.presence.of_sessions([scene.session_id, "nobody"], end),
                 tx.presence.of_sessions([scene.session_id]),
+                tx.presence.of_device(scene.document_id, LAPTOP),
+                tx.presence.of_device(scene.document_id, "nobody"),
                 tx.presence.lapsed(end, 10),
                 tx.presence.lapsed(end + timedelta(seconds=1), 3),
                 tx.presence.lapsed(end - timedelta(seconds=1), 10),
             )
             return [[lease.node_id for lease in leases] for leases in found]
 
-        assert await scene.bench.store.read(look) == [[B], [B], [A, B], [A, A], [A, A, B], []]
+        assert await scene.bench.store.read(look) == [[B], [B], [A, B], [A, B], [], [A, A], [A, A, B], []]
 
     async def test_versions_are_those_of_the_documents_that_there_are(self, lab: Lab) -> None:
         scene = await self._scene(lab)
