@@ -15,6 +15,7 @@ from tests.architecture.facades import differences
 TWINS = [
     ("sessile.runtime.manager:AsyncSessionManager", "sessile.runtime.blocking:SessionManager"),
     ("sessile.runtime.documents:AsyncDocuments", "sessile.runtime.blocking_documents:Documents"),
+    ("sessile.runtime.presence:AsyncPresence", "sessile.runtime.blocking_presence:Presence"),
     ("sessile.runtime.groups:AsyncHandoffs", "sessile.runtime.blocking_groups:Handoffs"),
     ("sessile.runtime.groups:AsyncAudit", "sessile.runtime.blocking_groups:Audit"),
     ("sessile.runtime.groups:AsyncMaintenanceMode", "sessile.runtime.blocking_groups:MaintenanceMode"),

@@ -102,6 +102,8 @@ class MalformedRequest(ServerRefused):
 
 
 class NoSuchAddress(ServerRefused):
+    """The service answers, and has nothing there."""
+
     code = "no_such_address"
     cause = "The service is mounted at another address, or is of another version."
     cure = "Give the client the address where Sessile is mounted."

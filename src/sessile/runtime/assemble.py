@@ -20,6 +20,7 @@ from sessile.engine.keys import KeyRing
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
+from sessile.engine.presence import PresenceEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
@@ -56,6 +57,7 @@ class Engines:
     retention: RetentionEngine
     keys: KeyRing
     backups: BackupEngine
+    presence: PresenceEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -119,6 +121,7 @@ def make_engines(
         RetentionEngine(store, clock, _retention(settings)),
         keys,
         BackupEngine(documents, changes),
+        PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
     )
 
 

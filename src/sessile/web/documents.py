@@ -22,6 +22,7 @@ from sessile.model.document import (
     State,
 )
 from sessile.model.errors import DocumentNotFound
+from sessile.model.presence import DeviceStanding
 from sessile.runtime.documents import AsyncDocuments
 from sessile.web.lanes import in_lane
 
@@ -169,6 +170,10 @@ class SessionDocuments:
     def claim(self) -> Awaitable[Sequence[Document]]:
         """What this browser made before somebody logged in becomes the user's, where a login does not do that by itself (`claim_on_login`)."""
         return in_lane(lambda: self._documents.claim(self._actor()))
+
+    def devices(self, document_id: str) -> Awaitable[Sequence[DeviceStanding]]:
+        """Every device that has ever opened the document: whether it is connected now, and how far behind it is."""
+        return in_lane(lambda: self._documents.devices(self._actor(), document_id))
 
     def archive(self, document_id: str) -> Awaitable[None]:
         """Takes it out of the list and frees its name; nothing is deleted."""

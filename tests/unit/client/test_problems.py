@@ -151,7 +151,8 @@ def test_the_state_that_stands_there_is_told() -> None:
 
 def test_a_fault_of_the_server_is_retryable_when_it_says_so() -> None:
     assert isinstance(over_the_wire(SessileError()), ServerFault)
-    assert is_retryable(error_from({"code": "internal", "message": ""}))
+    assert not is_retryable(error_from({"code": "internal", "message": ""}))
+    assert is_retryable(error_from({"code": "internal", "message": "", "retryable": True}))
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_a_new_name_goes_before_an_old_one(monkeypatch: pytest.MonkeyPatch) -> N
     [
         ({"idle_timeout_s": 10, "absolute_timeout_s": 5, "expiry_warning_s": 1}, "idle_timeout_s is longer"),
         ({"expiry_warning_s": 172800}, "expiry_warning_s"),
+        ({"presence_linger_s": 35}, "presence_lease_s is not longer"),
         ({"idle_timeout_s": 0}, "SESSILE_IDLE_TIMEOUT_S"),
         ({"ping_interval_s": -1}, "SESSILE_PING_INTERVAL_S"),
         ({"commit_batch_max": 0}, "SESSILE_COMMIT_BATCH_MAX"),

@@ -24,6 +24,7 @@ _GROUPS = (
     "history",
     "backups",
     "copies",
+    "presence",
     "races",
     "sharing",
 )
@@ -39,6 +40,7 @@ from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
 from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
+from sessile.testing.store_contract.presence import PresenceContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
 from sessile.testing.store_contract.races import RaceContract  # noqa: E402
 from sessile.testing.store_contract.sessions import SessionContract  # noqa: E402
@@ -61,6 +63,7 @@ class StoreContract(
     HistoryContract,
     BackupContract,
     CopyContract,
+    PresenceContract,
     RaceContract,
     SharingContract,
 ):
@@ -78,6 +81,7 @@ __all__ = [
     "KindContract",
     "MergeContract",
     "PlatformContract",
+    "PresenceContract",
     "PrincipalContract",
     "RaceContract",
     "SessionContract",
