@@ -4,6 +4,13 @@ import { isThisMachine, told } from "./api.js";
 import { byId, el, say, toggle } from "./dom.js";
 
 const TITLE = "Continue on another device";
+/** The server's SVG as an element that takes the size of its place. */
+function pictureOf(text) {
+  const svg = document.importNode(new DOMParser().parseFromString(text, "text/html").querySelector("svg"), true);
+  if (!svg.hasAttribute("viewBox")) svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+  return svg;
+}
+
 /** Where the two clocks disagree so much that the end makes no sense: what the server gives a code. */
 const LIFETIME_MS = 120_000;
 
@@ -44,8 +51,7 @@ export class HandoffDialog {
     }
     if (!byId("handoff").open) return;
     const { code, qr_svg, expires_at } = this.#offer;
-    const picture = new DOMParser().parseFromString(qr_svg, "image/svg+xml").documentElement;
-    byId("handoff-picture").replaceChildren(document.importNode(picture, true));
+    byId("handoff-picture").replaceChildren(pictureOf(qr_svg));
     say(byId("handoff-code"), code);
     byId("handoff-where").replaceChildren("Scan the picture with it. Or open ", el("strong", {}, location.origin), " there, choose “I have a code”, and type:");
     toggle(byId("handoff-local"), isThisMachine());
@@ -61,6 +67,7 @@ export class HandoffDialog {
     toggle(byId("handoff-offer"), status === "offered");
     toggle(byId("handoff-ask"), status === "redeemed");
     toggle(byId("handoff-again"), status === "over");
+    toggle(byId("handoff-close"), status !== "redeemed");
     say(byId("handoff-title"), status === "redeemed" ? `${this.#device} wants in` : TITLE);
     say(byId("handoff-note"), note);
     clearInterval(this.#timer);

@@ -24,7 +24,7 @@ export class Insurers {
     select.disabled = !isOnline;
     const id = this.client.platform?.id;
     if (id !== undefined && select.value !== id) select.value = id;
-    toggle(byId("insurer-part"), this.#list.length > 0);
+    toggle(byId("insurer-part"), this.#list.length > 0 && this.client.session !== null);
   }
 
   /** Read again after a refusal: it may not be on the list any more. */

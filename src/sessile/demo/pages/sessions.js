@@ -79,11 +79,11 @@ export class Sessions {
   }
 }
 
-const labelOf = (device) => device?.label || "A device";
+const labelOf = (device, otherwise = "A device") => device?.label || otherwise;
 
 function update(row, { device, is_current, is_connected, last_activity, disconnected_at }) {
   row.dataset.presence = is_current || is_connected ? "here" : "away";
-  say(row.querySelector(".device-name"), labelOf(device));
+  say(row.querySelector(".device-name"), labelOf(device, is_current ? "This browser" : "A device"));
   const seen = disconnected_at && disconnected_at > last_activity ? disconnected_at : last_activity;
-  say(row.querySelector(".device-note"), is_current ? "this browser" : is_connected ? `connected, last active ${when(last_activity)}` : `not connected, last seen ${when(seen)}`);
+  say(row.querySelector(".device-note"), is_current ? "here, now" : is_connected ? `connected, last active ${when(last_activity)}` : `not connected, last seen ${when(seen)}`);
 }
