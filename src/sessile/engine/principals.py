@@ -16,7 +16,7 @@ from sessile.engine.maintenance import check_open
 from sessile.engine.transitions import end
 from sessile.model.audit import AuditEvent
 from sessile.model.errors import InvalidValue, SessionCreationError, SessionLimitReached
-from sessile.model.events import Event, EventKind
+from sessile.model.events import REFRESH, Event, EventKind
 from sessile.model.limits import ROLES_MAX, USER_ID_LENGTH_MAX
 from sessile.model.session import EndReason, Principal, Session
 from sessile.ports import Clock, Store, Transaction
@@ -110,11 +110,10 @@ class PrincipalEngine:
         if has_other_roles and end_others:
             end(tx, [session for session in live if session.session_id != keep], EndReason.REVOKED, now)
             live = [session for session in live if session.session_id == keep]
-        shown = show(tx, changed, live)
+        show(tx, changed, live)
         if has_other_roles:
             for session in live:
-                if session.session_id not in shown:
-                    tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, session.version))
+                tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, session.version, detail=REFRESH))
         return changed
 
     def _set_limit(self, tx: Transaction, user_id: str, sessions_max: int | None) -> int:
@@ -173,17 +172,14 @@ def admit_user(
     return principal
 
 
-def show(tx: Transaction, principal: Principal, sessions: Sequence[Session]) -> set[str]:
-    """Brings what pages see of the user up to date in these sessions, and tells their sockets; the ids of those that showed something else."""
-    told = set()
+def show(tx: Transaction, principal: Principal, sessions: Sequence[Session]) -> None:
+    """Brings what pages see of the user up to date in these sessions, and tells their sockets."""
     for session in sessions:
         if dict(session.public) == dict(principal.public):
             continue
         changed = replace(session, public=dict(principal.public), version=session.version + 1)
         tx.sessions.update(changed)
         tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, changed.version))
-        told.add(session.session_id)
-    return told
 
 
 def check_user_id(user_id: object, *, required: bool = False) -> None:

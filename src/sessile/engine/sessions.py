@@ -91,6 +91,11 @@ class SessionEngine:
         """A new token for the same principal. The old one serves requests in flight for a short window."""
         return await self._store.write(self._rotate, session_id)
 
+    async def refresh(self, session_id: str) -> tuple[Session, str | None]:
+        """The session, with a new token unless it got one within the rotation window: all tabs of a browser may ask at once, and none of them
+        takes the token away that another has just been given. Raises like `get`."""
+        return await self._store.write(self._refresh, session_id)
+
     async def login(
         self,
         session_id: str | None,
@@ -199,6 +204,14 @@ class SessionEngine:
 
     def _rotate(self, tx: Transaction, session_id: str) -> Issued:
         return self._renewed(tx, live(tx, session_id, self._clock.now()))
+
+    def _refresh(self, tx: Transaction, session_id: str) -> tuple[Session, str | None]:
+        session = live(tx, session_id, self._clock.now())
+        last = max((retired.retired_at for retired in session.retired_tokens), default=None)
+        if last is not None and self._clock.now() < last + self._rules.expiry.rotation_window:
+            return session, None
+        issued = self._renewed(tx, session)
+        return issued.session, issued.token
 
     def _extend(self, tx: Transaction, session_id: str) -> Session:
         now = self._clock.now()

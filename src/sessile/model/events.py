@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from sessile.model.document import Checkpoint, LoggedChange, Restored
 
+REFRESH = "refresh"
+"""Detail of SESSION_CHANGED: what the user may do has changed, so the session is to get a new token (ASVS 7.2.4)."""
+
 
 class EventKind(StrEnum):
     DOCUMENT_CHANGED = "document_changed"
@@ -26,7 +29,7 @@ class Event:
     key: str
     version: int = 0
     detail: str = ""
-    """An end reason, or the id of a checkpoint or a hand-off."""
+    """An end reason, the id of a checkpoint or a hand-off, or REFRESH."""
     epoch: str = ""
     changes: Sequence[LoggedChange] = field(default=(), repr=False)
     checkpoint: Checkpoint | None = field(default=None, repr=False)

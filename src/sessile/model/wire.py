@@ -7,6 +7,8 @@ from typing import Any
 
 from sessile.model.activity import Activity
 from sessile.model.document import ABSENT, Checkpoint, Conflict, Difference, Document, LoggedChange
+from sessile.model.handoff import Handoff
+from sessile.model.maintenance import Maintenance
 from sessile.model.platform import Platform
 from sessile.model.session import Session
 
@@ -117,6 +119,23 @@ def document_to_wire(document: Document) -> dict[str, Any]:
     }
 
 
+def maintenance_to_wire(maintenance: Maintenance | None) -> dict[str, Any] | None:
+    """What people are told of it."""
+    if maintenance is None:
+        return None
+    return {"message": maintenance.message, "until": iso(maintenance.until) if maintenance.until is not None else None}
+
+
+def handoff_to_wire(handoff: Handoff) -> dict[str, Any]:
+    """What the device that offered it may know: never a code."""
+    return {
+        "handoff_id": handoff.handoff_id,
+        "status": str(handoff.status),
+        "device": dict(handoff.device) or None,
+        "expires_at": iso(handoff.expires_at),
+    }
+
+
 def platform_to_wire(platform: Platform | None) -> dict[str, Any] | None:
     """What a page may know of the platform it works on."""
     if platform is None:
@@ -140,4 +159,7 @@ def session_to_wire(session: Session, platform: Platform | None) -> dict[str, An
         "last_activity": iso(session.last_seen_at),
         "idle_expires_at": iso(session.idle_expires_at),
         "absolute_expires_at": iso(session.absolute_expires_at),
+        "expires_at": iso(session.expires_at),
+        "can_extend": session.can_extend,
+        "remembered": session.is_remembered,
     }

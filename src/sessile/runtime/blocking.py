@@ -119,6 +119,11 @@ class SessionManager:
         """True when the session is live."""
         return self.get_session_context(session_id) is not None
 
+    def refresh_session(self, session_id: str) -> tuple[Session, str | None]:
+        """The session, with a new token unless it got one within `rotation_window_s`: every tab of a browser may ask at once. Raises like
+        `get_session`."""
+        return drive(self._sessions.refresh(session_id))
+
     def extend_session(self, session_id: str) -> Session:
         """Moves the idle deadline as activity does, at once; nothing moves the absolute one (`session.can_extend`). Raises like `get_session`."""
         return drive(self._sessions.extend(session_id))

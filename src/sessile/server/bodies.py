@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 
-from sessile.model.limits import CHANGES_PER_FRAME_MAX, USER_ID_LENGTH_MAX
+from sessile.model.limits import CHANGES_PER_FRAME_MAX, PATH_LENGTH_MAX, USER_ID_LENGTH_MAX
 from sessile.server.realtime.frames import RESTORE_PATHS_MAX, Count, DeviceFacts, Id, Label, Name, Pointer, Uuid
 from sessile.server.refusals import InvalidRequest, MalformedFrame
 
@@ -80,7 +80,42 @@ class ImportBody(msgspec.Struct, frozen=True, kw_only=True):
     name: Name | None = None
 
 
+class OfferBody(msgspec.Struct, frozen=True, kw_only=True):
+    path: Annotated[str, Meta(max_length=PATH_LENGTH_MAX)] = ""
+    """Where the other device goes on."""
+
+
+class RedeemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`code` as it was typed, or the longer secret of the picture."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=64)]
+    device: DeviceFacts | None = None
+
+    def __repr__(self) -> str:
+        return "RedeemBody()"
+
+
+class ConfirmBody(msgspec.Struct, frozen=True, kw_only=True):
+    handoff_id: Uuid
+    accept: bool
+
+
+class CompleteBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`bearer`: the token goes into the answer, for a client that is no browser."""
+
+    handoff_id: Uuid
+    claim: Annotated[str, Meta(min_length=1, max_length=64)]
+    bearer: bool = False
+
+    def __repr__(self) -> str:
+        return f"CompleteBody(handoff_id={self.handoff_id!r})"
+
+
 BODIES: Final = (
+    OfferBody,
+    RedeemBody,
+    ConfirmBody,
+    CompleteBody,
     HeartbeatBody,
     PlatformBody,
     NewSessionBody,

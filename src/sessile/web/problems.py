@@ -50,8 +50,9 @@ def problem_body(error: SessileError) -> dict[str, Any]:
 def problem_headers(error: SessileError) -> dict[str, str]:
     """Never cached; 503 says when to try again, 401 how to say who one is (RFC 9110 section 15.5.2)."""
     headers = {"cache-control": NO_STORE, "vary": "Cookie", "x-content-type-options": "nosniff"}
-    if isinstance(error, StoreUnavailable):
-        headers["retry-after"] = str(error.retry_after_s)
+    retry_after_s: int | None = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["retry-after"] = str(retry_after_s)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return headers

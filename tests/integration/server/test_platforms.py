@@ -40,7 +40,7 @@ async def test_a_page_sees_its_platform_everywhere() -> None:
     async with service_of() as service:
         made = await set_up(service.manager)
         async with client_of(service, token=made.token) as client:
-            assert (await client.get("/api/v0/platforms")).json() == {"platforms": [SHOWN_MAIL, SHOWN_SHOP]}
+            assert (await client.get("/api/v0/session/platforms")).json() == {"platforms": [SHOWN_MAIL, SHOWN_SHOP]}
             assert (await client.get("/api/session_state")).json()["platform"] == SHOWN_SHOP
             assert (await client.get("/api/v0/session")).json()["session"]["platform"] == SHOWN_SHOP
             (own,) = (await client.get("/api/v0/sessions")).json()["sessions"]
@@ -56,13 +56,13 @@ async def test_an_anonymous_visitor_has_no_platform() -> None:
         await set_up(service.manager)
         made = await service.manager.create_session()
         async with client_of(service, token=made.token) as client:
-            assert (await client.get("/api/v0/platforms")).json() == {"platforms": []}
+            assert (await client.get("/api/v0/session/platforms")).json() == {"platforms": []}
             answer = await client.get("/api/session_state", headers={"sessile-platform": "shop"})
             assert (answer.status_code, answer.json()["platform"]) == (200, None)
             assert "sessile-platform" not in answer.headers
             assert (await switch(client, "shop")).status_code == 404
         async with client_of(service) as client:
-            assert (await client.get("/api/v0/platforms")).status_code == 401
+            assert (await client.get("/api/v0/session/platforms")).status_code == 401
             assert (await switch(client, "shop")).status_code == 401
 
 

@@ -41,6 +41,8 @@ ERROR_CODES: Final = frozenset(
         "checkpoint_not_found",
         "conflict_not_found",
         "platform_refused",
+        "handoff_refused",
+        "maintenance",
         "session_not_found",
         "session_expired",
         "session_ended",

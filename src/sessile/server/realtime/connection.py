@@ -96,6 +96,7 @@ class Connection:
         self._busy = asyncio.Lock()
         """Held while a frame is worked on: a drain lets it finish."""
         self._is_looking = False
+        self._needs_refresh = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[tuple[CloseCode, tuple[str, ...]] | None] = (
@@ -143,23 +144,27 @@ class Connection:
         if not self._closing.done():
             self._closing.set_result((code, last))
 
-    def end(self, reason: str) -> None:
-        """The session has ended."""
+    def end(self, reason: str, clock: str | None = None) -> None:
+        """The session has ended; `clock` is the one that ended it, where one did."""
         session_id = self._joined_session_id or ""
-        code = CloseCode.SESSION_EXPIRED if reason == EndReason.EXPIRED else CloseCode.SESSION_ENDED
-        self.close(code, messages.session_ended(session_id, reason))
+        is_expired = reason == EndReason.EXPIRED
+        if is_expired and clock is None and self._session is not None:  # swept: the record tells which clock it was
+            clock = "idle" if self._session.can_extend else "absolute"
+        code = CloseCode.SESSION_EXPIRED if is_expired else CloseCode.SESSION_ENDED
+        self.close(code, messages.session_ended(session_id, reason, clock))
 
     def end_for(self, error: SessionError) -> None:
         """The session is not usable any more, as a look at it showed."""
         if isinstance(error, SessionEnded):
             self.end(error.reason)
         elif isinstance(error, SessionExpired):
-            self.end(EndReason.EXPIRED)
+            self.end(EndReason.EXPIRED, error.clock)
         else:
             self.end("unknown")
 
-    def session_changed(self) -> None:
-        """Somebody changed the session: the page is told, unless it now belongs to somebody else."""
+    def session_changed(self, *, refresh: bool = False) -> None:
+        """Somebody changed the session: the page is told, unless it now belongs to somebody else. `refresh`: it is to get a new token."""
+        self._needs_refresh = self._needs_refresh or refresh
         if not self._is_looking:
             self._is_looking = True
             self.spawn(self._look_at_session())
@@ -391,8 +396,18 @@ class Connection:
 
     async def _look_at_session(self) -> None:
         self._is_looking = False  # what changes from here on is looked at again
+        refresh, self._needs_refresh = self._needs_refresh, False
         if await self.refresh_session():
-            self.outbox.push(messages.session_changed(self.session.session_id))
+            self.outbox.push(messages.session_changed(self.session.session_id, refresh=refresh))
+
+    async def tell_handoff(self, handoff_id: str) -> None:
+        """What became of a code that this session offers; a page that does not hear it asks."""
+        try:
+            handoff = await self.hub.manager.handoffs.status(self.session.session_id, handoff_id)
+        except SessileError as error:
+            _log.info("the news of a hand-off was not passed on: %s", error.code)
+            return
+        self.outbox.push(messages.handoff_changed(handoff))
 
     async def refresh_session(self) -> bool:
         """Reads the session anew. False: it is over (the socket is being closed) or cannot be looked at just now."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sessile.model.canonical import state_hash
 from sessile.model.document import Document, Outcome, Submission
 from sessile.model.errors import SessileError
-from sessile.model.events import Event, EventKind
+from sessile.model.events import REFRESH, Event, EventKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.realtime import messages
 from sessile.server.realtime.channel import Channel
@@ -161,7 +161,10 @@ class Hub:
                 self._session_ended(event)
             elif event.kind is EventKind.SESSION_CHANGED:
                 for connection in tuple(self._by_session.get(event.key, ())):
-                    connection.session_changed()
+                    connection.session_changed(refresh=event.detail == REFRESH)
+            elif event.kind is EventKind.HANDOFF_CHANGED:
+                for connection in tuple(self._by_session.get(event.key, ())):
+                    connection.spawn(connection.tell_handoff(event.detail))
             else:
                 channel = self._channels.get(event.key)
                 if channel is not None:

@@ -70,8 +70,8 @@ class Keeper:
     def _warn_of_expiry(self) -> None:
         """Once for each deadline: activity moves it, and the new one gets its own warning."""
         session = self._connection.session
-        deadline = min(session.idle_expires_at, session.absolute_expires_at)
+        deadline = session.expires_at
         left = deadline - self._hub.now()
         if left <= timedelta(seconds=self._hub.settings.warning_s) and deadline != self._warned_at_deadline:
             self._warned_at_deadline = deadline
-            self._connection.outbox.push(messages.session_expiring(session.session_id, deadline))
+            self._connection.outbox.push(messages.session_expiring(session))

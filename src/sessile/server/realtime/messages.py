@@ -10,6 +10,7 @@ import msgspec
 
 from sessile.model.document import Checkpoint, Document, LoggedChange, Opened, Outcome, Restored
 from sessile.model.errors import SessileError
+from sessile.model.handoff import Handoff
 from sessile.model.limits import (
     CHANGE_BYTES_MAX,
     CHANGES_PER_FRAME_MAX,
@@ -23,6 +24,7 @@ from sessile.model.wire import (
     checkpoint_to_wire,
     conflict_to_wire,
     difference_to_wire,
+    handoff_to_wire,
     iso,
     logged_to_wire,
     session_to_wire,
@@ -218,16 +220,29 @@ def presence_diff(document_id: str, devices: Sequence[Mapping[str, Any]], left: 
     return encode({"type": "presence_diff", "document_id": document_id, "devices": devices, "left": left})
 
 
-def session_changed(session_id: str) -> str:
-    return encode({"type": "session_changed", "session_id": session_id, "reload": True})
+def session_changed(session_id: str, *, refresh: bool = False) -> str:
+    """`refresh`: the session is to get a new token, by POST /api/v0/session/refresh."""
+    return encode({"type": "session_changed", "session_id": session_id, "reload": True, "refresh": refresh})
 
 
-def session_expiring(session_id: str, expires_at: datetime) -> str:
-    return encode({"type": "session_expiring", "session_id": session_id, "expires_at": iso(expires_at)})
+def session_expiring(session: Session) -> str:
+    return encode(
+        {
+            "type": "session_expiring",
+            "session_id": session.session_id,
+            "expires_at": iso(session.expires_at),
+            "can_extend": session.can_extend,
+        }
+    )
 
 
-def session_ended(session_id: str, reason: str) -> str:
-    return encode({"type": "session_ended", "session_id": session_id, "reason": reason})
+def session_ended(session_id: str, reason: str, clock: str | None = None) -> str:
+    frame = {"type": "session_ended", "session_id": session_id, "reason": reason}
+    return encode(frame if clock is None else {**frame, "clock": clock})
+
+
+def handoff_changed(handoff: Handoff) -> str:
+    return encode({"type": "handoff_changed", "session_id": handoff.session_id, **handoff_to_wire(handoff)})
 
 
 def ping(now: datetime, heads: Mapping[str, tuple[str, int]]) -> str:

@@ -15,7 +15,7 @@ from sessile.server.routes.documents import manager_of
 router = APIRouter(prefix="/api/v0", tags=["platforms"])
 
 
-@router.get("/platforms", summary="The caller's active platforms, oldest first")
+@router.get("/session/platforms", summary="The caller's active platforms, oldest first")
 async def own_platforms(request: Request, session: Current) -> Json:
     platforms = await manager_of(request).list_platforms(session.user_id) if session.user_id is not None else []
     return ok({"platforms": [platform_to_wire(platform) for platform in platforms]})

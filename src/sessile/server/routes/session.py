@@ -11,7 +11,7 @@ from sessile import __version__
 from sessile.model.errors import AuthenticationRequired, PlatformRefused, StoreUnavailable
 from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session, Standing
-from sessile.model.wire import iso, session_to_wire
+from sessile.model.wire import iso, maintenance_to_wire, session_to_wire
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Access, Current, CurrentSeen
 from sessile.server.answers import Json, ok
@@ -48,13 +48,18 @@ async def session_state(request: Request) -> Json:
 
 @router.get("/api/v0/session", summary="The caller's session; null when there is none")
 async def session_of_caller(request: Request, seen: CurrentSeen) -> Json:
-    session = seen.session
+    session, manager = seen.session, _manager(request)
+    around = {
+        "expiry_warning_s": manager.settings.warning_s,
+        "maintenance": maintenance_to_wire(await manager.maintenance.get()),
+    }
     if session is None:
-        return ok({"authenticated": False, "reason": seen.reason, "session": None})
+        return ok({"authenticated": False, "reason": seen.reason, "session": None, **around})
     if not session.is_authenticated:
-        return ok({"authenticated": False, "reason": "anonymous", "session": session_to_wire(session, None)})
+        return ok({"authenticated": False, "reason": "anonymous", "session": session_to_wire(session, None), **around})
     shown = await _shown(request, session)
-    return ok({"authenticated": True, "session": session_to_wire(session, shown.platform)}, headers=shown.headers)
+    wire = session_to_wire(session, shown.platform)
+    return ok({"authenticated": True, "session": wire, **around}, headers=shown.headers)
 
 
 @router.post(
@@ -78,7 +83,9 @@ async def check_connection(request: Request) -> Json:
     return ok({"ok": True, "server_time": _now(request), "version": __version__})
 
 
-@router.post("/api/v0/session/refresh", summary="A new token for the same session")
+@router.post(
+    "/api/v0/session/refresh", summary="A new token for the same session; nothing new when it got one a moment ago"
+)
 async def refresh(request: Request, seen: CurrentSeen) -> Json:
     session = seen.required()
     shown = await _shown(
@@ -87,13 +94,20 @@ async def refresh(request: Request, seen: CurrentSeen) -> Json:
     if session.standing is not Standing.CURRENT:
         # The newer token is on its way to this caller already; another one would only retire it.
         return ok({"session": session_to_wire(session, shown.platform)}, headers=shown.headers)
-    issued = await _manager(request).rotate_session(session.session_id)
-    body: dict[str, Any] = {"session": session_to_wire(issued.session, shown.platform)}
-    if seen.is_bearer:
-        return ok({**body, "token": issued.token}, headers=shown.headers)
-    response = ok(body, headers=shown.headers)
-    _set_cookie(request, response, issued.token, issued.session)
-    return response
+    renewed, token = await _manager(request).refresh_session(session.session_id)
+    body: dict[str, Any] = {"session": session_to_wire(renewed, shown.platform)}
+    if token is None:
+        return ok(body, headers=shown.headers)
+    return answer_with_token(request, body, token, renewed, is_bearer=seen.is_bearer, headers=shown.headers)
+
+
+@router.post(
+    "/api/v0/session/extend", summary="Moves the idle deadline, as activity does; nothing moves the absolute one"
+)
+async def extend(request: Request, session: Current) -> Json:
+    shown = await _shown(request, session)
+    extended = await _manager(request).extend_session(session.session_id)
+    return ok({"session": session_to_wire(extended, shown.platform)}, headers=shown.headers)
 
 
 @router.post("/api/v0/session/logout", status_code=204, summary="Ends the caller's session")
@@ -138,6 +152,23 @@ def clear_cookie(request: Request, response: Response) -> None:
     access: Access = request.app.state.access
     if access.has_cookie(request.scope):
         response.raw_headers.append((b"set-cookie", access.clear_cookie(request.scope)))
+
+
+def answer_with_token(
+    request: Request,
+    body: dict[str, Any],
+    token: str,
+    session: Session,
+    *,
+    is_bearer: bool,
+    headers: dict[str, str] | None = None,
+) -> Json:
+    """A response that gives the caller a token: in the body to who sends it as a bearer token, else in the cookie."""
+    if is_bearer:
+        return ok({**body, "token": token}, headers=headers)
+    response = ok(body, headers=headers)
+    _set_cookie(request, response, token, session)
+    return response
 
 
 def _set_cookie(request: Request, response: Response, token: str, session: Session) -> None:
