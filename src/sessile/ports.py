@@ -23,6 +23,7 @@ from sessile.model.events import Event
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
+from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Principal, Session
 
 T = TypeVar("T")
@@ -117,11 +118,47 @@ class HandoffRows(Protocol):
         ...
 
 
+class PresenceRows(Protocol):
+    def put(self, leases: Sequence[PresenceLease]) -> None:
+        """Inserts, or replaces those of the same key."""
+        ...
+
+    def renew(self, node_id: str, until: datetime) -> int:
+        """Moves the end of all leases of a node, in one statement; how many there are."""
+        ...
+
+    def advance(self, leases: Sequence[PresenceLease]) -> None:
+        """Writes how far they have come, and when they were seen, into those that are still there."""
+        ...
+
+    def get_many(self, keys: Sequence[PresenceKey], *, lock: bool = False) -> list[PresenceLease]:
+        """Those that are there, in the order of their keys; locked in that order. The caller holds the locks of their sessions and documents."""
+        ...
+
+    def remove(self, keys: Sequence[PresenceKey]) -> None: ...
+
+    def of_document(self, document_id: str, now: datetime | None = None) -> list[PresenceLease]:
+        """In the order of their keys: with `now` those that have not lapsed, without it all that stand."""
+        ...
+
+    def of_sessions(self, session_ids: Sequence[str], now: datetime | None = None) -> list[PresenceLease]:
+        """Leases of the sessions themselves (without a document), in the same way."""
+        ...
+
+    def lapsed(self, now: datetime, limit: int) -> list[PresenceLease]:
+        """Those whose time is over, the longest over first, at most `limit`. Not locked: sessions and documents are locked before them."""
+        ...
+
+
 class DocumentRows(Protocol):
     def get(self, document_id: str) -> Document | None: ...
 
     def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
         """Locked in id order, so that two batches cannot wait for each other."""
+        ...
+
+    def versions(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
+        """Of those that there are, without reading a state; locked in id order."""
         ...
 
     def by_name(self, owner: Owner, name: str) -> Document | None:
@@ -224,6 +261,9 @@ class Transaction(Protocol):
 
     @property
     def handoffs(self) -> HandoffRows: ...
+
+    @property
+    def presence(self) -> PresenceRows: ...
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         """Appends to each event's stream, chained by hash."""

@@ -19,6 +19,7 @@ class EventKind(StrEnum):
     SESSION_CHANGED = "session_changed"
     SESSION_ENDED = "session_ended"
     HANDOFF_CHANGED = "handoff_changed"
+    PRESENCE_CHANGED = "presence_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Event:
     key: str
     version: int = 0
     detail: str = ""
-    """An end reason, the id of a checkpoint or a hand-off, or REFRESH."""
+    """An end reason, the id of a checkpoint or a hand-off, REFRESH, or the node whose devices came or went."""
     epoch: str = ""
     changes: Sequence[LoggedChange] = field(default=(), repr=False)
     checkpoint: Checkpoint | None = field(default=None, repr=False)

@@ -10,12 +10,17 @@ from sessile.model.document import ABSENT, Checkpoint, Conflict, Difference, Doc
 from sessile.model.handoff import Handoff
 from sessile.model.maintenance import Maintenance
 from sessile.model.platform import Platform
+from sessile.model.presence import DeviceStanding
 from sessile.model.session import Session
 
 
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else iso(moment)
 
 
 def _present(**values: Any) -> dict[str, Any]:
@@ -162,4 +167,21 @@ def session_to_wire(session: Session, platform: Platform | None) -> dict[str, An
         "expires_at": iso(session.expires_at),
         "can_extend": session.can_extend,
         "remembered": session.is_remembered,
+    }
+
+
+def standing_to_wire(device: DeviceStanding) -> dict[str, Any]:
+    """One entry of a document's devices: others' by their number and label, never by their id."""
+    return {
+        "device_no": device.device_no,
+        "label": device.label,
+        "is_own": device.is_own,
+        "is_primary": device.is_primary,
+        "is_connected": device.is_connected,
+        "tabs": device.tabs,
+        "visible": device.visible,
+        "behind": device.behind,
+        "last_active_at": iso(device.last_active_at),
+        "disconnected_at": iso_or_none(device.disconnected_at),
+        "reconnected_at": iso_or_none(device.reconnected_at),
     }

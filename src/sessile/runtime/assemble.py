@@ -19,6 +19,7 @@ from sessile.engine.keys import KeyRing
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
+from sessile.engine.presence import PresenceEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
@@ -54,6 +55,7 @@ class Engines:
     maintenance: MaintenanceEngine
     retention: RetentionEngine
     keys: KeyRing
+    presence: PresenceEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -114,6 +116,7 @@ def make_engines(
         MaintenanceEngine(store, clock),
         RetentionEngine(store, clock, _retention(settings)),
         keys,
+        PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
     )
 
 

@@ -16,6 +16,7 @@ from sessile.model.errors import StoreUnavailable
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.assemble import Engines
 from sessile.runtime.documents import COMPACTED_AT_ONCE
+from sessile.runtime.presence import LAPSED_AT_ONCE, RENEWALS_PER_LEASE
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -38,12 +39,16 @@ class Background:
         self._touches = touches
         self._holder = secrets.token_hex(8)
         self._tasks: list[asyncio.Task[None]] = []
+        self._presence_interval_s = settings.presence_lease_s / RENEWALS_PER_LEASE
+        self._looked_at: datetime | None = None
+        self._lapses_from: datetime | None = None
 
     def start(self) -> None:
         """Starts the loops on the running event loop."""
         loops: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
             ("poll", POLL_INTERVAL_S, self._store.poll),
             ("touch", TOUCH_INTERVAL_S, self._touches.write),
+            ("presence", self._presence_interval_s, self.lapse),
             ("checkpoint", self._settings.checkpoint_interval_s, self.take_checkpoints),
             ("compaction", self._settings.compaction_interval_s, self.compact),
             ("sweep", self._settings.sweep_interval_s, self.sweep),
@@ -79,6 +84,18 @@ class Background:
             while await self._engines.sessions.sweep(self._settings.sweep_batch) == self._settings.sweep_batch:
                 pass
 
+    async def lapse(self) -> None:
+        """Disconnects the devices of processes that died. Each process looks: that is one read, and an election could wait for the dead one.
+        While the store was away nobody could renew anything, so after that (or a sleep of this machine) everybody first gets the time to."""
+        now, lease = self._clock.now(), timedelta(seconds=self._settings.presence_lease_s)
+        await self._store.read(_look)
+        if self._looked_at is not None and now - self._looked_at > lease / 2:
+            self._lapses_from = now + lease
+        self._looked_at = now
+        if self._lapses_from is None or now >= self._lapses_from:
+            while await self._engines.presence.lapse(LAPSED_AT_ONCE) == LAPSED_AT_ONCE:
+                pass
+
     async def compact(self) -> None:
         """Forgets old lines of logs, batch by batch, when it is this process's turn."""
         if await self._elected("compaction", self._settings.compaction_interval_s):
@@ -112,6 +129,10 @@ async def _repeat(name: str, interval_s: float, work: Callable[[], Awaitable[Non
             logger.exception("A round of %s failed", name)
         else:
             away = False
+
+
+def _look(tx: Transaction) -> None:
+    tx.instance("ready")
 
 
 def _lease(tx: Transaction, name: str, holder: str, now: datetime, until: datetime) -> bool:

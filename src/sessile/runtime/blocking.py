@@ -21,6 +21,7 @@ from sessile.ports import Clock, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.blocking_documents import Documents
 from sessile.runtime.blocking_groups import Audit, Handoffs, MaintenanceMode
+from sessile.runtime.blocking_presence import Presence
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
@@ -62,6 +63,7 @@ class SessionManager:
         self.handoffs = Handoffs(engines.handoffs)
         self.audit = Audit(engines.audit)
         self.maintenance = MaintenanceMode(engines.maintenance)
+        self.presence = Presence(engines.presence)
         self.documents = Documents(engines, submit, reached)
 
     def open(self) -> None:

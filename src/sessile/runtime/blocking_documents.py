@@ -24,6 +24,7 @@ from sessile.model.document import (
     State,
     Submission,
 )
+from sessile.model.presence import DeviceStanding
 from sessile.runtime.assemble import Engines
 from sessile.runtime.documents import AsyncDocuments, Submit
 from sessile.runtime.group_commit import Probe
@@ -159,6 +160,10 @@ class Documents:
     ) -> AuditEvent:
         """Adds an event of the application's own, of a type `app.*`."""
         return drive(self._twin.log_activity(actor, document_id, event_type, data))
+
+    def devices(self, actor: Actor, document_id: str) -> Sequence[DeviceStanding]:
+        """Every device that has ever opened the document: whether it is connected now, and how far behind it is."""
+        return drive(self._twin.devices(actor, document_id))
 
     def compact(self) -> int:
         """Forgets old lines of some documents' logs; how many. Call it now and then: there is no background work here."""

@@ -25,6 +25,7 @@ from sessile.model.document import (
     Submission,
 )
 from sessile.model.errors import IdentityReused, SequenceGap
+from sessile.model.presence import DeviceStanding
 from sessile.runtime.assemble import Engines
 from sessile.runtime.group_commit import Probe
 
@@ -43,6 +44,7 @@ class AsyncDocuments:
         self._history = engines.history
         self._copies = engines.copies
         self._activity = engines.activity
+        self._presence = engines.presence
         self._submit = submit
         self._probe = probe
 
@@ -176,6 +178,10 @@ class AsyncDocuments:
     ) -> AuditEvent:
         """Adds an event of the application's own, of a type `app.*`, to the document's audit stream. Raises InvalidChange."""
         return await self._activity.log(actor, document_id, event_type, data or {})
+
+    async def devices(self, actor: Actor, document_id: str) -> Sequence[DeviceStanding]:
+        """Every device that has ever opened the document: whether it is connected now, on any process, and how far behind it is."""
+        return await self._presence.of_document(actor, document_id)
 
     async def compact(self) -> int:
         """Forgets old lines of some documents' logs (`log_versions_kept`, `log_retention_d`); how many. The background work does it anyway."""

@@ -26,6 +26,7 @@ from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
+from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -63,6 +64,7 @@ class AsyncSessionManager:
         self.handoffs = AsyncHandoffs(engines.handoffs)
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
+        self.presence = AsyncPresence(engines.presence)
         self.documents = AsyncDocuments(engines, self._commits.submit, probe)
         self._opening = asyncio.Lock()
         self._is_open = False

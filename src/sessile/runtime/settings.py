@@ -112,7 +112,9 @@ class Settings(BaseSettings):
     drain_timeout_s: Seconds = 10
     """At shutdown: how long what is under way may take."""
     presence_linger_s: Annotated[float, Field(ge=0, le=3600)] = 10
-    """A device is still shown this long after its last socket closed."""
+    """A device is still shown this long after its last socket closed; then it counts as disconnected."""
+    presence_lease_s: Annotated[float, Field(gt=0, le=7200)] = 35
+    """Devices on a process that died are disconnected after this long; one without a socket, this long after its last heartbeat."""
     cookie_name: str | None = None
     """By default `__Host-Http-sessile` under https and `sessile` on this machine."""
     cookie_samesite: Literal["lax", "strict", "none"] = "lax"
@@ -198,6 +200,10 @@ class Settings(BaseSettings):
         if self.rotation_window_s >= self.idle_timeout_s:
             raise ValueError(
                 "rotation_window_s is not shorter than idle_timeout_s: an old token would outlive its session"
+            )
+        if self.presence_lease_s <= self.presence_linger_s:
+            raise ValueError(
+                "presence_lease_s is not longer than presence_linger_s: a device would be gone while it is still shown"
             )
         if self.audit_retention_d < self.ended_retention_d:
             raise ValueError(

@@ -17,6 +17,7 @@ BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
 
 class HeartbeatBody(msgspec.Struct, frozen=True, kw_only=True):
+    device_id: Uuid | None = None
     device: DeviceFacts | None = None
 
 

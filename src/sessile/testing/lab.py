@@ -20,6 +20,7 @@ from sessile.engine.keys import KeyRing
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
+from sessile.engine.presence import PresenceEngine
 from sessile.engine.principals import PrincipalEngine
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
@@ -37,6 +38,7 @@ T = TypeVar("T")
 IDLE_TIMEOUT_S: Final = 1000
 ABSOLUTE_TIMEOUT_S: Final = 5000
 ROTATION_WINDOW_S: Final = 30
+LEASE_S: Final = 35
 RULES: Final = SessionRules(expiry_policy(IDLE_TIMEOUT_S, ABSOLUTE_TIMEOUT_S, ROTATION_WINDOW_S))
 POLICIES: Final = Policies.from_mapping({"/last/**": "last_write_wins", "/strict/**": "reject"})
 """Below `/last` the last write wins, below `/strict` a collision is refused, everywhere else both values are kept."""
@@ -78,6 +80,7 @@ class Bench:
         )
         self.audits = AuditEngine(store)
         self.maintenance = MaintenanceEngine(store, clock)
+        self.presence = PresenceEngine(store, clock, timedelta(seconds=LEASE_S))
         self.retention = RetentionEngine(store, clock, RETENTION)
         self.told: list[Event] = []
         store.subscribe(self.told.extend)

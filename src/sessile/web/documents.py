@@ -22,6 +22,7 @@ from sessile.model.document import (
     State,
 )
 from sessile.model.errors import DocumentNotFound
+from sessile.model.presence import DeviceStanding
 from sessile.runtime.documents import AsyncDocuments
 from sessile.web.lanes import in_lane
 
@@ -161,6 +162,10 @@ class SessionDocuments:
     ) -> Awaitable[AuditEvent]:
         """Adds an event of the application's own, of a type `app.*`. Raises InvalidChange."""
         return in_lane(lambda: self._documents.log_activity(self._actor(), document_id, event_type, data))
+
+    def devices(self, document_id: str) -> Awaitable[Sequence[DeviceStanding]]:
+        """Every device that has ever opened the document: whether it is connected now, and how far behind it is."""
+        return in_lane(lambda: self._documents.devices(self._actor(), document_id))
 
     def archive(self, document_id: str) -> Awaitable[None]:
         """Takes it out of the list and frees its name; nothing is deleted."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sessile.model.presence import DevicePresence, Elsewhere
 from sessile.server.realtime.presence import Board, device_label, label_of
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -82,6 +83,66 @@ async def test_a_closed_board_announces_nothing_more() -> None:
     listener.board.close()
     await asyncio.sleep(0.05)
     assert listener.told.empty()
+
+
+def remote(device_no: int, *, tabs: int = 1, visible: bool = True, version: int = 7, is_following: bool = True) -> Any:
+    return DevicePresence(
+        device_no=device_no,
+        label=f"remote {device_no}",
+        tabs=tabs,
+        visible=visible,
+        version=version,
+        is_following=is_following,
+        last_seen_at=NOW,
+    )
+
+
+def elsewhere(*devices: Any, primary_no: int | None = None) -> Elsewhere:
+    return Elsewhere(devices, primary_no)
+
+
+async def test_devices_of_other_nodes_are_shown_and_told_of_like_those_of_this_one() -> None:
+    listener = Listener()
+    listener.join("a", 2)
+    await listener.next()
+    listener.board.set_elsewhere(elsewhere(remote(1, version=4, is_following=False), remote(3), primary_no=3))
+    devices, left = await listener.next()
+    assert [(d["device_no"], d["label"], d["behind"], d["is_primary"]) for d in devices] == [
+        (1, "remote 1", 3, False),
+        (3, "remote 3", 0, True),
+    ]
+    assert left == []
+    assert [d["device_no"] for d in listener.board.state()] == [1, 2, 3]
+    listener.board.set_elsewhere(elsewhere(remote(3, version=9)))
+    assert await listener.next() == ([], [1])
+    listener.board.set_elsewhere(elsewhere(remote(3, version=99)))
+    await asyncio.sleep(0.05)
+    assert listener.told.empty(), "who is given everything is not announced with every change"
+
+
+async def test_a_device_here_and_elsewhere_is_one_and_leaves_when_it_is_nowhere() -> None:
+    listener = Listener()
+    listener.join("a", 1, visible=False, cursor=3)
+    listener.board.set_elsewhere(elsewhere(remote(1, tabs=2, version=6, is_following=False)))
+    devices, _ = await listener.next()
+    assert [(d["tabs"], d["visible"], d["behind"], d["label"]) for d in devices] == [(3, True, 1, "device 1")]
+    listener.board.leave("a", 1)
+    assert [d["tabs"] for d in (await listener.next())[0]] == [2]
+    devices, left = await listener.next()
+    assert ([d["label"] for d in devices], left) == (["remote 1"], []), "gone here, and still there"
+    listener.board.set_elsewhere(elsewhere())
+    assert await listener.next() == ([], [1])
+
+
+async def test_a_device_that_left_here_is_not_gone_while_it_lingers() -> None:
+    listener = Listener(leave_after_s=60)
+    listener.join("a", 1, cursor=5)
+    listener.board.leave("a", 1)
+    listener.board.set_elsewhere(elsewhere(remote(1)))
+    listener.board.set_elsewhere(elsewhere())
+    devices, left = await listener.next()
+    assert ([(d["tabs"], d["behind"]) for d in devices], left) == ([(0, 2)], [])
+    listener.board.close()
 
 
 @pytest.mark.parametrize(

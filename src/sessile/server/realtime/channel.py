@@ -17,11 +17,13 @@ from sessile.model.errors import DocumentNotFound, StoreUnavailable
 from sessile.model.events import Event
 from sessile.model.wire import iso
 from sessile.server.realtime import messages
+from sessile.server.realtime.around import Around
 from sessile.server.realtime.presence import Board
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from sessile.model.presence import Elsewhere
     from sessile.runtime.documents import AsyncDocuments
     from sessile.server.realtime.subscription import Subscription
 
@@ -68,6 +70,8 @@ class Host(Protocol):
 
     def state_hash(self, document: Document) -> str: ...
 
+    async def elsewhere(self, document_id: str) -> Elsewhere: ...
+
 
 class Channel:
     def __init__(self, host: Host, document_id: str) -> None:
@@ -83,6 +87,7 @@ class Channel:
         self.presence = Board(
             self._announce, now=host.now, head=lambda: self._version, leave_after_s=host.leave_after_s
         )
+        self.around = Around(host, document_id, self.presence)
 
     @property
     def head(self) -> tuple[str, int] | None:

@@ -54,9 +54,9 @@ class Commands:
             case frames.Restore():
                 await self._restore(frame)
             case frames.Presence():
-                self._connection.show(visible=frame.visible)
+                self._connection.attendance.show(visible=frame.visible)
             case frames.Pong():
-                self._connection.show_life()
+                self._connection.attendance.seen()
             case frames.Hello():
                 raise MalformedFrame("There is one hello, and it comes first.")
 
@@ -78,7 +78,8 @@ class Commands:
             except DocumentNotFound as error:
                 self._connection.lost(subscription, error)
                 continue
-            self._connection.show_in(subscription)
+            await subscription.channel.around.known()
+            self._connection.attendance.enter(subscription)
             state = messages.presence_state(subscription.document_id, subscription.channel.presence.state())
             await self._connection.outbox.put(state)
 

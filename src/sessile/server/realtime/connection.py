@@ -26,6 +26,7 @@ from sessile.model.limits import FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX
 from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session, Standing
 from sessile.server.realtime import frames, messages
+from sessile.server.realtime.attendance import Attendance, report_of
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.commands import Commands
 from sessile.server.realtime.hub import Hub
@@ -78,6 +79,7 @@ class Connection:
         self.outbox = Outbox(self._send_text, on_drained=self._drained, stall_timeout_s=hub.stall_timeout_s)
         self.news = News(self.outbox)
         self.submissions = Submissions(hub, self.outbox)
+        self.attendance = Attendance(hub.leases)
         self.last_received_at = 0.0
         self.awaits_peer = False
         """True while the reader waits for the peer; False while it is busy and silence proves nothing."""
@@ -90,8 +92,6 @@ class Connection:
         self._user_agent = user_agent
         self._named_session = named_session
         self._on_proven = on_proven
-        self._label = ""
-        self._visible = True
         self._faults = 0
         self._busy = asyncio.Lock()
         """Held while a frame is worked on: a drain lets it finish."""
@@ -189,6 +189,8 @@ class Connection:
 
     def subscribe(self, document_id: str) -> Subscription:
         channel = self.hub.channel(document_id)
+        if not channel.subscriptions:
+            channel.around.look()
         subscription = Subscription(self, channel, self.actor)
         channel.subscriptions.add(subscription)
         self.subscriptions[document_id] = subscription
@@ -199,27 +201,13 @@ class Connection:
         subscription = self.subscriptions.pop(document_id, None)
         if subscription is not None:
             subscription.channel.subscriptions.discard(subscription)
-            subscription.channel.presence.leave(self, subscription.device_no)
+            self.attendance.leave(subscription)
             self.hub.release(subscription.channel)
 
     def lost(self, subscription: Subscription, error: SessileError) -> None:
         if self.subscriptions.get(subscription.document_id) is subscription:
             self.forget(subscription.document_id)
             self.outbox.push(messages.error(error, subscription.document_id))
-
-    def show_in(self, subscription: Subscription) -> None:
-        subscription.channel.presence.join(
-            self, subscription.device_no, label=self._label, visible=self._visible, cursor=lambda: subscription.cursor
-        )
-
-    def show(self, *, visible: bool) -> None:
-        self._visible = visible
-        for subscription in self.subscriptions.values():
-            subscription.channel.presence.show(self, subscription.device_no, visible=visible)
-
-    def show_life(self) -> None:
-        for subscription in self.subscriptions.values():
-            subscription.channel.presence.seen(subscription.device_no)
 
     async def note_activity(self) -> None:
         """Moves the idle deadline. When the store is away it stays where it was; the next change moves it."""
@@ -300,8 +288,9 @@ class Connection:
             return False
         manager, settings = self.hub.manager, self.hub.settings
         self.device_id = hello.device_id
-        self._visible = hello.visible
-        self._label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
+        label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
+        self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible)
+        self.hub.leases.report(report_of(self.session, hello.device_id, hello.device, self._user_agent))
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:
             platform, refused = await self._platform(hello.platform_id)
@@ -431,6 +420,7 @@ class Connection:
     def _leave(self) -> None:
         for document_id in tuple(self.subscriptions):
             self.forget(document_id)
+        self.attendance.end()
         self.hub.leave(self, self._joined_session_id)
 
     def _watch(self, work: Coroutine[Any, Any, None], *, is_essential: bool = True) -> asyncio.Task[None]:

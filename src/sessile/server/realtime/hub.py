@@ -14,10 +14,12 @@ from sessile.model.canonical import state_hash
 from sessile.model.document import Document, Outcome, Submission
 from sessile.model.errors import SessileError
 from sessile.model.events import REFRESH, Event, EventKind
+from sessile.model.presence import DeviceReport, Elsewhere
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.realtime import messages
 from sessile.server.realtime.channel import Channel
 from sessile.server.realtime.codes import CloseCode
+from sessile.server.realtime.leases import Leases
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ class Hub:
         self.documents = manager.documents
         self.settings = manager.settings
         self.leave_after_s = manager.settings.presence_linger_s
+        self.leases = Leases(
+            manager.presence,
+            now=self.now,
+            lease_s=manager.settings.presence_lease_s,
+            linger_s=manager.settings.presence_linger_s,
+        )
         self.stall_timeout_s = stall_timeout_s
         self.draining = False
         self.jitter = random.Random()  # noqa: S311 - spreads pings over time, guards nothing
@@ -141,11 +149,22 @@ class Hub:
             self._unsubscribe = None
         for channel in self._channels.values():
             channel.close()
+        await self.leases.close()
 
-    def heartbeat(self, session_id: str) -> None:
-        """A sign of life over HTTP for the devices of a session."""
-        for connection in self._by_session.get(session_id, ()):
-            connection.show_life()
+    async def elsewhere(self, document_id: str) -> Elsewhere:
+        """Who has the document open on other nodes."""
+        return await self.manager.presence.elsewhere(document_id, self.leases.node_id)
+
+    def heartbeat(self, report: DeviceReport) -> None:
+        """A sign of life over HTTP: for the sockets of the session, or of a device that has none here. Never waits."""
+        if self.draining:
+            return
+        connections = self._by_session.get(report.session_id, ())
+        for connection in connections:
+            connection.attendance.seen()
+        if not connections:
+            self.leases.beat(report.session_id, report.device_id or "")
+        self.leases.report(report)
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -165,6 +184,10 @@ class Hub:
             elif event.kind is EventKind.HANDOFF_CHANGED:
                 for connection in tuple(self._by_session.get(event.key, ())):
                     connection.spawn(connection.tell_handoff(event.detail))
+            elif event.kind is EventKind.PRESENCE_CHANGED:
+                channel = self._channels.get(event.key)
+                if channel is not None and event.detail != self.leases.node_id:
+                    channel.around.look()
             else:
                 channel = self._channels.get(event.key)
                 if channel is not None:

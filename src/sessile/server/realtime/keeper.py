@@ -59,13 +59,14 @@ class Keeper:
         return heads
 
     def _look_at_heads(self, now: float) -> None:
-        """Heals a lost hint: asks the store for what is above the known head, and wakes readers that stand still below it."""
+        """Heals a lost hint: asks the store for what is above the known head and who else is there, and wakes readers that stand still."""
         for subscription in tuple(self._connection.subscriptions.values()):
             subscription.check()
             channel = subscription.channel
             if channel.checked_at <= now - _HEAD_CHECK_SHARE * self._hub.settings.ping_interval_s:
                 channel.checked_at = now
                 channel.look()
+                channel.around.look()
 
     def _warn_of_expiry(self) -> None:
         """Once for each deadline: activity moves it, and the new one gets its own warning."""

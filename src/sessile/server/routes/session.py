@@ -16,6 +16,8 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Access, Current, CurrentSeen
 from sessile.server.answers import Json, ok
 from sessile.server.bodies import HeartbeatBody, body_of, described
+from sessile.server.realtime.attendance import report_of
+from sessile.server.realtime.hub import Hub
 from sessile.web.platforms import HEADER, echo_value, platform_of_request
 
 router = APIRouter(tags=["session"])
@@ -70,12 +72,14 @@ async def session_of_caller(request: Request, seen: CurrentSeen) -> Json:
 async def heartbeat(
     request: Request,
     session: Current,
-    _body: Annotated[HeartbeatBody, Depends(body_of(HeartbeatBody, may_be_empty=True))],
+    body: Annotated[HeartbeatBody, Depends(body_of(HeartbeatBody, may_be_empty=True))],
 ) -> Json:
-    request.app.state.hub.heartbeat(session.session_id)
+    hub: Hub = request.app.state.hub
+    user_agent = request.headers.get("user-agent", "")
+    hub.heartbeat(report_of(session, body.device_id or session.device_id, body.device, user_agent))
     shown = await _shown(request, session)
-    body = {"session": session_to_wire(session, shown.platform), "server_time": _now(request)}
-    return ok(body, headers=shown.headers)
+    answer = {"session": session_to_wire(session, shown.platform), "server_time": _now(request)}
+    return ok(answer, headers=shown.headers)
 
 
 @router.get("/api/v0/session/check-connection", summary="The server answers; nothing is looked up")

@@ -10,13 +10,15 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from sessile.model.change_format import check_value
 from sessile.model.errors import AuthenticationRequired
 from sessile.model.platform import Platform
+from sessile.model.presence import SessionPresence
 from sessile.model.session import EndReason, Session
-from sessile.model.wire import session_to_wire
+from sessile.model.wire import iso_or_none, session_to_wire
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import CurrentSeen, is_service
 from sessile.server.answers import Json, ok
 from sessile.server.bodies import NewSessionBody, body_of, described
 from sessile.server.realtime.frames import UUID_PATTERN
+from sessile.server.realtime.presence import UNKNOWN_LABEL
 from sessile.server.refusals import ForeignSession, NoSuchPage
 from sessile.server.routes.session import clear_cookie
 
@@ -30,7 +32,9 @@ async def own_sessions(request: Request, seen: CurrentSeen) -> Json:
     user_id, manager = current.user_id, _manager(request)
     platforms = await manager.list_platforms(user_id) if user_id is not None else []
     by_id = {platform.platform_id: platform for platform in platforms}
-    return ok({"sessions": [_described(session, current, by_id) for session in await _own(request, current)]})
+    own = await _own(request, current)
+    present = await manager.presence.of_sessions([session.session_id for session in own])
+    return ok({"sessions": [_described(one, current, by_id, present[one.session_id]) for one in own]})
 
 
 @router.delete("/{handle}", status_code=204, summary="Ends one of the caller's sessions")
@@ -71,12 +75,17 @@ async def _own(request: Request, current: Session) -> list[Session]:
     return await _manager(request).list_sessions(current.user_id)
 
 
-def _described(session: Session, current: Session, platforms: Mapping[str, Platform]) -> dict[str, Any]:
+def _described(
+    session: Session, current: Session, platforms: Mapping[str, Platform], present: SessionPresence
+) -> dict[str, Any]:
     platform = platforms.get(session.platform_id) if session.platform_id is not None else None
     return {
         **session_to_wire(session, platform),
-        "device": dict(session.device),
+        "device": {**session.device, "label": session.device.get("label") or UNKNOWN_LABEL},
         "is_current": session.session_id == current.session_id,
+        "is_connected": present.is_connected,
+        "disconnected_at": iso_or_none(session.disconnected_at),
+        "reconnected_at": iso_or_none(session.reconnected_at),
     }
 
 

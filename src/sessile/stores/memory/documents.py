@@ -46,6 +46,9 @@ class MemoryDocumentRows:
         found = ((document_id, self._documents.get(document_id)) for document_id in sorted(set(document_ids)))
         return {document_id: document for document_id, document in found if document is not None}
 
+    def versions(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
+        return {found.document_id: found.version for found in self.get_many(document_ids).values()}
+
     def by_name(self, owner: Owner, name: str) -> Document | None:
         return next((d for d in self._active(owner) if d.name == name), None)
 

@@ -18,11 +18,13 @@ from sessile.model.events import Event
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
+from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Principal, Session
 from sessile.ports import Listener
 from sessile.stores.memory.documents import MemoryDocumentRows
 from sessile.stores.memory.handoffs import MemoryHandoffRows
 from sessile.stores.memory.platforms import MemoryPlatformRows
+from sessile.stores.memory.presence import MemoryPresenceRows
 from sessile.stores.memory.sessions import MemorySessionRows
 from sessile.stores.memory.table import Table
 
@@ -44,6 +46,7 @@ class Tables:
         self.checkpoints: dict[str, Checkpoint] = {}
         self.log_bases: dict[str, LogBase] = {}
         self.handoffs: dict[str, Handoff] = {}
+        self.presence: dict[PresenceKey, PresenceLease] = {}
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
         self.chains: dict[str, AuditStream] = {}
         self.counts: dict[str, tuple[int, datetime]] = {}
@@ -65,6 +68,7 @@ class MemoryTransaction:
         self.sessions = MemorySessionRows(Table(tables.sessions), Table(tables.principals))
         self.platforms = MemoryPlatformRows(Table(tables.platforms))
         self.handoffs = MemoryHandoffRows(Table(tables.handoffs))
+        self.presence = MemoryPresenceRows(Table(tables.presence))
         self.documents = MemoryDocumentRows(
             Table(tables.documents),
             Table(tables.logs),
@@ -149,7 +153,7 @@ class MemoryTransaction:
         return len(over)
 
     def commit(self) -> None:
-        groups = (self.sessions, self.platforms, self.documents, self.handoffs)
+        groups = (self.sessions, self.platforms, self.documents, self.handoffs, self.presence)
         own: list[Table[Any, Any]] = [self._streams, self._chains, self._counts, self._leases, self._instance]
         for table in (*own, *(table for group in groups for table in group.tables)):
             table.commit()

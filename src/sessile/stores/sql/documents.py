@@ -25,6 +25,9 @@ from sessile.stores.sql.history import SqlHistoryRows
 from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
 
 _GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
+_VERSION = select(documents.c.document_id, documents.c.version).where(
+    documents.c.document_id == bindparam("document_id")
+)
 _CHANGES = (
     select(changes)
     .where(changes.c.document_id == bindparam("document_id"), changes.c.version > bindparam("after"))
@@ -64,6 +67,13 @@ class SqlDocumentRows(SqlHistoryRows):
         # SQLite has one writer at a time, so the whole transaction is the lock.
         found = ((document_id, self.get(document_id)) for document_id in sorted(set(document_ids)))
         return {document_id: document for document_id, document in found if document is not None}
+
+    def versions(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
+        found = (
+            self._connection.execute(_VERSION, {"document_id": document_id}).one_or_none()
+            for document_id in sorted(set(document_ids))
+        )
+        return {row.document_id: row.version for row in found if row is not None}
 
     def by_name(self, owner: Owner, name: str) -> Document | None:
         statement = _of(owner).where(documents.c.status == "active", documents.c.name == name)

@@ -240,6 +240,7 @@ presence = Table(
     Column("tabs", Integer, nullable=False),
     Column("visible", Boolean, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("is_following", Boolean, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
 )

@@ -13,6 +13,7 @@ from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.documents import SqlDocumentRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
+from sessile.stores.sql.presence import SqlPresenceRows
 from sessile.stores.sql.sessions import SqlSessionRows
 from sessile.stores.sql.tables import bus_events, instance, leases, rate_limits
 
@@ -26,6 +27,7 @@ class SqlTransaction(SqlAuditRows):
         self.platforms = SqlPlatformRows(connection)
         self.documents = SqlDocumentRows(connection)
         self.handoffs = SqlHandoffRows(connection)
+        self.presence = SqlPresenceRows(connection)
         self.events: list[Event] = []
 
     def emit(self, event: Event) -> None:

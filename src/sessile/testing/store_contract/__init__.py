@@ -23,6 +23,7 @@ _GROUPS = (
     "kinds",
     "history",
     "copies",
+    "presence",
     "races",
     "sharing",
 )
@@ -37,6 +38,7 @@ from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
 from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
+from sessile.testing.store_contract.presence import PresenceContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
 from sessile.testing.store_contract.races import RaceContract  # noqa: E402
 from sessile.testing.store_contract.sessions import SessionContract  # noqa: E402
@@ -58,6 +60,7 @@ class StoreContract(
     KindContract,
     HistoryContract,
     CopyContract,
+    PresenceContract,
     RaceContract,
     SharingContract,
 ):
@@ -74,6 +77,7 @@ __all__ = [
     "KindContract",
     "MergeContract",
     "PlatformContract",
+    "PresenceContract",
     "PrincipalContract",
     "RaceContract",
     "SessionContract",

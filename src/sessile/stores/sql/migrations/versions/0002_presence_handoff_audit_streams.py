@@ -42,6 +42,7 @@ def _presence() -> None:
         sa.Column("tabs", sa.Integer(), nullable=False),
         sa.Column("visible", sa.Boolean(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("is_following", sa.Boolean(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "session_id", "device_id", "document_id", name=op.f("pk_presence")),
