@@ -76,8 +76,12 @@ export class Account {
     return this.isKnown ? session : null;
   }
 
-  /** The server says that something about the session has changed. Another session, or none, needs another socket. */
-  async changed(): Promise<void> {
+  /**
+   * The server says that something about the session has changed, perhaps what it may do: then the cookie is to be a new one. (A page that
+   * has a token of its own gets its next one from the application.) Another session, or none, needs another socket.
+   */
+  async changed(needsToken = false): Promise<void> {
+    if (needsToken && !this.host.http.hasToken) await this.call("api/v0/session/refresh", "POST").catch(() => undefined); // the next read says what is wrong
     if (!(await this.refresh())) this.host.restart();
   }
 

@@ -307,11 +307,13 @@ export class Client {
           if (head) doc.head(...head);
         }
         return;
-      case "session_changed": return void this.#account.changed().catch(reportError);
+      case "session_changed": return void this.#account.changed(frame.refresh).catch(reportError);
       case "session_expiring":
         return this.#emitter.emit("sessionExpiring", { session_id: frame.session_id, expires_at: frame.expires_at, can_extend: frame.can_extend });
-      case "handoff_changed":
-        return this.#emitter.emit("handoffChanged", { handoff_id: frame.handoff_id, status: frame.status, device: frame.device });
+      case "handoff_changed": {
+        const { type: _type, session_id: _session, ...state } = frame;
+        return this.#emitter.emit("handoffChanged", state);
+      }
       case "session_ended": return this.#emitter.emit("sessionEnded", { session_id: frame.session_id, reason: frame.reason });
       case "error": return this.#failed(frame);
       case "goaway":

@@ -228,7 +228,7 @@ export type ServerFrame =
   | SessionRestored
   | { readonly type: "presence_state"; readonly document_id: string; readonly devices: readonly Device[] }
   | { readonly type: "presence_diff"; readonly document_id: string; readonly devices: readonly Device[]; readonly left: readonly number[] }
-  | { readonly type: "session_changed"; readonly session_id: string; readonly reload: true }
+  | { readonly type: "session_changed"; readonly session_id: string; readonly reload: true; readonly refresh?: boolean }
   | { readonly type: "session_expiring"; readonly session_id: string; readonly expires_at: string; readonly can_extend: boolean }
   | { readonly type: "session_ended"; readonly session_id: string; readonly reason: string; readonly clock?: "idle" | "absolute" }
   | ({ readonly type: "handoff_changed"; readonly session_id: string } & HandoffState)

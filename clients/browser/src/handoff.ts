@@ -2,9 +2,10 @@
 
 import { browserEnvironment, type Environment } from "./environment.js";
 import { SessileError } from "./errors.js";
-import type { Session, User } from "./frames.js";
+import type { Session } from "./frames.js";
 import { deviceFacts } from "./page.js";
 import { baseOf, type Call, Http } from "./session.js";
+import type { JsonObject } from "./values.js";
 
 export interface HandoffOffer {
   readonly handoff_id: string;
@@ -22,6 +23,7 @@ export interface HandoffState {
   readonly status: "offered" | "redeemed" | "confirmed" | "refused" | "completed";
   /** The device that asks. */
   readonly device: { readonly label?: string } | null;
+  readonly expires_at: string;
 }
 
 /** `client.handoff`: the side of the device that is logged in. */
@@ -34,7 +36,7 @@ export class Handoffs {
   }
 
   /** For a page that may have missed a `handoffChanged`. */
-  status(handoff_id: string): Promise<HandoffState & { readonly expires_at: string }> {
+  status(handoff_id: string): Promise<HandoffState> {
     return this.call(`api/v0/handoff/${encodeURIComponent(handoff_id)}`);
   }
 
@@ -44,8 +46,8 @@ export class Handoffs {
 }
 
 export interface RedeemedHandoff {
-  /** Whose account it is. */
-  readonly user: User;
+  /** Whose account it is: what the application made public of the user. */
+  readonly user: JsonObject;
   readonly expires_at: string;
   /** Settles when the first device has agreed and this browser is logged in: go to `path`. Rejected when it does not agree in time. */
   readonly completed: Promise<{ readonly session: Session; readonly path: string }>;
@@ -61,7 +63,7 @@ export async function redeemHandoff(url: string | undefined, code: string, envir
   const http = new Http(fetch, timers, baseOf(url), undefined);
   const post = (path: string, body: object) => http.json(`api/v0/handoff/${path}`, "POST", body);
   const { handoff_id, claim, user, expires_at } = (await post("redeem", { code, device: deviceFacts() })) as {
-    handoff_id: string; claim: string; user: User; expires_at: string;
+    handoff_id: string; claim: string; user: JsonObject; expires_at: string;
   };
   const give_up_at = timers.now() + PATIENCE_MS;
   const complete = async (): Promise<{ session: Session; path: string }> => {

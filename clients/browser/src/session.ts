@@ -34,6 +34,9 @@ export class Http {
     private readonly token: Token | undefined,
   ) {}
 
+  /** True when requests carry a token instead of the cookie. */
+  get hasToken(): boolean { return this.token !== undefined; }
+
   async session(): Promise<SessionAnswer> {
     try {
       const { session } = (await this.json("api/v0/session")) as { session?: Session | null };

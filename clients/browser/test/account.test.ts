@@ -68,6 +68,20 @@ it("a tab without a socket hears of a change from the tab that made it", async (
   expect(other.client.status).toBe("reconnecting");
 });
 
+it("takes a new cookie when the server asks for it, and reads the session then", async () => {
+  const { server, client } = await started();
+  server.routes.set("POST /api/v0/session/refresh", () => {
+    server.session = { ...sessionOf("u1"), expires_at: "later" } as never;
+    return Response.json({ session: server.session });
+  });
+  server.latest.tell({ type: "session_changed", session_id: "s1", reload: true, refresh: false });
+  await rest();
+  expect(server.calls).toEqual([]);
+  server.latest.tell({ type: "session_changed", session_id: "s1", reload: true, refresh: true });
+  await until(() => client.session?.expires_at === "later");
+  expect(server.sockets).toHaveLength(1);
+});
+
 it("lists the person's devices, ends one, ends all others", async () => {
   const { server, client } = await started();
   const entry = { ...sessionOf("u1", "s2"), device: { label: "Phone" }, is_current: false, is_connected: true };

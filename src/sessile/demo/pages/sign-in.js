@@ -40,7 +40,7 @@ byId("code-form").addEventListener("submit", async (event) => {
   button.disabled = true;
   try {
     const { user, completed } = await sessile.redeemHandoff(code.value.trim());
-    wait(String(user.name ?? user.id));
+    wait(String(user.name ?? "the same person"));
     const { path } = await completed;
     return location.assign(path || "/");
   } catch (error) {
