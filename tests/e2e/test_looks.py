@@ -117,6 +117,47 @@ def test_pictures(
     picture(clash, "conflict")
 
 
+@pytest.mark.parametrize("width_px", [320, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dialogs_and_waiting(
+    demo: Served, new_device: Callable[..., Device], person: str, scheme: str, width_px: int
+) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    look = {"color_scheme": scheme, "viewport": {"width": width_px, "height": 800}}
+    tab, other = new_device(demo.origin, **look).sign_in(person), new_device(demo.origin, **look).open_page()
+
+    def picture(of: Tab, name: str) -> None:
+        of.page.bring_to_front()
+        expect_fits(of)
+        dialog = of.page.locator("dialog[open]")
+        if dialog.count():
+            scroll_width, width = dialog.evaluate("(one) => [one.scrollWidth, one.clientWidth]")
+            assert scroll_width <= width, f"{name} can be scrolled sideways"
+        of.page.screenshot(path=SCREENS / f"{name}-{scheme}-{width_px}.png")
+
+    tab.field(TITLE).fill("Burst pipe")
+    tab.get("checkpoint-label").fill(LONG[:80])
+    tab.click("checkpoint-save")
+    expect(tab.get("checkpoint")).to_have_count(1)
+    tab.field(TITLE).fill(LONG[:120])
+    tab.click("changes-open")
+    expect(tab.get("changed")).to_be_visible()
+    picture(tab, "changes")
+    tab.click("changes-close")
+    tab.click("handoff-open")
+    picture_of_code = tab.page.locator("#handoff-picture")
+    expect(picture_of_code.locator("svg")).to_be_visible()
+    assert picture_of_code.evaluate("(one) => getComputedStyle(one).backgroundColor") == "rgb(255, 255, 255)"
+    picture(tab, "handoff-code")
+    other.page.get_by_text("I have a code", exact=True).click()
+    other.get("code").fill(tab.get("handoff-code").inner_text())
+    other.click("code-button")
+    expect(other.get("waiting")).to_be_visible()
+    picture(other, "waiting")
+    expect(tab.get("handoff-allow")).to_be_visible()
+    picture(tab, "handoff-ask")
+
+
 def test_nothing_is_wider_than_a_small_phone(demo: Served, conflicted: None, new_device: Callable[..., Device]) -> None:
     device = new_device(demo.origin, viewport={"width": 320, "height": 640})
     welcome = device.open_page()

@@ -1,5 +1,6 @@
 /** The client: one socket, the outbox, the documents, and who is here. */
 
+import { Account } from "./account.js";
 import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange } from "./connection.js";
 import { deferred } from "./deferred.js";
 import { Doc } from "./document.js";
@@ -7,14 +8,15 @@ import { browserEnvironment, type Environment } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
 import { Emitter, type Events, guarded } from "./events.js";
 import type { FormOptions } from "./form.js";
-import type { NotOpened, Opened, SentVerdict, ServerFrame, Session } from "./frames.js";
+import type { NotOpened, Opened, OwnSession, Platform, SentVerdict, ServerFrame, Session } from "./frames.js";
+import type { Handoffs } from "./handoff.js";
 import type { Host } from "./host.js";
 import { uuid7 } from "./identifiers.js";
 import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
 import { type Entry, type LastOwner, Outbox } from "./outbox.js";
-import { PageSignals } from "./page.js";
+import { deviceFacts, PageSignals } from "./page.js";
 import { Requests } from "./requests.js";
-import { anonymousOwner, Http, ownerOf } from "./session.js";
+import { anonymousOwner, baseOf, Http, ownerOf } from "./session.js";
 import { type SiblingMessage, Siblings } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
 import type { JsonObject } from "./values.js";
@@ -27,7 +29,6 @@ export const connect = (options: ConnectOptions = {}): Client => new Client(opti
 
 export class Client {
   readonly tabId: string;
-  session: Session | null = null;
 
   readonly #environment: Environment;
   readonly #emitter: Emitter;
@@ -43,13 +44,13 @@ export class Client {
   readonly #subscribers = new Set<() => void>();
   readonly #hashes = { matched: 0, differed: 0, skipped: 0 };
   readonly #host: Host;
+  readonly #account: Account;
 
   #last: LastOwner | null = null;
   #hasOwner = deferred<string>();
   /** The device of new changes, and the one the open connection speaks for. */
   #identity: string | null = null;
   #connectionDevice: string | null = null;
-  #isSessionKnown = false;
   #loading: Promise<void> = Promise.resolve();
   #siblingTimer: unknown = null;
   #lostAt_ms: number | null = null;
@@ -58,8 +59,7 @@ export class Client {
   constructor(private readonly options: ConnectOptions = {}) {
     const environment = (this.#environment = { ...browserEnvironment(), ...options.environment });
     const { timers, random } = environment;
-    const base = new URL(options.url ?? "/", globalThis.location?.href ?? options.url);
-    if (!base.pathname.endsWith("/")) base.pathname += "/";
+    const base = baseOf(options.url);
     const socketUrl = new URL("ws", base);
     socketUrl.protocol = base.protocol === "https:" ? "wss:" : "ws:";
     const storageName = options.storageName ?? "sessile";
@@ -75,6 +75,14 @@ export class Client {
     });
     this.#http = new Http(environment.fetch, timers, base, options.token);
     this.#host = this.#makeHost();
+    this.#account = new Account({
+      http: this.#http,
+      timers,
+      emit: (name, detail) => this.#emitter.emit(name, detail),
+      touched: () => this.#touched(),
+      changed: () => this.#siblings.tell({ kind: "session_changed" }),
+      restart: () => this.#restart(),
+    });
     this.#siblings = new Siblings(environment, storageName, (message) => this.#heard(message));
     this.#connection = new Connection({
       url: socketUrl.href,
@@ -102,6 +110,8 @@ export class Client {
   get isOffline(): boolean { return this.#hasTried && !this.#connection.isOpen; }
   /** False when changes are kept in memory only. */
   get isStorageDurable(): boolean { return this.#outbox.isDurable; }
+  /** Who is here, as far as the server has said; null for nobody. */
+  get session(): Session | null { return this.#account.session; }
   get documents(): readonly Doc[] { return [...this.#docs.values()]; }
 
   /** Calls `listener` for a page event; returns the function that stops it. */
@@ -129,6 +139,27 @@ export class Client {
     return () => this.#subscribers.delete(callback);
   }
 
+  // ------------------------------------------------------------------ the person's session
+
+  /** Moves the session's end as far as activity would. Rejected with status 401 when it is over. */
+  extend(): Promise<Session> { return this.#account.extend(); }
+  /** Reads the session again, and tells the page if it differs. Null when it cannot be read, or is over. */
+  refresh(): Promise<Session | null> { return this.#account.refresh(); }
+  /** The person's platforms, oldest first. */
+  platforms(): Promise<readonly Platform[]> { return this.#account.platforms.list(); }
+  /** The platform that this tab shows: the session's, or the one that was clicked on. */
+  get platform(): Platform | null { return this.#account.platforms.shown; }
+  /** Shown at once. Rejected, and shown no more, when the server refuses: somebody was faster, or there is no such platform. */
+  switchPlatform(id: string): Promise<Session> { return this.#account.platforms.switch(id); }
+  /** Going on at another device. */
+  get handoff(): Handoffs { return this.#account.handoff; }
+  /** The person's sessions on all devices. */
+  sessions(): Promise<readonly OwnSession[]> { return this.#account.sessions(); }
+  /** Ends one of them, by its `session_id`. */
+  endSession(handle: string): Promise<void> { return this.#account.end(handle); }
+  /** Ends all of them but this one; how many there were. */
+  logoutOthers(): Promise<number> { return this.#account.logoutOthers(); }
+
   get formOptions(): FormOptions {
     const { timers, page } = this.#environment;
     return { timers, window: page.window, leaveGuard: this.options.leaveGuard !== false };
@@ -149,7 +180,7 @@ export class Client {
 
   /** Reads the session again and connects, for example after a login without a page load. */
   reconnect(): void {
-    this.#isSessionKnown = false;
+    this.#account.isKnown = false;
     this.#connection.attempt = 0;
     this.#connection.start();
     this.#siblings.tell({ kind: "session" });
@@ -160,6 +191,7 @@ export class Client {
     this.#connection.stop("closed", "closed");
     this.#requests.rejectAll(new SessileError("closed", "the client was closed"));
     for (const doc of this.#docs.values()) doc.close(true);
+    this.#account.platforms.close();
     this.#signals.close();
     this.#siblings.close();
     this.#environment.timers.clear(this.#siblingTimer);
@@ -170,10 +202,10 @@ export class Client {
 
   /** Before every socket: make sure that we know whose it will be. */
   async #prepare(afterFailure: boolean): Promise<Prepared> {
-    if (!this.#isSessionKnown || afterFailure) {
+    if (!this.#account.isKnown || afterFailure) {
       const answer = await this.#http.session();
       if (answer.kind === "none") {
-        this.#setSession(null);
+        this.#account.set(null);
         return "needs_auth";
       }
       if (answer.kind === "unknown") {
@@ -182,8 +214,8 @@ export class Client {
         return "unreachable";
       }
       await this.#adopt(ownerOf(answer.session));
-      this.#setSession(answer.session);
-      this.#isSessionKnown = true;
+      this.#account.set(answer.session);
+      this.#account.isKnown = true;
     }
     await this.#loading;
     return "ready";
@@ -215,21 +247,20 @@ export class Client {
     }
   }
 
-  #setSession(session: Session | null): void {
-    const isSame = this.session?.session_id === session?.session_id && this.session?.user?.id === session?.user?.id;
-    this.session = session;
-    if (!isSame) this.#emitter.emit("sessionStateChanged", { session });
-  }
-
   #terminated(code: number): void {
-    this.#isSessionKnown = false;
+    this.#account.isKnown = false;
     const session_id = this.session?.session_id ?? null;
     if (code === CLOSE.wrongUser) return this.#connection.retry("wrong_user"); // reads the session again and switches the store
     if (code === CLOSE.expired) this.#emitter.emit("sessionExpired", { session_id });
     if (AUTH_CODES.includes(code)) {
-      this.#setSession(null);
+      this.#account.set(null);
       this.#siblings.tell({ kind: "session" });
     }
+  }
+
+  #restart(): void {
+    this.#account.isKnown = false;
+    this.#connection.start();
   }
 
   /** The page or the network is back. Without a session: somebody may have logged in elsewhere meanwhile. */
@@ -253,7 +284,7 @@ export class Client {
       tab_id: this.tabId,
       user_id: last.user_id,
       visible: this.#signals.isVisible,
-      device: { ...this.#signals.facts(), ...this.options.device },
+      device: { ...deviceFacts(), ...this.options.device },
       ...(this.options.token && { token: await this.options.token() }),
       // A first frame with a token is at most 4 KiB: the documents follow when the server knows who is there.
       documents: this.options.token ? [] : this.documents.map((doc) => doc.wanted),
@@ -263,7 +294,7 @@ export class Client {
   #frame(frame: ServerFrame): void {
     switch (frame.type) {
       case "welcome":
-        this.#setSession(frame.session);
+        this.#account.set(frame.session);
         this.#hasTried = true;
         this.#connection.welcomed();
         this.#siblings.tell({ kind: "connected" });
@@ -276,10 +307,13 @@ export class Client {
           if (head) doc.head(...head);
         }
         return;
-      case "session_changed":
-        this.#isSessionKnown = false;
-        return this.#connection.start();
-      case "session_expiring": return this.#emitter.emit("sessionExpiring", { session_id: frame.session_id, expires_at: frame.expires_at });
+      case "session_changed": return void this.#account.changed(frame.refresh).catch(reportError);
+      case "session_expiring":
+        return this.#emitter.emit("sessionExpiring", { session_id: frame.session_id, expires_at: frame.expires_at, can_extend: frame.can_extend });
+      case "handoff_changed": {
+        const { type: _type, session_id: _session, ...state } = frame;
+        return this.#emitter.emit("handoffChanged", state);
+      }
       case "session_ended": return this.#emitter.emit("sessionEnded", { session_id: frame.session_id, reason: frame.reason });
       case "error": return this.#failed(frame);
       case "goaway":
@@ -359,10 +393,8 @@ export class Client {
   // ------------------------------------------------------------------ other tabs, other identities
 
   #heard(message: SiblingMessage): void {
-    if (message.kind === "session") {
-      this.#isSessionKnown = false;
-      return this.#connection.start();
-    }
+    if (message.kind === "session") return this.#restart();
+    if (message.kind === "session_changed") return this.#connection.isOpen ? undefined : void this.refresh().catch(reportError);
     if (message.kind === "connected") return this.#connection.hurry();
     if (message.owner !== this.#last?.owner) return;
     if (message.kind === "identity") return void this.#identityRenewed().catch(reportError);

@@ -13,6 +13,8 @@ export class SessileError extends Error {
   readonly retryable: boolean;
   /** Of the HTTP answer, where there was one. */
   status: number | null = null;
+  /** A word that says more than the code, for example `expired:idle`. */
+  reason: string | null = null;
 
   constructor(code: ClientErrorCode | (string & {}), message: string, retryable = false, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

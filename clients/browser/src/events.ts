@@ -2,7 +2,8 @@
 
 import type { StatusChange } from "./connection.js";
 import { reportError } from "./errors.js";
-import type { Checkpoint, Conflict, Detail, Device, Logged, Session, SessionRestored, VerdictName } from "./frames.js";
+import type { Checkpoint, Conflict, Detail, Device, Logged, Platform, Session, SessionRestored, VerdictName } from "./frames.js";
+import type { HandoffState } from "./handoff.js";
 import type { Operation } from "./operations.js";
 import type { JsonObject } from "./values.js";
 
@@ -23,10 +24,19 @@ export interface Events {
   stateUpdateReceived: OfDocument & { readonly version: number; readonly changes: readonly Logged[] };
   checkpointSaved: OfDocument & { readonly checkpoint: Checkpoint };
   sessionRestored: OfDocument & Pick<SessionRestored, "checkpoint_id" | "before_checkpoint_id" | "device_no" | "version">;
+  /** Anything in what the server says of the session, or nobody is logged in any more. */
   sessionStateChanged: { readonly session: Session | null };
-  sessionExpiring: { readonly session_id: string; readonly expires_at: string };
+  /** Soon over. Without `can_extend` only a new login helps. */
+  sessionExpiring: { readonly session_id: string; readonly expires_at: string; readonly can_extend: boolean };
   sessionExpired: { readonly session_id: string | null };
   sessionEnded: { readonly session_id: string | null; readonly reason: string };
+  /**
+   * What this tab shows now. `optimistic`: a click that the server has not answered; the same event without it follows, with the platform
+   * that the session is on then. `platform` is null when there is none, or when the list of them was never read here.
+   */
+  platformSwitched: { readonly platform_id: string | null; readonly platform: Platform | null; readonly optimistic: boolean };
+  /** Another device came with the code, was answered, or is logged in. */
+  handoffChanged: HandoffState;
   conflictDetected: OfDocument & { readonly conflict: Conflict };
   changeRejected: OfDocument & { readonly seq: number; readonly verdict: VerdictName; readonly detail: Detail | null; readonly operations: readonly Operation[] };
   syncStatusChanged: OfDocument & { readonly from: SyncStatus; readonly to: SyncStatus };

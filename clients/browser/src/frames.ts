@@ -1,5 +1,6 @@
 /** The frames of protocol/README.md, as far as the client reads or makes them. */
 
+import type { HandoffState } from "./handoff.js";
 import type { Operation } from "./operations.js";
 import type { Json, JsonObject } from "./values.js";
 
@@ -49,14 +50,41 @@ export interface Logged {
   readonly hash?: string;
 }
 
+/** What pages may know of a user: the id, and what the application made public. */
+export interface User {
+  readonly id: string;
+  readonly [key: string]: Json;
+}
+
+export interface Platform {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly is_default: boolean;
+}
+
 export interface Session {
   readonly session_id: string;
-  readonly user: { readonly id: string; readonly [key: string]: Json } | null;
-  readonly platform: JsonObject | null;
+  readonly user: User | null;
+  readonly platform: Platform | null;
   readonly created_at: string;
   readonly last_activity: string;
   readonly idle_expires_at: string;
   readonly absolute_expires_at: string;
+  /** The nearer of the two. */
+  readonly expires_at: string;
+  /** Would activity move it? */
+  readonly can_extend: boolean;
+  readonly remembered: boolean;
+}
+
+/** One of the person's sessions, as the list of them shows it. */
+export interface OwnSession extends Session {
+  readonly device: { readonly label?: string; readonly [fact: string]: Json | undefined };
+  readonly is_current: boolean;
+  readonly is_connected: boolean;
+  readonly disconnected_at: string | null;
+  readonly reconnected_at: string | null;
 }
 
 export interface Opened {
@@ -200,9 +228,10 @@ export type ServerFrame =
   | SessionRestored
   | { readonly type: "presence_state"; readonly document_id: string; readonly devices: readonly Device[] }
   | { readonly type: "presence_diff"; readonly document_id: string; readonly devices: readonly Device[]; readonly left: readonly number[] }
-  | { readonly type: "session_changed"; readonly session_id: string; readonly reload: true }
-  | { readonly type: "session_expiring"; readonly session_id: string; readonly expires_at: string }
-  | { readonly type: "session_ended"; readonly session_id: string; readonly reason: string }
+  | { readonly type: "session_changed"; readonly session_id: string; readonly reload: true; readonly refresh?: boolean }
+  | { readonly type: "session_expiring"; readonly session_id: string; readonly expires_at: string; readonly can_extend: boolean }
+  | { readonly type: "session_ended"; readonly session_id: string; readonly reason: string; readonly clock?: "idle" | "absolute" }
+  | ({ readonly type: "handoff_changed"; readonly session_id: string } & HandoffState)
   | { readonly type: "ping"; readonly at: string; readonly heads: { readonly [document_id: string]: readonly [string, number] } }
   | { readonly type: "goaway"; readonly reason: string; readonly retry_min_ms: number; readonly retry_max_ms: number }
   | { readonly type: "error"; readonly code: string; readonly message: string; readonly retryable: boolean; readonly ref?: string }

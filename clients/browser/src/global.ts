@@ -3,6 +3,7 @@
 import { Client, connect } from "./client.js";
 import { bindOnce, startElements } from "./elements.js";
 import { SessileError } from "./errors.js";
+import { redeemHandoff } from "./handoff.js";
 import { formatPointer } from "./pointer.js";
 
 const script = document.currentScript as HTMLScriptElement | null;
@@ -18,6 +19,8 @@ const sessile = {
   },
   /** Binds a form that was added after the page had been read. */
   bindForm: (form: HTMLFormElement) => bindOnce(sessile.client, form),
+  /** For a page without a session: comes with a code, and waits for the first device. */
+  redeemHandoff: (code: string) => redeemHandoff(url, code),
   formatPointer,
   SessileError,
 };

@@ -39,17 +39,6 @@ export class PageSignals {
     return this.page.document?.visibilityState !== "hidden";
   }
 
-  /** What this device may say of itself. */
-  facts(): Record<string, string> {
-    const { navigator, screen } = globalThis;
-    const facts: Record<string, string | undefined> = {
-      time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
-      language: navigator?.language,
-      screen: screen ? `${screen.width}x${screen.height}` : undefined,
-    };
-    return Object.fromEntries(Object.entries(facts).filter((fact): fact is [string, string] => Boolean(fact[1])));
-  }
-
   /** Asks before leaving, or stops asking. A listener that is always there would keep pages out of the back-forward cache. */
   guard(isNeeded: boolean): void {
     if (isNeeded === this.#isGuarding) return;
@@ -63,6 +52,17 @@ export class PageSignals {
     this.guard(false);
     for (const [target, name, listener] of this.#registrations) target?.removeEventListener(name, listener);
   }
+}
+
+/** What this device may say of itself. */
+export function deviceFacts(): Record<string, string> {
+  const { navigator, screen } = globalThis;
+  const facts: Record<string, string | undefined> = {
+    time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    language: navigator?.language,
+    screen: screen ? `${screen.width}x${screen.height}` : undefined,
+  };
+  return Object.fromEntries(Object.entries(facts).filter((fact): fact is [string, string] => Boolean(fact[1])));
 }
 
 function ask(event: Event): void {

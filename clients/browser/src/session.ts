@@ -13,6 +13,16 @@ export type SessionAnswer =
 
 export type Token = () => string | Promise<string>;
 
+/** A call that answers with JSON; rejected with `SessileError`. */
+export type Call = <T>(path: string, method?: "GET" | "POST" | "DELETE", body?: object) => Promise<T>;
+
+/** Where the server is mounted, as a folder. */
+export function baseOf(url = "/"): URL {
+  const base = new URL(url, globalThis.location?.href ?? url);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  return base;
+}
+
 /** A network that swallows everything must not keep a page from showing what it has. */
 const TIMEOUT_MS = 5000;
 
@@ -24,6 +34,9 @@ export class Http {
     private readonly token: Token | undefined,
   ) {}
 
+  /** True when requests carry a token instead of the cookie. */
+  get hasToken(): boolean { return this.token !== undefined; }
+
   async session(): Promise<SessionAnswer> {
     try {
       const { session } = (await this.json("api/v0/session")) as { session?: Session | null };
@@ -34,17 +47,19 @@ export class Http {
     }
   }
 
-  /** The JSON at `path`. Throws `SessileError` with the server's code, or `not_connected` when it cannot be reached. */
-  async json(path: string): Promise<unknown> {
-    const headers: Record<string, string> = { accept: "application/json" };
+  /** The JSON at `path`, or null for an empty answer. Throws `SessileError` with the server's code, or `not_connected` when it cannot be reached. */
+  async json(path: string, method = "GET", body?: object): Promise<unknown> {
+    const headers: Record<string, string> = { accept: "application/json", ...(body && { "content-type": "application/json" }) };
     if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;
     const abort = new AbortController();
     const timer = this.timers.set(() => abort.abort(), TIMEOUT_MS);
     try {
       const { fetch } = this; // called as `this.fetch` it would not be the window that it is called on
-      const response = await fetch(new URL(path, this.base).href, { headers, credentials: "same-origin", cache: "no-store", signal: abort.signal });
+      const response = await fetch(new URL(path, this.base).href, {
+        method, headers, credentials: "same-origin", cache: "no-store", signal: abort.signal, ...(body && { body: JSON.stringify(body) }),
+      });
       if (!response.ok) throw await problem(response);
-      return await response.json();
+      return response.status === 204 ? null : await response.json();
     } catch (error) {
       // Anything else came from the network, or from somebody in it who answers every request with a page.
       throw error instanceof SessileError ? error : unreachable(error);
@@ -57,10 +72,11 @@ export class Http {
 const unreachable = (cause: unknown): SessileError => new SessileError("not_connected", "the server cannot be reached", true, cause);
 
 async function problem(response: Response): Promise<SessileError> {
-  const body = (await response.json().catch(() => ({}))) as { code?: string; detail?: string }; // a proxy's page is not JSON
+  const body = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; reason?: string }; // a proxy's page is not JSON
   const code = body.code ?? "http_error";
   const error = new SessileError(code, body.detail ?? `the server answered ${response.status}`, response.status >= 500 || response.status === 429);
   error.status = response.status;
+  error.reason = body.reason ?? null;
   return error;
 }
 

@@ -8,6 +8,8 @@ export type SiblingMessage =
   | { readonly kind: "verdicts"; readonly owner: string; readonly name: string; readonly device_id: string; readonly verdicts: readonly SentVerdict[] }
   | { readonly kind: "identity"; readonly owner: string }
   | { readonly kind: "session" }
+  /** The same session, with something else in it: for tabs whose socket is not there to say so. */
+  | { readonly kind: "session_changed" }
   /** The server answers. */
   | { readonly kind: "connected" };
 

@@ -107,7 +107,36 @@ it("a session that changes is read again", async () => {
   server.latest.tell({ type: "session_changed", session_id: "s1", reload: true });
   await until(() => client.session?.session_id === "s2" && client.status === "connected");
   expect(told).toEqual(["s2"]);
-  expect(server.sessionReads).toBe(2);
+  expect(server.sockets).toHaveLength(2);
+});
+
+it("a session with something else in it is read and shown on the socket that there is", async () => {
+  const server = new FakeServer();
+  const { client } = tabOf(new Browser(server));
+  await client.document("d");
+  const told: unknown[] = [];
+  client.on("sessionStateChanged", ({ session }) => told.push(session?.expires_at));
+  server.session = { ...sessionOf("u1"), expires_at: "later" } as never;
+  server.latest.tell({ type: "session_changed", session_id: "s1", reload: true });
+  await until(() => client.session?.expires_at === "later");
+  server.latest.tell({ type: "session_changed", session_id: "s1", reload: true }); // as it was told already
+  await until(() => server.sessionReads === 3);
+  await rest();
+  expect([told, server.sockets.length, client.status]).toEqual([["later"], 1, "connected"]);
+});
+
+it("a change of the session that cannot be read just now is read with the next socket", async () => {
+  const server = new FakeServer();
+  const { client, clock } = tabOf(new Browser(server));
+  await client.document("d");
+  server.isUp = false; // the socket lives on, requests fail
+  server.session = { ...sessionOf("u1"), expires_at: "later" } as never;
+  server.latest.tell({ type: "session_changed", session_id: "s1", reload: true });
+  await until(() => client.status === "reconnecting" && clock.waiting.length > 0);
+  server.isUp = true;
+  clock.advance(500);
+  await until(() => client.status === "connected");
+  expect(client.session?.expires_at).toBe("later");
 });
 
 it("an identity that somebody else uses too is given up, and the changes go out under a new one", async () => {

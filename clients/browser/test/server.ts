@@ -125,9 +125,20 @@ export class FakeServer {
   readonly documents = new Map<string, ServerDocument>();
   sessionReads = 0;
 
-  readonly fetch = (async (input: string | URL | Request) => {
+  /** Further routes, like `POST /api/v0/session/extend`, and what was asked of them. */
+  readonly routes = new Map<string, (body: any) => Response | Promise<Response>>();
+  readonly calls: { route: string; body: any; headers: Headers }[] = [];
+
+  readonly fetch = (async (input: string | URL | Request, init?: RequestInit) => {
     if (!this.isUp) throw new TypeError("fetch failed");
     const path = new URL(String(input)).pathname;
+    const route = `${init?.method ?? "GET"} ${path}`;
+    const answer = this.routes.get(route);
+    if (answer) {
+      const body = typeof init?.body === "string" ? JSON.parse(init.body) : null;
+      this.calls.push({ route, body, headers: new Headers(init?.headers) });
+      return answer(body);
+    }
     if (path === "/api/v0/session") {
       this.sessionReads++;
       return Response.json({ authenticated: this.session !== null, session: this.session });
@@ -246,6 +257,9 @@ export class FakeServer {
     socket.tell({ type: "ack", document_id: document.id, epoch: document.epoch, seq: done.at(-1)?.seq, verdicts });
   }
 }
+
+/** As the server refuses (RFC 9457). */
+export const refusal = (status: number, code: string, more: object = {}): Response => Response.json({ code, detail: code, ...more }, { status });
 
 export function sessionOf(user: string | null, session_id = "s1"): object & { user: { id: string } | null } {
   return {

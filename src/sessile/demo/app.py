@@ -13,20 +13,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from sessile.demo.gaps import find_gaps
 from sessile.demo.headers import PageHeaders
-from sessile.demo.report import NAME, POLICIES, STEPS, first_state
+from sessile.demo.insurers import entries_of, insurer_of
+from sessile.demo.report import NAME, POLICIES, STEPS, first_state, is_report
 from sessile.demo.watcher import GapWatcher
-from sessile.integrations.fastapi import CurrentSession, Sessile, require_same_origin, require_user
+from sessile.integrations.fastapi import CurrentSession, Sessile, WebSession, require_same_origin, require_user
 from sessile.model.document import CheckpointKind, Document, Operation
-from sessile.model.errors import ChangeRejected
+from sessile.model.errors import ChangeRejected, DocumentNotFound
 from sessile.model.wire import iso
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
@@ -48,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The demo's ASGI application; without settings those of the environment. Raises ConfigurationError."""
     given = (settings or Settings()).model_dump(exclude_unset=True)
     app = FastAPI(title="Sessile demo", openapi_url=None, lifespan=_watching)
-    Sessile(app, **{**_QUICK, **given, "document_policies": POLICIES})
+    Sessile(app, **{**_QUICK, **given, "document_policies": POLICIES, "handoff_path": "/"})
     app.add_middleware(PageHeaders)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.mount("/demo", StaticFiles(directory=PAGES), name="pages")
@@ -91,13 +93,17 @@ def _add_pages(app: FastAPI) -> None:
         return {"status": "ok"}
 
     @app.get("/")
-    async def page(session: CurrentSession) -> FileResponse:
-        """The report for who has signed in, made on first sight; else the way to sign in."""
+    async def page(session: CurrentSession, document: str | None = None) -> Response:
+        """The report for who has signed in, made on first sight, or the copy that `document` names; else the way to sign in."""
         if not session.is_authenticated:
             return FileResponse(PAGES / "sign-in.html")
-        document = await session.documents.open(NAME, default=first_state())
+        report = await report_named(session, document)
+        if report is None:
+            return RedirectResponse("/", 303)
+        if document not in (None, report.name):
+            return RedirectResponse(f"/?document={quote(report.name, safe='')}", 303)
         with contextlib.suppress(ChangeRejected):  # another page or the watcher looks at this very moment
-            await GapWatcher(manager_of(app)).look(document.document_id)
+            await GapWatcher(manager_of(app)).look(report.document_id)
         return FileResponse(PAGES / "workspace.html")
 
     @app.post("/sign-in", dependencies=[Depends(require_same_origin)])
@@ -106,7 +112,9 @@ def _add_pages(app: FastAPI) -> None:
         name = display_name(wanted.name)
         if name is None:
             return problem(422, "invalid_name", f"A name has 1 to {NAME_LENGTH_MAX} letters, digits or signs.")
-        await session.login(f"demo:{name.casefold()}", public={"name": name})
+        user_id = f"demo:{name.casefold()}"
+        await manager_of(app).sync_platforms(user_id, entries_of(user_id))
+        await session.login(user_id, public={"name": name})
         return JSONResponse({"name": name})
 
     @app.post("/sign-out", dependencies=[Depends(require_same_origin)])
@@ -116,9 +124,12 @@ def _add_pages(app: FastAPI) -> None:
 
 def _add_report(app: FastAPI) -> None:
     @app.post("/report/submit", dependencies=[Depends(require_same_origin), Depends(require_user)])
-    async def submit(session: CurrentSession) -> Response:
-        """Sends the report off, if nothing that is needed is missing. Again is no harm: it is sent once."""
-        document = await session.documents.open(NAME, default=first_state())
+    async def submit(session: CurrentSession, document_id: str | None = None) -> Response:
+        """Sends the report, or a copy, to the insurer that the session works for, if nothing that is needed is missing. Again is no harm:
+        it is sent once."""
+        document = await report_named(session, document_id)
+        if document is None:
+            raise DocumentNotFound
         sent = submission_of(document)
         if sent is not None:
             return JSONResponse(sent)
@@ -126,7 +137,12 @@ def _add_report(app: FastAPI) -> None:
         missing = [gap for gap in find_gaps(document.state, now.date(), everything=True) if gap["required"]]
         if missing:
             return problem(409, "report_incomplete", "Something that is needed is missing.", gaps=missing)
-        sent = {"number": f"IR-{document.document_id[-6:].upper()}", "at": iso(now)}
+        insurer = await insurer_of(manager_of(app), session.require_user(), session.platform_id)
+        sent = {
+            "number": f"IR-{document.document_id[-6:].upper()}",
+            "at": iso(now),
+            "to": insurer.name if insurer is not None else None,
+        }
         operations: list[Operation] = [
             {"op": "test", "path": "/context/submitted", "exists": False},
             {"op": "set", "path": "/context/submitted", "value": sent},
@@ -136,6 +152,16 @@ def _add_report(app: FastAPI) -> None:
             document.document_id, label=f"Sent as {sent['number']}", kind=CheckpointKind.STEP, step=len(STEPS)
         )
         return JSONResponse(sent)
+
+
+async def report_named(session: WebSession, named: str | None) -> Document | None:
+    """The person's report, made if need be; or the copy of that name or id, None when there is none."""
+    if named is None:
+        return await session.documents.open(NAME, default=first_state())
+    for document in await session.documents.list():
+        if named in (document.name, document.document_id) and is_report(document.name):
+            return document
+    return None
 
 
 def display_name(text: str) -> str | None:

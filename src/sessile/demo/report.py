@@ -8,6 +8,8 @@ from typing import Any, Final
 from sessile.model.document import Policy
 
 NAME: Final = "incident-report"
+COPIES: Final = f"{NAME}/"
+"""The names of copies begin with this; the rest is what the person called it."""
 
 STEPS: Final = (
     "What happened",
@@ -24,13 +26,18 @@ DERIVED: Final = ("gaps_detected", "gaps_resolved", "user_responses")
 """Written by the server only."""
 
 POLICIES: Final[Mapping[str, Mapping[str, Policy]]] = {
-    NAME: {
+    f"{NAME}*": {
         "/current_step": Policy.LAST_WRITE_WINS,
         "/context/**": Policy.LAST_WRITE_WINS,
         **{f"/{name}": Policy.LAST_WRITE_WINS for name in DERIVED},
     }
 }
 """Two devices on different steps are no conflict; two devices that wrote different words into one field are."""
+
+
+def is_report(name: str) -> bool:
+    """The report itself, or a copy of it."""
+    return name == NAME or name.startswith(COPIES)
 
 
 def first_state() -> dict[str, Any]:

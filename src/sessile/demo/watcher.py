@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from sessile.demo.gaps import next_findings
-from sessile.demo.report import DERIVED, NAME
+from sessile.demo.report import DERIVED, is_report
 from sessile.model.canonical import json_equal
 from sessile.model.document import Actor, Document, Operation
 from sessile.model.errors import ChangeRejected, DocumentNotFound, SessileError
@@ -50,7 +50,7 @@ class GapWatcher:
         ChangeRejected when somebody else wrote the lists meanwhile."""
         documents, system = self._manager.documents, Actor.system()
         document = await documents.get(system, document_id)
-        if document.name == NAME and (operations := self._operations(document)):
+        if is_report(document.name) and (operations := self._operations(document)):
             await documents.change(system, document_id, operations)
         return document
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -15,7 +16,8 @@ from fastapi import FastAPI
 
 from sessile import Actor, ConfigurationError, Settings
 from sessile.demo.app import PAGES, addresses, create_app, demo_settings, display_name, manager_of, run, told
-from sessile.demo.report import NAME
+from sessile.demo.insurers import INSURERS
+from sessile.demo.report import COPIES, NAME
 from sessile.demo.watcher import GapWatcher
 from tests.unit.demo.test_gaps import COMPLETE
 
@@ -152,6 +154,55 @@ def test_a_report_is_sent_once_and_only_when_it_is_complete() -> None:
             assert [checkpoint.label for checkpoint in kept if str(checkpoint.kind) == "step"] == [
                 f"Sent as {sent.json()['number']}"
             ]
+
+    asyncio.run(story())
+
+
+def test_everybody_has_three_insurers_and_a_report_goes_to_the_one_that_is_chosen() -> None:
+    async def story() -> None:
+        async with demo() as app, browser(app) as ann, browser(app) as bob:
+            await signed_in(ann, "Ann")
+            await signed_in(bob, "Bob")
+            mine = (await ann.get("/api/v0/session/platforms")).json()["platforms"]
+            theirs = (await bob.get("/api/v0/session/platforms")).json()["platforms"]
+            ids = {platform["name"]: platform["id"] for platform in mine}
+            north, harbour, city = (name for _, name in INSURERS)
+            assert ids.keys() == {north, harbour, city}
+            assert [platform["name"] for platform in mine if platform["is_default"]] == [north]
+            assert {platform["id"] for platform in mine}.isdisjoint({platform["id"] for platform in theirs})
+            await signed_in(ann, "Ann")  # again: they are the same ones
+            assert (await ann.get("/api/v0/session/platforms")).json()["platforms"] == mine
+            body = {"platform_id": ids[harbour], "expected_platform_id": ids[north]}
+            assert (await ann.post("/api/v0/session/platform", json=body)).status_code == 200
+            await filled_in(app, "Ann", COMPLETE)
+            assert (await ann.post("/report/submit")).json()["to"] == harbour
+
+    asyncio.run(story())
+
+
+def test_a_copy_is_looked_at_and_sent_by_itself_and_is_nobody_elses() -> None:
+    async def story() -> None:
+        async with demo() as app, browser(app) as ann, browser(app) as bob:
+            await signed_in(ann, "Ann")
+            await signed_in(bob, "Bob")
+            await filled_in(app, "Ann", COMPLETE)
+            report = await report_of(app, "Ann")
+            name = f"{COPIES}For the landlord"
+            copy = await manager_of(app).documents.fork(Actor(user_id="demo:ann"), report.document_id, name)
+            by_name = await ann.get("/", params={"document": name})
+            assert by_name.status_code == 200
+            by_id = await ann.get("/", params={"document": copy.document_id})
+            assert (by_id.status_code, by_id.headers["location"]) == (303, f"/?document={quote(name, safe='')}")
+            for foreign in (copy.document_id, name, "no such report"):
+                answer = await bob.get("/", params={"document": foreign})
+                assert (answer.status_code, answer.headers["location"]) == (303, "/")
+            address = f"/report/submit?document_id={copy.document_id}"
+            assert (await bob.post(address)).status_code == 404
+            sent = await ann.post(address)
+            assert sent.status_code == 200, sent.text
+            assert (await ann.post("/report/submit")).json()["number"] != sent.json()["number"]
+            looked = await GapWatcher(manager_of(app)).look(copy.document_id)
+            assert looked.state["context"]["submitted"] == sent.json()
 
     asyncio.run(story())
 

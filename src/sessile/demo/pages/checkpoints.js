@@ -1,5 +1,6 @@
 /** Checkpoints: make one, look what going back would change, go back wholly or for some fields. */
 
+import { told } from "./api.js";
 import { byId, el, keyed, plural, say, toggle, when } from "./dom.js";
 import { labelOf, shown } from "./report.js";
 
@@ -13,9 +14,11 @@ export class Checkpoints {
   #isStale = true;
   #preview = null;
 
-  constructor(doc, client) {
+  /** `changed` is called when the list has been read. */
+  constructor(doc, client, changed) {
     this.doc = doc;
     this.client = client;
+    this.changed = changed;
     byId("checkpoint-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#save();
@@ -31,6 +34,15 @@ export class Checkpoints {
     for (const event of ["checkpointSaved", "sessionRestored", "reconnectionDetected"]) client.on(event, () => this.refresh());
   }
 
+  /** Newest first. */
+  get list() {
+    return this.#list;
+  }
+
+  titleOf(checkpoint) {
+    return `${checkpoint.label || KINDS[checkpoint.kind]}, version ${checkpoint.version}`;
+  }
+
   /** Reads the list again; without a server the known one stays. */
   async refresh() {
     this.#isStale = true;
@@ -41,6 +53,7 @@ export class Checkpoints {
         this.#isStale = false;
         this.#list = await this.doc.checkpoints();
       }
+      this.changed();
     } catch (error) {
       if (!(error instanceof sessile.SessileError)) throw error;
       this.#isStale = true; // read again after the next reconnection
@@ -133,10 +146,4 @@ function differenceRow({ path, current, restored }, index) {
       el("span", { class: "device-name" }, labelOf(path)),
       el("span", { class: "before" }, el("span", { class: "unseen" }, "Now: "), shown(path, current)),
       el("span", { class: "after" }, el("span", { class: "unseen" }, "Then: "), shown(path, restored))));
-}
-
-/** The message of an error that the server or the connection gave; anything else is a fault of this page. */
-function told(error) {
-  if (!(error instanceof sessile.SessileError)) throw error;
-  return error.retryable || error.code === "not_connected" ? "The server cannot be reached just now. Nothing was changed." : error.message;
 }

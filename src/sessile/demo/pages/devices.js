@@ -1,5 +1,6 @@
 /** Devices: who has the report open now, and on which step. */
 
+import { isThisMachine } from "./api.js";
 import { byId, el, keyed, plural, say, toggle, valueAt, when } from "./dom.js";
 import { STEPS } from "./report.js";
 
@@ -59,10 +60,8 @@ export class Devices {
 
   #renderHint() {
     const name = this.client.session?.user?.name ?? "the same name";
-    const { origin, hostname } = location;
-    const isLocal = hostname === "localhost" || hostname.endsWith(".localhost") || hostname.startsWith("127.") || hostname === "[::1]";
-    const there = `open ${origin} and sign in as ${name}.`;
-    say(byId("add-device"), isLocal
+    const there = `open ${location.origin} and sign in as ${name}.`;
+    say(byId("add-device"), isThisMachine()
       ? `Another browser or a private window of this machine: ${there} For a phone, start the demo with HOST=0.0.0.0 and open the address that it prints.`
       : `On the phone ${there}`);
   }

@@ -58,6 +58,7 @@ export const listAt = (state, path) => {
   return Array.isArray(value) ? value : [];
 };
 
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
@@ -66,5 +67,8 @@ export function when(iso) {
   const moment = new Date(iso);
   return (moment.toDateString() === new Date().toDateString() ? TIME : DAY).format(moment);
 }
+
+/** Hours and minutes. */
+export const clock = (iso) => CLOCK.format(new Date(iso));
 
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

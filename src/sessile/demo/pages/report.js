@@ -1,6 +1,15 @@
 /** What the report consists of: the names of its steps and fields. */
 
-export const NAME = "incident-report";
+const REPORT = "incident-report";
+const COPIES = `${REPORT}/`;
+
+/** The document that this page shows: the report, or the copy that its address names. */
+export const NAME = new URLSearchParams(location.search).get("document") ?? REPORT;
+
+export const isReport = (name) => name === REPORT || name.startsWith(COPIES);
+export const copyName = (title) => COPIES + title;
+/** What people call it. */
+export const titleOf = (name) => (name === REPORT ? "The report" : name.slice(COPIES.length));
 
 export const STEPS = ["What happened", "When and where", "People", "Damage and evidence", "Missing facts", "Review and send"];
 export const GAPS_STEP = 5;

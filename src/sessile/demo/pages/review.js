@@ -1,5 +1,6 @@
 /** The last step: everything on one page, and sending it off. */
 
+import { nothingPending } from "./api.js";
 import { byId, el, keyed, say, toggle, valueAt, when } from "./dom.js";
 import { fieldsOfStep, GAPS_STEP, shown, STEPS } from "./report.js";
 
@@ -33,8 +34,8 @@ export class Review {
       el("button", { type: "button", class: "link", "data-testid": `edit-${step}`, onclick: () => this.steps.go(step) }, "Change", el("span", { class: "unseen" }, ` ${STEPS[step - 1]}`))));
   }
 
-  #renderSent({ number, at }) {
-    const text = `Sent as ${number}, ${when(at)}. `;
+  #renderSent({ number, at, to }) {
+    const text = `Sent as ${number}${typeof to === "string" ? ` to ${to}` : ""}, ${when(at)}. `;
     if (byId("sent").dataset.text === text) return;
     byId("sent").dataset.text = text;
     const reopen = () => this.doc.remove("/context/submitted").local.catch(() => undefined); // the status line says when storage failed
@@ -44,9 +45,9 @@ export class Review {
   async #submit() {
     this.fields.flush();
     say(byId("submit-note"), "Sending…");
-    await this.#nothingPending();
+    await nothingPending(this.doc); // the server must have every word before the report goes off
     try {
-      const response = await fetch("/report/submit", { method: "POST" });
+      const response = await fetch(`/report/submit?document_id=${this.doc.id}`, { method: "POST" });
       const answer = await response.json();
       if (response.ok) return say(byId("submit-note"), "");
       say(byId("submit-note"), answer.gaps ? `Not sent yet. Missing: ${answer.gaps.map((gap) => gap.question).join(" ")}` : answer.detail);
@@ -54,18 +55,5 @@ export class Review {
     } catch {
       say(byId("submit-note"), "The server could not be reached. The report is safe on this device; send it again.");
     }
-  }
-
-  /** The server must have every word before the report goes off. */
-  #nothingPending() {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (this.doc.pendingCount > 0) return;
-        off();
-        resolve();
-      };
-      const off = this.doc.subscribe(look);
-      look();
-    });
   }
 }

@@ -1,19 +1,32 @@
 /** The report's page: opens the document, and shows everything again whenever something has changed. */
 
+import { Changes } from "./changes.js";
 import { Checkpoints } from "./checkpoints.js";
 import { Conflicts } from "./conflicts.js";
+import { Copies } from "./copies.js";
 import { Devices } from "./devices.js";
 import { byId, el, keyed, plural, say, toggle } from "./dom.js";
 import { Entries } from "./entries.js";
+import { Expiry } from "./expiry.js";
 import { Fields } from "./fields.js";
 import { Gaps } from "./gaps.js";
-import { NAME } from "./report.js";
+import { HandoffDialog } from "./handoff.js";
+import { Insurers } from "./insurers.js";
+import { isReport, NAME, titleOf } from "./report.js";
 import { Review } from "./review.js";
+import { Sessions } from "./sessions.js";
 import { Steps } from "./steps.js";
 
 const FOCUS = "sessile-demo:focus";
 /** A connection that is back at once is nothing to speak of. */
 const OFFLINE_DELAY_MS = 500;
+const ENDED = {
+  logout: "You logged out in this browser.",
+  revoked: "This browser was logged out from another device.",
+  expired: "You were logged out because nothing happened for a while.",
+};
+/** What a picture that was scanned leaves behind the address. */
+const SECRET = /^#[A-Za-z0-9_-]{22}$/;
 
 const { client } = sessile;
 const doc = client.open(NAME);
@@ -21,10 +34,16 @@ const fields = new Fields(doc);
 const steps = new Steps(doc, fields);
 const devices = new Devices(doc, client, fields, steps);
 const conflicts = new Conflicts(doc, (deviceNo) => devices.nameOf(deviceNo));
-const checkpoints = new Checkpoints(doc, client);
+const checkpoints = new Checkpoints(doc, client, renderSoon);
+const changes = new Changes(doc, fields, checkpoints);
+const copies = new Copies(doc, client, fields);
 const entries = new Entries(doc, fields);
 const gaps = new Gaps(doc, fields, steps);
 const review = new Review(doc, client, fields, steps);
+const insurers = new Insurers(client);
+const sessions = new Sessions(client);
+const handoff = new HandoffDialog(client);
+new Expiry(client, signOut);
 
 let isReady = false;
 let isDue = false;
@@ -47,6 +66,9 @@ function render() {
   renderSaveLine(isOnline);
   renderBanner();
   renderSignedOut();
+  insurers.render(isOnline);
+  sessions.render(isOnline);
+  byId("handoff-open").disabled = !isOnline;
   if (!isReady) return;
   steps.render();
   devices.render(isOnline);
@@ -55,6 +77,8 @@ function render() {
   gaps.render(isOnline);
   review.render(isOnline);
   checkpoints.render(isOnline);
+  changes.render(isOnline);
+  copies.render(isOnline);
 }
 
 function renderPerson() {
@@ -110,8 +134,8 @@ function renderSignedOut() {
   toggle(byId("signed-out"), isOut);
   toggle(byId("workspace"), !isOut);
   if (!isOut) return;
-  if (byId("restore").open) byId("restore").close();
-  const why = endReason === "logout" ? "You logged out in this browser." : endReason === null ? "Your session is over." : `Your session has ended (${endReason}).`;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  const why = endReason === null ? "Your session is over." : (ENDED[endReason] ?? `Your session has ended (${endReason}).`);
   const pending = doc.pendingCount > 0 ? ` ${plural(doc.pendingCount, "change")} of this report ${doc.pendingCount === 1 ? "is" : "are"} kept on this device and sent when you sign in again.` : "";
   say(byId("signed-out-text"), `${why}${pending}`);
   if (!wasOut) byId("signed-out-title").focus();
@@ -147,8 +171,16 @@ for (const control of document.querySelectorAll("fieldset.step [data-path]")) {
 document.addEventListener("focusin", (event) => {
   if (event.target.dataset?.path && event.target.id) sessionStorage.setItem(FOCUS, event.target.id);
 });
+if (SECRET.test(location.hash)) history.replaceState(null, "", location.pathname + location.search); // who is logged in needs no code
+if (isReport(NAME) && NAME.includes("/")) {
+  for (const element of document.querySelectorAll(".copy-title")) say(element, titleOf(NAME));
+  document.title = `${titleOf(NAME)} · Sessile demo`;
+  toggle(byId("copy-title"), true);
+}
+document.querySelector("sessile-status").setAttribute("for", NAME);
 byId("sign-out").addEventListener("click", signOut);
 byId("report").addEventListener("submit", (event) => event.preventDefault());
+client.on("sessionExpired", () => (endReason ??= "expired"));
 client.on("sessionEnded", ({ reason }) => (endReason = reason));
 client.on("sessionStateChanged", ({ session }) => session && (endReason = null));
 client.on("stateUpdateReceived", ({ changes }) => {
