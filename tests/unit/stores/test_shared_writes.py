@@ -157,7 +157,7 @@ def test_closing_finishes_what_was_submitted_and_takes_nothing_new(tmp_path: Pat
             waiting = [asyncio.create_task(store.write(put, key)) for key in "abc"]
             await asyncio.sleep(0)
             closing = asyncio.create_task(store.close())
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
             with pytest.raises(StoreUnavailable):
                 await store.write(put, "d")
             let_go()
