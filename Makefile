@@ -11,8 +11,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready-dev $(CLIENT)/node_modules/.package-lock.json ## everything for development: venv, Node packages, Chromium
+setup: $(VENV)/.ready-dev $(CLIENT)/node_modules/.package-lock.json ## everything for development: venv, Node packages, Chromium, PostgreSQL
 	@sh scripts/ensure_browser.sh
+	@sh scripts/ensure_servers.sh
 
 demo: $(VENV)/.ready-demo ## start the demo (HOST and PORT are honoured); needs Python 3.11+ and pip only
 	@exec $(VENV)/bin/sessile demo

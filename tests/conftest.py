@@ -13,6 +13,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sessile.testing.servers import PostgresServer, ServerMissing
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 SEED = int(os.environ.get("SESSILE_TEST_SEED", "20260401"))
 
@@ -73,3 +75,13 @@ def require() -> Callable[[str], str]:
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Randomness that is the same in every run of this test: SESSILE_TEST_SEED and the test's own name."""
     return random.Random(SEED ^ zlib.crc32(request.node.nodeid.encode()))
+
+
+def postgres_or_skip() -> PostgresServer:
+    """A server that is not started yet. Missing: an error in CI, a skip that says so elsewhere."""
+    try:
+        return PostgresServer()
+    except ServerMissing as error:
+        if IN_CI:
+            pytest.fail(f"{error}, and CI must not leave these tests out", pytrace=False)
+        pytest.skip(f"not run: {error}")

@@ -1,9 +1,9 @@
 """The seam between what can be done (`engine`) and where it is kept (`stores`).
 
 One business action is one call of `Store.write` (or `Store.read`) with a plain function of the engine: the function runs inside one
-transaction, sees rows through `Transaction`, and is run again from the start by nobody. So the rules of a session or a document are
-written once, and a store supplies rows, locks and durability. `sessile.testing.store_contract` says what a store must keep; it can be
-run against any store.
+transaction and sees rows through `Transaction`. So the rules of a session or a document are written once, and a store supplies rows,
+locks and durability. It changes nothing but rows: a store whose database rolled the transaction back (a deadlock, a row that two made
+at once) runs it again from the start. `sessile.testing.store_contract` says what a store must keep; it can be run against any store.
 
 What the methods of the row groups promise, together:
 - Missing is None or an empty list, never an error. A store that cannot look raises StoreUnavailable.

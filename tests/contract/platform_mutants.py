@@ -162,8 +162,8 @@ PLATFORM_MUTANTS = [
     Mutant(
         "a second default replaces the first",
         f"{SQL}put",
-        'on_conflict_do_update(index_elements=["platform_id"], set_=dict(statement.excluded))',
-        'prefix_with("OR REPLACE")',
+        'put(self._connection, platforms, ("platform_id",))',
+        'platforms.insert().prefix_with("OR REPLACE")',
         "test_the_store_itself_allows_one_default_of_a_user",
         ("sqlite",),
     ),

@@ -22,7 +22,7 @@ def show(as_json: AsJson = False) -> None:
     """Print every setting that is in force. Secrets are replaced by asterisks."""
     with told(as_json=as_json):
         settings = Settings()
-    shown: dict[str, Any] = settings.model_dump(mode="json")
+    shown: dict[str, Any] = {**settings.model_dump(mode="json"), "database_url": settings.database_shown}
     if as_json:
         print_json(shown)
     else:

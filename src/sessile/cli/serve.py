@@ -37,13 +37,13 @@ def serve(
         def started(at_host: str, at_port: int) -> None:
             address = f"http://{f'[{at_host}]' if ':' in at_host else at_host}:{at_port}"
             if as_json:
-                print_json({"event": "started", "address": address, "database": settings.database_url})
+                print_json({"event": "started", "address": address, "database": settings.database_shown})
                 return
             print_facts(
                 f"Sessile {__version__}",
                 {
                     "address": address,
-                    "database": settings.database_url,
+                    "database": settings.database_shown,
                     "openapi": address + OPENAPI_PATH,
                     "health": f"{address}/healthz",
                 },

@@ -132,15 +132,22 @@ class DocumentEngine:
         if document_id is not None:
             document, created = find(tx, actor, document_id, lock=True), False
         else:
-            found = tx.documents.by_name(actor.owner, name or "")
-            created = found is None
-            document = (
-                self._new(tx, actor, name or "", default, rules, now)
-                if found is None
-                else find(tx, actor, found.document_id, lock=True)
-            )
+            document, created = self._named(tx, actor, name or "", default, rules, now)
         device = register_device(tx, document, actor, now)
         return _opened(tx, document, device, created=created)
+
+    def _named(
+        self, tx: Transaction, actor: Actor, name: str, default: State, rules: KindRules | None, now: datetime
+    ) -> tuple[Document, bool]:
+        found = tx.documents.by_name(actor.owner, name)
+        if found is None:
+            try:
+                return self._new(tx, actor, name, default, rules, now), True
+            except VersionConflict:  # somebody else made it since we looked
+                found = tx.documents.by_name(actor.owner, name)
+                if found is None:
+                    raise
+        return find(tx, actor, found.document_id, lock=True), False
 
     def _new(
         self, tx: Transaction, actor: Actor, name: str, default: State, rules: KindRules | None, now: datetime

@@ -6,6 +6,7 @@ moment, and what keeps one from slipping past a disabling.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -190,6 +191,8 @@ def check_user_id(user_id: object, *, required: bool = False) -> None:
         raise InvalidValue("/user_id", "a user id is a text that is not empty")
     if len(user_id) > USER_ID_LENGTH_MAX:
         raise InvalidValue("/user_id", f"a user id has at most {USER_ID_LENGTH_MAX} characters")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in user_id):
+        raise InvalidValue("/user_id", "a user id has no control characters")
 
 
 def check_roles(roles: object) -> None:

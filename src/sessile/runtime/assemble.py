@@ -68,14 +68,28 @@ def make_store(settings: Settings, *, blocking: bool) -> Store:
         from sessile.stores.memory import MemoryStore
 
         return MemoryStore()
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres(settings, blocking=blocking)
     if scheme != "sqlite":
         raise ConfigurationError(
-            f"SESSILE_DATABASE_URL: `{scheme}` is not supported by this version; use sqlite:///sessile.db or memory://"
+            f"SESSILE_DATABASE_URL: `{scheme}` is not supported; use postgresql://user@host/database, sqlite:///sessile.db or memory://"
         )
     from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore
 
     kind = BlockingSqliteStore if blocking else AsyncSqliteStore
     return kind(database_url, pool_size=settings.pool_size, pool_timeout_s=settings.pool_timeout_s)
+
+
+def _postgres(settings: Settings, *, blocking: bool) -> Store:
+    try:
+        from sessile.stores.sql.postgres import AsyncPostgresStore, BlockingPostgresStore
+
+        kind = BlockingPostgresStore if blocking else AsyncPostgresStore
+        return kind(settings.database_url, pool_size=settings.pool_size, pool_timeout_s=settings.pool_timeout_s)
+    except ImportError as error:
+        raise ConfigurationError(
+            f'PostgreSQL needs more packages ({error.name}): pip install "sessile[postgres]"'
+        ) from error
 
 
 def make_engines(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -20,6 +21,7 @@ from sessile.model.merge import Policies
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
 _SECRET_KEY_LENGTH_MIN: Final = 32
+_PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
 _OLD_NAMES: Final = {
     "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
     "SESSION_IDLE_TIMEOUT_SECONDS": "idle_timeout_s",
@@ -37,8 +39,8 @@ class Settings(BaseSettings):
         env_prefix="SESSILE_", frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
-    database_url: str = "sqlite:///sessile.db"
-    """`sqlite:///file`, `sqlite:////absolute/file`, or `memory://` (nothing is kept)."""
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///sessile.db"
+    """`sqlite:///file`, `sqlite:////absolute/file`, `postgresql://user:password@host/database`, or `memory://` (nothing is kept)."""
     pool_size: Annotated[int, Field(ge=1, le=1000)] = 8
     """Connections to the database at most."""
     pool_timeout_s: Seconds = 5
@@ -219,6 +221,11 @@ class Settings(BaseSettings):
     def warning_s(self) -> float:
         """How long before its end a session is warned."""
         return self.expiry_warning_s if self.expiry_warning_s < self.idle_timeout_s else self.idle_timeout_s / 4
+
+    @property
+    def database_shown(self) -> str:
+        """The address of the database without its password, for people and logs."""
+        return _PASSWORD.sub(r"\1***@", self.database_url)
 
     def policies_of(self, name: str) -> Policies:
         """What holds for a document of this name: the first pattern that fits, else keep_both everywhere."""

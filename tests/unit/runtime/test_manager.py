@@ -71,7 +71,7 @@ def test_opening_and_closing_twice_is_no_harm(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("url", ["postgresql://h/db", "sqlite://", "sqlite:///:memory:", "nonsense"])
+@pytest.mark.parametrize("url", ["mysql://h/db", "postgresql://h", "sqlite://", "sqlite:///:memory:", "nonsense"])
 def test_a_database_that_is_not_supported_is_refused_with_the_fix(url: str) -> None:
     with pytest.raises(ConfigurationError, match="SESSILE_DATABASE_URL"):
         AsyncSessionManager(Settings(database_url=url))

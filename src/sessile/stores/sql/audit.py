@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import delete, desc, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 
 from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
+from sessile.stores.sql.dialects import put, upsert
 from sessile.stores.sql.tables import audit_events, audit_streams
 
 
@@ -23,7 +23,7 @@ class SqlAuditRows:
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         for event in events:
-            chain = self.audit_chain(event.stream, lock=True) or AuditStream(event.stream, 0, b"")
+            chain = self.audit_chain(event.stream, lock=True) or self._begin_chain(event.stream)
             written = chained(event, chain.position + 1, chain.hash, secrets.token_bytes(SALT_BYTES))
             values = {column.name: getattr(written, column.name) for column in audit_events.columns}
             self._connection.execute(insert(audit_events), {**values, "data": dict(written.data)})
@@ -51,7 +51,7 @@ class SqlAuditRows:
 
     def audit_chain(self, stream: str, *, lock: bool = False) -> AuditStream | None:
         statement = select(audit_streams).where(audit_streams.c.stream == stream)
-        row = self._connection.execute(statement).one_or_none()
+        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
         return None if row is None else AuditStream(**row._asdict())
 
     def old_audit(self, before: datetime, limit: int) -> list[str]:
@@ -75,7 +75,14 @@ class SqlAuditRows:
     def close_audit(self, stream: str) -> None:
         self._connection.execute(delete(audit_streams).where(audit_streams.c.stream == stream))
 
+    def _begin_chain(self, stream: str) -> AuditStream:
+        """Of two that begin it at once, the second waits here and goes on behind the first."""
+        new = {"stream": stream, "position": 0, "hash": b"", "base_position": 0, "base_hash": b""}
+        self._connection.execute(upsert(self._connection, audit_streams).values(new).on_conflict_do_nothing())
+        begun = self.audit_chain(stream, lock=True)
+        assert begun is not None, "it is there now, ours or another's"
+        return begun
+
     def _put_chain(self, chain: AuditStream) -> None:
         values = {column.name: getattr(chain, column.name) for column in audit_streams.columns}
-        statement = upsert(audit_streams).values(values)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["stream"], set_=values))
+        self._connection.execute(put(self._connection, audit_streams, ("stream",)), values)

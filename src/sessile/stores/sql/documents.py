@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from sessile.model.document import (
@@ -21,13 +20,16 @@ from sessile.model.document import (
     Verdict,
 )
 from sessile.model.errors import VersionConflict
+from sessile.stores.sql.dialects import put, upsert
 from sessile.stores.sql.history import SqlHistoryRows
 from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
 
 _GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
+_GET_LOCKED = _GET.with_for_update(key_share=True)
 _VERSION = select(documents.c.document_id, documents.c.version).where(
     documents.c.document_id == bindparam("document_id")
 )
+_VERSION_LOCKED = _VERSION.with_for_update(key_share=True)
 _CHANGES = (
     select(changes)
     .where(changes.c.document_id == bindparam("document_id"), changes.c.version > bindparam("after"))
@@ -63,17 +65,21 @@ _UPDATE_WITH_STATE = _update((*_RECORD, "owner_user_id", "owner_session_id", "st
 
 class SqlDocumentRows(SqlHistoryRows):
     def get(self, document_id: str) -> Document | None:
-        row = self._connection.execute(_GET, {"document_id": document_id}).one_or_none()
+        return self._one(_GET, document_id)
+
+    def _one(self, statement: Select[Any], document_id: str) -> Document | None:
+        row = self._connection.execute(statement, {"document_id": document_id}).one_or_none()
         return None if row is None else _document(row)
 
     def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
-        # SQLite has one writer at a time, so the whole transaction is the lock.
-        found = ((document_id, self.get(document_id)) for document_id in sorted(set(document_ids)))
+        statement = _GET_LOCKED if lock else _GET
+        found = ((document_id, self._one(statement, document_id)) for document_id in sorted(set(document_ids)))
         return {document_id: document for document_id, document in found if document is not None}
 
     def versions(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
+        statement = _VERSION_LOCKED if lock else _VERSION
         found = (
-            self._connection.execute(_VERSION, {"document_id": document_id}).one_or_none()
+            self._connection.execute(statement, {"document_id": document_id}).one_or_none()
             for document_id in sorted(set(document_ids))
         )
         return {row.document_id: row.version for row in found if row is not None}
@@ -101,10 +107,10 @@ class SqlDocumentRows(SqlHistoryRows):
             "state_version": document.state_version,
             "created_at": document.created_at,
         }
-        try:
-            self._connection.execute(insert(documents), values)
-        except IntegrityError as error:
-            raise VersionConflict({"name": document.name}, "There is another document of that name.") from error
+        # Not an error of the database, which would end the transaction: who comes second may go on with what the first one made.
+        statement = upsert(self._connection, documents).on_conflict_do_nothing().returning(documents.c.document_id)
+        if self._connection.execute(statement, values).first() is None:
+            raise VersionConflict({"name": document.name}, "There is another document of that name.")
 
     def update(self, documents: Sequence[Document], *, with_state: Sequence[bool]) -> None:
         for document, state in zip(documents, with_state, strict=True):
@@ -179,7 +185,8 @@ class SqlDocumentRows(SqlHistoryRows):
 
     def put_devices(self, devices: Sequence[DocumentDevice]) -> None:
         if devices:
-            self._connection.execute(_PUT_DEVICE, [_device_values(device) for device in devices])
+            statement = put(self._connection, document_devices, ("document_id", "device_id"))
+            self._connection.execute(statement, [_device_values(device) for device in devices])
 
     def open_conflicts(self, document_id: str) -> list[Conflict]:
         rows = self._connection.execute(_OPEN_CONFLICTS, {"document_id": document_id})
@@ -187,8 +194,9 @@ class SqlDocumentRows(SqlHistoryRows):
 
     def put_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         # Resolved ones first: their paths must be free before a new conflict opens on one.
+        statement = put(self._connection, _CONFLICTS, ("conflict_id",))
         for conflict in sorted(conflicts, key=lambda conflict: conflict.status == "open"):
-            self._connection.execute(_PUT_CONFLICT, conflict_values(conflict))
+            self._connection.execute(statement, conflict_values(conflict))
 
 
 def conflict_values(conflict: Conflict) -> dict[str, Any]:
@@ -212,15 +220,8 @@ def conflict_from(values: dict[str, Any]) -> Conflict:
     return Conflict(**{**values, "reason": ConflictReason(values["reason"])})
 
 
-def _put(table: Any, keys: Sequence[str]) -> Any:
-    statement = upsert(table)
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
-
-
 _INSERT_CHANGE = insert(changes)
-_PUT_DEVICE = _put(document_devices, ("document_id", "device_id"))
-_PUT_CONFLICT = _put(conflicts, ("conflict_id",))
+_CONFLICTS = conflicts
 
 
 def _of(owner: Owner) -> Select[Any]:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from sessile.model.errors import VersionConflict
 from sessile.model.handoff import Handoff, HandoffStatus
+from sessile.stores.sql.dialects import put
 from sessile.stores.sql.tables import handoffs
 
 
@@ -21,12 +21,13 @@ class SqlHandoffRows:
 
     def get(self, handoff_id: str, *, lock: bool = False) -> Handoff | None:
         statement = select(handoffs).where(handoffs.c.handoff_id == handoff_id)
-        row = self._connection.execute(statement).one_or_none()
+        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
         return None if row is None else _handoff(row)
 
     def by_code(self, code_hash: bytes, *, lock: bool = False) -> Handoff | None:
         either = or_(handoffs.c.code_hash == code_hash, handoffs.c.secret_hash == code_hash)
-        row = self._connection.execute(select(handoffs).where(either)).one_or_none()
+        statement = select(handoffs).where(either)
+        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
         return None if row is None else _handoff(row)
 
     def of_session(self, session_id: str, *, lock: bool = False) -> list[Handoff]:
@@ -35,15 +36,14 @@ class SqlHandoffRows:
             .where(handoffs.c.session_id == session_id)
             .order_by(handoffs.c.created_at, handoffs.c.handoff_id)
         )
-        return [_handoff(row) for row in self._connection.execute(statement)]
+        rows = self._connection.execute(statement.with_for_update() if lock else statement)
+        return [_handoff(row) for row in rows]
 
     def put(self, handoff: Handoff) -> None:
         values = {column.name: getattr(handoff, column.name) for column in handoffs.columns}
         values |= {"status": str(handoff.status), "device": dict(handoff.device)}
-        statement = upsert(handoffs).values(values)
-        del values["handoff_id"]
         try:
-            self._connection.execute(statement.on_conflict_do_update(index_elements=["handoff_id"], set_=values))
+            self._connection.execute(put(self._connection, handoffs, ("handoff_id",)), values)
         except IntegrityError as error:
             raise VersionConflict({}, "There is another hand-off with this code.") from error
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import delete, exists, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from sessile.model.document import LogBase
 from sessile.stores.sql.checkpoints import SqlCheckpointRows
+from sessile.stores.sql.dialects import put
 from sessile.stores.sql.tables import changes, conflicts, documents, log_bases
 
 
@@ -20,9 +20,7 @@ class SqlHistoryRows(SqlCheckpointRows):
 
     def put_log_base(self, base: LogBase) -> None:
         values = {column.name: getattr(base, column.name) for column in log_bases.columns}
-        statement = upsert(log_bases).values(values)
-        del values["document_id"]
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["document_id"], set_=values))
+        self._connection.execute(put(self._connection, log_bases, ("document_id",)), values)
 
     def delete_changes(self, document_id: str, up_to: int) -> None:
         self._connection.execute(

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.engine import Connection
 
 from sessile.model.errors import ConfigurationError
@@ -35,12 +35,42 @@ def upgrade(engine: Engine, path: Path) -> None:
             if current == head:
                 return
             if current is not None:
-                if current not in {script.revision for script in scripts.walk_revisions()}:
-                    raise ConfigurationError(
-                        f"{path} was made by a newer version of Sessile (schema {current}). Nothing was changed."
-                    )
+                _check_known(current, scripts, path)
                 _copy(path, path.with_name(f"{path.name}.before-{head}"))
             command.upgrade(_config(writing), "head")
+
+
+def upgrade_shared(connection: Connection, schema: str) -> str | None:
+    """Brings a schema of a shared database to the newest version, inside the connection's transaction; the revision that it was at. Of several
+    that try at once, one does it and the others wait. Raises ConfigurationError when it was made by a newer version."""
+    with _ONE_AT_A_TIME:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('sessile:upgrade', 0))"))
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+        current = current_revision(connection)
+        scripts = ScriptDirectory.from_config(_config(connection))
+        _check_known(current, scripts, schema)
+        if current != scripts.get_current_head():
+            command.upgrade(_config(connection), "head")
+        return current
+
+
+def check_schema(connection: Connection, schema: str) -> None:
+    """Raises ConfigurationError unless the schema is at the newest version, or at one that this version can still work on."""
+    with _ONE_AT_A_TIME:
+        current = current_revision(connection)
+        scripts = ScriptDirectory.from_config(_config(connection))
+    _check_known(current, scripts, schema)
+    if current != scripts.get_current_head():
+        raise ConfigurationError(
+            f"The schema {schema} is at version {current or 'none'}, and {scripts.get_current_head()} is needed. Run: sessile db upgrade"
+        )
+
+
+def _check_known(current: str | None, scripts: ScriptDirectory, where: object) -> None:
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise ConfigurationError(
+            f"{where} was made by a newer version of Sessile (schema {current}). Nothing was changed."
+        )
 
 
 def current_revision(connection: Connection) -> str | None:

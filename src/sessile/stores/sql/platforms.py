@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from sessile.model.errors import VersionConflict
 from sessile.model.platform import Platform
+from sessile.stores.sql.dialects import put
 from sessile.stores.sql.tables import platforms
 
 _GET = select(platforms).where(platforms.c.platform_id == bindparam("platform_id"))
-_OF_USER = (
-    select(platforms)
-    .where(platforms.c.user_id == bindparam("user_id"))
-    .order_by(platforms.c.created_at, platforms.c.platform_id)
-)
+_OF_USER = select(platforms).where(platforms.c.user_id == bindparam("user_id")).order_by(platforms.c.platform_id)
+
+
+def _locked(statement: Select[Any], lock: bool) -> Select[Any]:
+    return statement.with_for_update(key_share=True) if lock else statement
 
 
 class SqlPlatformRows:
@@ -26,18 +27,16 @@ class SqlPlatformRows:
         self._connection = connection
 
     def get(self, platform_id: str, *, lock: bool = False) -> Platform | None:
-        row = self._connection.execute(_GET, {"platform_id": platform_id}).one_or_none()
+        row = self._connection.execute(_locked(_GET, lock), {"platform_id": platform_id}).one_or_none()
         return None if row is None else Platform(**row._asdict())
 
     def of_user(self, user_id: str, *, lock: bool = False) -> list[Platform]:
-        return [Platform(**row._asdict()) for row in self._connection.execute(_OF_USER, {"user_id": user_id})]
+        rows = self._connection.execute(_locked(_OF_USER, lock), {"user_id": user_id})
+        found = [Platform(**row._asdict()) for row in rows]
+        return sorted(found, key=lambda platform: (platform.created_at, platform.platform_id))
 
     def put(self, platform: Platform) -> None:
-        values = asdict(platform)
-        statement = upsert(platforms).values(values)
         try:
-            self._connection.execute(
-                statement.on_conflict_do_update(index_elements=["platform_id"], set_=dict(statement.excluded))
-            )
+            self._connection.execute(put(self._connection, platforms, ("platform_id",)), asdict(platform))
         except IntegrityError as error:
             raise VersionConflict({"user_id": platform.user_id}, "The user has another default platform.") from error

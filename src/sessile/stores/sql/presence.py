@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 
 from sessile.model.presence import PresenceKey, PresenceLease
+from sessile.stores.sql.dialects import put
 from sessile.stores.sql.tables import presence
 
 _KEY: Final = ("node_id", "session_id", "device_id", "document_id")
@@ -31,15 +31,6 @@ _OF_SESSION: Final = select(presence).where(
 )
 
 
-def _put() -> Any:
-    statement = upsert(presence)
-    changed = {column.name: statement.excluded[column.name] for column in presence.columns if column.name not in _KEY}
-    return statement.on_conflict_do_update(index_elements=list(_KEY), set_=changed)
-
-
-_PUT: Final = _put()
-
-
 class SqlPresenceRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -47,7 +38,7 @@ class SqlPresenceRows:
     def put(self, leases: Sequence[PresenceLease]) -> None:
         if leases:
             values = [{column.name: getattr(lease, column.name) for column in presence.columns} for lease in leases]
-            self._connection.execute(_PUT, values)
+            self._connection.execute(put(self._connection, presence, _KEY), values)
 
     def renew(self, node_id: str, until: datetime) -> int:
         statement = update(presence).where(presence.c.node_id == node_id).values(lease_until=until)
@@ -59,7 +50,8 @@ class SqlPresenceRows:
             self._connection.execute(_ADVANCE, values)
 
     def get_many(self, keys: Sequence[PresenceKey], *, lock: bool = False) -> list[PresenceLease]:
-        found = (self._connection.execute(_GET, _of(key)).one_or_none() for key in sorted(set(keys)))
+        statement = _GET.with_for_update() if lock else _GET
+        found = (self._connection.execute(statement, _of(key)).one_or_none() for key in sorted(set(keys)))
         return [_lease(row) for row in found if row is not None]
 
     def remove(self, keys: Sequence[PresenceKey]) -> None:
@@ -83,7 +75,8 @@ class SqlPresenceRows:
 
     def lapsed(self, now: datetime, limit: int) -> list[PresenceLease]:
         statement = select(presence).where(presence.c.lease_until <= now)
-        rows = self._connection.execute(statement.order_by(presence.c.lease_until, *_ORDER).limit(limit))
+        statement = statement.order_by(presence.c.lease_until, *_ORDER).limit(limit)
+        rows = self._connection.execute(statement.with_for_update(skip_locked=True))
         return [_lease(row) for row in rows]
 
     def _standing(

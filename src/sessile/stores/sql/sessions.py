@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import BindParameter, Case, Column, ColumnElement, Row, bindparam, case, delete, func, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
 from sessile.model.errors import SessionCreationError
 from sessile.model.session import EndReason, Principal, RetiredToken, Session
+from sessile.stores.sql.dialects import lock_name, put, upsert
 from sessile.stores.sql.tables import principals, sessions
 
 _COLUMNS: Final = (
@@ -22,12 +21,20 @@ _COLUMNS: Final = (
     "is_remembered", "disconnected_at", "reconnected_at",
 )  # fmt: skip
 _GET = select(sessions).where(sessions.c.session_id == bindparam("session_id"))
+_GET_LOCKED = _GET.with_for_update(key_share=True)
+
+
+def _later(column: Column[Any], name: str) -> Case[Any]:
+    given: BindParameter[Any] = bindparam(name, type_=column.type)
+    return case((column < given, given), else_=column)
+
+
 _TOUCH = (
     update(sessions)
     .where(sessions.c.session_id == bindparam("of_session"), sessions.c.ended_at.is_(None))
     .values(
-        last_seen_at=func.max(sessions.c.last_seen_at, bindparam("seen", type_=sessions.c.last_seen_at.type)),
-        idle_expires_at=func.max(sessions.c.idle_expires_at, bindparam("idle", type_=sessions.c.idle_expires_at.type)),
+        last_seen_at=_later(sessions.c.last_seen_at, "seen"),
+        idle_expires_at=_later(sessions.c.idle_expires_at, "idle"),
         token_seen_at=func.coalesce(sessions.c.token_seen_at, bindparam("first", type_=sessions.c.token_seen_at.type)),
     )
 )
@@ -39,22 +46,23 @@ class SqlSessionRows:
         self._connection = connection
 
     def get(self, session_id: str, *, lock: bool = False) -> Session | None:
-        row = self._connection.execute(_GET, {"session_id": session_id}).one_or_none()
+        row = self._connection.execute(_GET_LOCKED if lock else _GET, {"session_id": session_id}).one_or_none()
         return None if row is None else _session(row)
 
     def insert(self, session: Session) -> None:
-        try:
-            self._connection.execute(insert(sessions), _values(session))
-        except IntegrityError as error:
-            raise SessionCreationError("The session id is taken.") from error
+        statement = upsert(self._connection, sessions).on_conflict_do_nothing(index_elements=["session_id"])
+        if self._connection.execute(statement.returning(sessions.c.session_id), _values(session)).first() is None:
+            raise SessionCreationError("The session id is taken.")
 
     def update(self, session: Session) -> None:
         self._connection.execute(update(sessions).where(sessions.c.session_id == session.session_id), _values(session))
 
     def touch(self, seen: Sequence[Session]) -> None:
         # The token hash is part of the condition only for token_seen_at: a touch that comes late must not open a newer token's window.
-        for session in seen:
-            current = self.get(session.session_id)
+        for session in sorted(
+            seen, key=lambda session: session.session_id
+        ):  # in id order, as locks are taken everywhere
+            current = self.get(session.session_id, lock=True)
             first = session.token_seen_at if current and current.token_hash == session.token_hash else None
             self._connection.execute(
                 _TOUCH,
@@ -70,9 +78,12 @@ class SqlSessionRows:
         statement = (
             select(sessions)
             .where(sessions.c.user_id == user_id, *_live(now))
-            .order_by(sessions.c.created_at, sessions.c.session_id)
+            .order_by(sessions.c.session_id)  # handles sort by the moment they were made
         )
-        return [_session(row) for row in self._connection.execute(statement)]
+        if lock:
+            statement = statement.with_for_update(key_share=True)
+        found = [_session(row) for row in self._connection.execute(statement)]
+        return sorted(found, key=lambda session: (session.created_at, session.session_id))
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         statement = (
@@ -91,6 +102,7 @@ class SqlSessionRows:
             .where(sessions.c.ended_at.is_(None), sessions.c.idle_expires_at <= now)
             .order_by(sessions.c.idle_expires_at)
             .limit(limit)
+            .with_for_update(key_share=True, skip_locked=True)
         )
         return [_session(row) for row in self._connection.execute(statement)]
 
@@ -100,6 +112,7 @@ class SqlSessionRows:
             .where(sessions.c.ended_at < moment)
             .order_by(sessions.c.ended_at, sessions.c.session_id)
             .limit(limit)
+            .with_for_update(skip_locked=True)
         )
         return [_session(row) for row in self._connection.execute(statement)]
 
@@ -113,6 +126,8 @@ class SqlSessionRows:
         return {session.session_id: session for session in found if session is not None}
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
+        if lock:
+            lock_name(self._connection, f"principal:{user_id}")
         row = self._connection.execute(select(principals).where(principals.c.user_id == user_id)).one_or_none()
         if row is None:
             return None
@@ -126,8 +141,7 @@ class SqlSessionRows:
             "disabled_at": principal.disabled_at,
             "sessions_max": principal.sessions_max,
         }
-        statement = upsert(principals).values(values)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_=values))
+        self._connection.execute(put(self._connection, principals, ("user_id",)), values)
 
 
 def _live(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -5,11 +5,14 @@ Ending a session is an update, never a delete. `session_id` outside `sessions` i
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     false,
     text,
@@ -36,6 +40,12 @@ metadata = MetaData(
 )
 _ID = String(36)
 
+
+def _where(condition: ColumnElement[Any] | TextClause) -> dict[str, Any]:
+    """An index over part of the rows, on every dialect."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
 platforms = Table(
     "platforms",
     metadata,
@@ -49,7 +59,7 @@ platforms = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 Index("ix_platforms_of_user", platforms.c.user_id)
-Index("uq_platforms_default_of_user", platforms.c.user_id, unique=True, sqlite_where=text("is_default"))
+Index("uq_platforms_default_of_user", platforms.c.user_id, unique=True, **_where(text("is_default")))
 
 sessions = Table(
     "sessions",
@@ -76,9 +86,9 @@ sessions = Table(
     Column("disconnected_at", UtcDateTime),
     Column("reconnected_at", UtcDateTime),
 )
-Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.created_at, sqlite_where=sessions.c.ended_at.is_(None))
-Index("ix_sessions_idle_deadline", sessions.c.idle_expires_at, sqlite_where=sessions.c.ended_at.is_(None))
-Index("ix_sessions_ended_at", sessions.c.ended_at, sqlite_where=sessions.c.ended_at.is_not(None))
+Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.created_at, **_where(sessions.c.ended_at.is_(None)))
+Index("ix_sessions_idle_deadline", sessions.c.idle_expires_at, **_where(sessions.c.ended_at.is_(None)))
+Index("ix_sessions_ended_at", sessions.c.ended_at, **_where(sessions.c.ended_at.is_not(None)))
 
 principals = Table(
     "principals",
@@ -117,14 +127,14 @@ Index(
     documents.c.owner_user_id,
     documents.c.name,
     unique=True,
-    sqlite_where=text("owner_user_id IS NOT NULL AND status = 'active'"),
+    **_where(text("owner_user_id IS NOT NULL AND status = 'active'")),
 )
 Index(
     "uq_documents_name_of_session",
     documents.c.owner_session_id,
     documents.c.name,
     unique=True,
-    sqlite_where=text("owner_session_id IS NOT NULL AND status = 'active'"),
+    **_where(text("owner_session_id IS NOT NULL AND status = 'active'")),
 )
 Index("ix_documents_last_activity_at", documents.c.last_activity_at)
 
@@ -180,7 +190,7 @@ Index(
     conflicts.c.document_id,
     conflicts.c.path,
     unique=True,
-    sqlite_where=text("status = 'open'"),
+    **_where(text("status = 'open'")),
 )
 
 checkpoints = Table(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Connection
 
 from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
+from sessile.stores.sql.dialects import upsert
 from sessile.stores.sql.documents import SqlDocumentRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
@@ -54,30 +54,30 @@ class SqlTransaction(SqlAuditRows):
         )
 
     def lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        statement = upsert(leases).values(name=name, holder=holder, until=until)
-        result = self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["name"],
-                set_={"holder": holder, "until": until},
-                where=(leases.c.until <= now) | (leases.c.holder == holder),
-            )
+        statement = upsert(self._connection, leases).values(name=name, holder=holder, until=until)
+        statement = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"holder": holder, "until": until},
+            where=(leases.c.until <= now) | (leases.c.holder == holder),
         )
-        return bool(result.rowcount)
+        return self._connection.execute(statement.returning(leases.c.name)).first() is not None
 
     def instance(self, key: str, value: str | None = None) -> str | None:
         if value is not None:
-            self._connection.execute(upsert(instance).values(key=key, value=value).on_conflict_do_nothing())
+            self._connection.execute(
+                upsert(self._connection, instance).values(key=key, value=value).on_conflict_do_nothing()
+            )
         return self._connection.execute(select(instance.c.value).where(instance.c.key == key)).scalar_one_or_none()
 
     def put_instance(self, key: str, value: str | None) -> None:
         if value is None:
             self._connection.execute(delete(instance).where(instance.c.key == key))
             return
-        statement = upsert(instance).values(key=key, value=value)
+        statement = upsert(self._connection, instance).values(key=key, value=value)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
     def count(self, key: str, now: datetime, window: timedelta) -> int:
-        statement = upsert(rate_limits).values(key=key, count=1, until=now + window)
+        statement = upsert(self._connection, rate_limits).values(key=key, count=1, until=now + window)
         is_over = rate_limits.c.until <= now
         statement = statement.on_conflict_do_update(
             index_elements=["key"],

@@ -22,6 +22,8 @@ class Contract:
     """The lanes that the store has."""
     is_shared: ClassVar[bool] = True
     """Whether two stores can be on the same rows, as two processes are."""
+    is_polled: ClassVar[bool] = True
+    """Whether `poll` is how a store hears of what others committed; False: news comes by itself, or not at all."""
 
     def make_store(self, lane: str, place: Path) -> Store:
         """A store of that lane, not opened yet. Stores made with the same `place` (a folder of this test) are on the same rows."""

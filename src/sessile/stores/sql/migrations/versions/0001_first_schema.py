@@ -103,7 +103,12 @@ def _platforms() -> None:
     )
     op.create_index("ix_platforms_of_user", "platforms", ["user_id"], unique=False)
     op.create_index(
-        "uq_platforms_default_of_user", "platforms", ["user_id"], unique=True, sqlite_where=sa.text("is_default")
+        "uq_platforms_default_of_user",
+        "platforms",
+        ["user_id"],
+        unique=True,
+        sqlite_where=sa.text("is_default"),
+        postgresql_where=sa.text("is_default"),
     )
 
 
@@ -142,6 +147,7 @@ def _sessions() -> None:
         ["idle_expires_at"],
         unique=False,
         sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_index(
         "ix_sessions_live_of_user",
@@ -149,6 +155,7 @@ def _sessions() -> None:
         ["user_id", "created_at"],
         unique=False,
         sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
     )
 
 
@@ -190,6 +197,7 @@ def _documents() -> None:
         ["owner_session_id", "name"],
         unique=True,
         sqlite_where=sa.text("owner_session_id IS NOT NULL AND status = 'active'"),
+        postgresql_where=sa.text("owner_session_id IS NOT NULL AND status = 'active'"),
     )
     op.create_index(
         "uq_documents_name_of_user",
@@ -197,6 +205,7 @@ def _documents() -> None:
         ["owner_user_id", "name"],
         unique=True,
         sqlite_where=sa.text("owner_user_id IS NOT NULL AND status = 'active'"),
+        postgresql_where=sa.text("owner_user_id IS NOT NULL AND status = 'active'"),
     )
 
 
@@ -281,6 +290,7 @@ def _conflicts() -> None:
         ["document_id", "path"],
         unique=True,
         sqlite_where=sa.text("status = 'open'"),
+        postgresql_where=sa.text("status = 'open'"),
     )
 
 

@@ -16,7 +16,13 @@ def upgrade() -> None:
     op.add_column("sessions", sa.Column("is_remembered", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("sessions", sa.Column("disconnected_at", sa.BigInteger(), nullable=True))
     op.add_column("sessions", sa.Column("reconnected_at", sa.BigInteger(), nullable=True))
-    op.create_index("ix_sessions_ended_at", "sessions", ["ended_at"], sqlite_where=sa.text("ended_at IS NOT NULL"))
+    op.create_index(
+        "ix_sessions_ended_at",
+        "sessions",
+        ["ended_at"],
+        sqlite_where=sa.text("ended_at IS NOT NULL"),
+        postgresql_where=sa.text("ended_at IS NOT NULL"),
+    )
     op.add_column(
         "document_devices", sa.Column("label", sa.String(length=200), server_default=sa.text("''"), nullable=False)
     )
@@ -89,6 +95,8 @@ def _rate_limits() -> None:
 def _audit() -> None:
     op.drop_index("ix_audit_events_at", table_name="audit_events")
     op.rename_table("audit_events", "audit_events_0001")
+    if op.get_context().dialect.name == "postgresql":  # where the key's name is not the table's own
+        op.execute("ALTER TABLE audit_events_0001 RENAME CONSTRAINT pk_audit_events TO pk_audit_events_0001")
     op.create_table(
         "audit_events",
         sa.Column("stream", sa.String(length=300), nullable=False),

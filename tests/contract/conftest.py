@@ -1,0 +1,44 @@
+"""One PostgreSQL server for the contract tests; each test has a database of its own, copied from a migrated one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sessile.stores.sql.postgres import upgrade
+from sessile.testing.servers import PostgresServer
+from tests.conftest import postgres_or_skip
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    server = postgres_or_skip()
+    try:
+        server.start()
+        upgrade(server.create_database(TEMPLATE))
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Callable[[Path], str]:
+    """The URL of the test's own database, made when it is first asked for."""
+    made: dict[Path, str] = {}
+
+    def url(place: Path) -> str:
+        if place not in made:
+            name = f"test_{next(_NUMBERS)}"
+            postgres.run_sql(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY file_copy')
+            made[place] = postgres.url(name)
+        return made[place]
+
+    return url
+
+
+_NUMBERS = itertools.count(1)

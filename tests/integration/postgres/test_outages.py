@@ -1,0 +1,152 @@
+"""PostgreSQL is killed, restarted, cut: cannot look is StoreUnavailable, what was acknowledged is there, and no restart of ours is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import text
+
+from sessile.model.document import CheckpointKind
+from sessile.model.errors import InvalidValue, SessionNotFound, StoreUnavailable
+from sessile.model.events import Event, EventKind
+from sessile.model.session import EndReason
+from sessile.ports import Transaction
+from sessile.runtime.lane import drive
+from sessile.stores.sql.postgres import payloads
+from sessile.testing.lab import ADA, Bench, put
+from sessile.testing.servers import PostgresServer
+from tests.integration.postgres.conftest import opened
+
+T = TypeVar("T")
+TOLD_WITHIN_S = 5.0
+
+
+async def until_told(bench: Bench) -> None:
+    """Returns when the store has told something. Raises TimeoutError."""
+    told = asyncio.Event()
+    leave = bench.store.subscribe(lambda _events: told.set())
+    if not bench.told:
+        await asyncio.wait_for(told.wait(), TOLD_WITHIN_S)
+    leave()
+
+
+def test_a_killed_server_is_an_outage_and_nothing_acknowledged_is_lost(server: PostgresServer, bench: Bench) -> None:
+    issued = drive(bench.sessions.create("ada"))
+    document_id = drive(bench.document({"a": 1})).document.document_id
+    for round_number in range(1, 4):
+        drive(bench.take(ADA, document_id, round_number, 0, put("/a", round_number)))
+        server.kill()
+        for refused in (
+            lambda: bench.sessions.authenticate(issued.token),
+            lambda: bench.sessions.create("eve"),
+            lambda: bench.documents.get(ADA, document_id),
+        ):
+            with pytest.raises(StoreUnavailable):
+                drive(refused())
+        server.start()
+        assert _again(lambda: drive(bench.sessions.authenticate(issued.token))).session_id == issued.session.session_id
+        found = drive(bench.documents.get(ADA, document_id))
+        assert (found.version, found.state) == (round_number, {"a": round_number})
+    with pytest.raises(SessionNotFound):
+        drive(bench.sessions.get("01900000-0000-7000-8000-000000000000"))
+
+
+def _again(call: Callable[[], T]) -> T:
+    """A pool may hold connections that died with the server: one refusal each, and then it works."""
+    for _ in range(10):
+        try:
+            return call()
+        except StoreUnavailable:
+            continue
+    return call()
+
+
+async def test_the_asyncio_lane_sees_the_same_outage(server: PostgresServer, url: str) -> None:
+    bench = await opened(url)
+    issued = await bench.sessions.create("ada")
+    server.kill()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await bench.sessions.authenticate(issued.token)
+    with pytest.raises(StoreUnavailable):
+        await bench.sessions.end(issued.session.session_id, EndReason.LOGOUT)
+    server.start()
+    assert (await bench.sessions.authenticate(issued.token)).user_id == "ada", (
+        "a dead pool costs nobody a second refusal"
+    )
+    await bench.store.close()
+
+
+async def test_news_of_another_process_comes_by_itself(url: str) -> None:
+    here, there = await opened(url), await opened(url)
+    session = (await here.sessions.create("ada")).session
+    await here.sessions.end(session.session_id, EndReason.ADMIN)
+    await until_told(there)
+    assert there.told == [Event(EventKind.SESSION_ENDED, session.session_id, 2, "admin")]
+    assert here.told == there.told, "one's own is told once, by the commit"
+    await here.store.close()
+    await there.store.close()
+
+
+async def test_a_connection_for_news_that_is_lost_is_made_anew(url: str) -> None:
+    here, there = await opened(url), await opened(url)
+    session = (await here.sessions.create("ada")).session
+    await here.store.transact(
+        lambda connection: connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+        )
+    )
+    await asyncio.sleep(0)
+
+    async def tell() -> None:
+        while not there.told:
+            await here.store.write(lambda tx: tx.emit(Event(EventKind.SESSION_CHANGED, session.session_id, 9)))
+            await asyncio.sleep(0.1)
+
+    await asyncio.wait_for(tell(), TOLD_WITHIN_S)
+    await here.store.close()
+    await there.store.close()
+
+
+def test_a_large_commit_is_told_in_pieces_that_the_database_takes() -> None:
+    events = [Event(EventKind.DOCUMENT_CHANGED, f"{n:036}", n, epoch="e" * 36) for n in range(1000)]
+    told = payloads("me", events)
+    assert len(told) > 1
+    assert all(len(payload.encode()) < 8000 for payload in told)
+    assert sum(payload.count("document_changed") for payload in told) == 1000
+    assert payloads("me", []) == []
+
+
+def test_transactions_that_lock_crosswise_both_come_to_an_end(url: str) -> None:
+    async def body() -> None:
+        bench = await opened(url, pool_timeout_s=60)
+        ids = [(await bench.sessions.create("ada")).session.session_id for _ in range(2)]
+
+        def cross(order: list[str], tx: Transaction) -> int:
+            for session_id in order:
+                tx.sessions.get(session_id, lock=True)
+                tx.instance("a", "wait")  # a statement between the two, so that both hold one
+            return len(order)
+
+        calls = [bench.store.write(partial(cross, order)) for order in (ids, ids[::-1]) * 2]
+        assert await asyncio.gather(*calls) == [2] * 4
+        await bench.store.close()
+
+    asyncio.run(body())
+
+
+def test_what_postgresql_cannot_keep_is_a_clear_error(bench: Bench) -> None:
+    document_id = drive(bench.document({})).document.document_id
+    for refused in (
+        lambda: bench.sessions.create("a\x00b"),
+        lambda: bench.checkpoints.create(ADA, document_id, "a\x00b", CheckpointKind.MANUAL, None, None),
+        lambda: bench.changes.change(ADA, document_id, [put("/a", 1)], None, "a\x00b"),
+    ):
+        with pytest.raises(InvalidValue):
+            drive(refused())
+    drive(bench.changes.change(ADA, document_id, [put("/a", "a\x00b")], None, None))
+    assert drive(bench.documents.get(ADA, document_id)).state == {"a": "a\x00b"}, "a state is kept as it is"
