@@ -18,6 +18,7 @@ from sessile.server.bodies import components
 from sessile.server.limits import BodyLimits
 from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
+from sessile.server.realtime.events import EventStreams
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 from sessile.server.routes import (
@@ -26,6 +27,7 @@ from sessile.server.routes import (
     checkpoints,
     devices,
     documents,
+    events,
     handoff,
     health,
     history,
@@ -115,6 +117,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
         },
     )
     api.state.manager, api.state.hub, api.state.access = manager, hub, access
+    api.state.streams = EventStreams(hub)
     install(api)
     for resource in (
         session,
@@ -122,6 +125,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
         returning,
         platforms,
         handoff,
+        events,
         history,
         documents,
         devices,

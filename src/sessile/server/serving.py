@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sessile.model.errors import ConfigurationError
@@ -60,6 +61,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(_CLOSE_GRACE_S, self.transport.abort)
 
 
+class HttpProtocol(HttpToolsProtocol):
+    """The same for a stream of events: its connection is cut."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: Any = {TRANSPORT_EXTENSION: {"close_now": self.close_now}}
+        self.scope["extensions"] = extensions
+
+    def close_now(self, _code: int, _reason: str) -> None:
+        """At once, with what the peer has not taken: an orderly close would wait for it."""
+        self.transport.abort()
+
+
 class DrainingServer(uvicorn.Server):
     """Drains before it lets go of the connections. `on_started` is called with host and port when it listens."""
 
@@ -103,6 +117,7 @@ def make_server(
         app,
         host=host,
         port=port,
+        http=HttpProtocol,
         ws=SocketProtocol,
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,  # compression beside secrets leaks them (CRIME), and costs memory per socket

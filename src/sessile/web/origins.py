@@ -54,6 +54,20 @@ class OriginPolicy:
         if origins or not has_token:
             self._check(scope, origins)
 
+    def check_stream(self, scope: Scope, *, has_token: bool) -> None:
+        """For a stream of events: a GET, but one that opens documents. To its own server `EventSource` sends no `Origin`; then
+        `Sec-Fetch-Site` decides, and for browsers that leave out both (over plain http) `Accept: text/event-stream`, which links, pictures and
+        forms do not send. With a token only a foreign `Origin` is looked at. Raises OriginRefused."""
+        origins = header_values(scope["headers"], b"origin")
+        if origins:
+            self._check(scope, origins)
+            return
+        sites = header_values(scope["headers"], b"sec-fetch-site")
+        accepted = ",".join(header_values(scope["headers"], b"accept")).lower()
+        is_own = sites == ["same-origin"] if sites else "text/event-stream" in accepted
+        if not has_token and not is_own:
+            raise OriginRefused
+
     def _check(self, scope: Scope, origins: list[str]) -> None:
         if len(origins) != 1 or not self.allows(scope, origins[0]):
             raise OriginRefused
