@@ -11,6 +11,8 @@ OPERATIONS_PER_CHANGE_MAX: Final = 200
 CHANGES_PER_FRAME_MAX: Final = 100
 FRAME_BYTES_MAX: Final = 96 * 1024
 FIRST_FRAME_BYTES_MAX: Final = 4 * 1024
+ADDRESS_HELLO_BYTES_MAX: Final = 16 * 1024
+"""A hello that comes in the address of a stream. What stands between may take less."""
 DEPTH_MAX: Final = 32
 KEY_BYTES_MAX: Final = 256
 NAME_LENGTH_MAX: Final = 200

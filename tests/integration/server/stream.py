@@ -22,7 +22,7 @@ class Stream:
         self.close: Frame | None = None
         """What the event `close` said."""
         self.comments: list[str] = []
-        self._lines = response.aiter_lines()
+        self._lines = _lines_of(response)
         self._unread: list[Frame] = []
         self._parts: list[str] = []
 
@@ -80,6 +80,17 @@ class Stream:
                 else:
                     yield valid(json.loads(data))
                 name, data = "message", ""
+
+
+async def _lines_of(response: httpx.Response) -> AsyncIterator[str]:
+    """As in a browser: only CR and LF end a line, and we send LF (httpx knows more ends of lines)."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            assert b"\r" not in line
+            yield line.decode()
+    assert not rest
 
 
 def address(*documents: Frame, **more: Any) -> httpx.URL:

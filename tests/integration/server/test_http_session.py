@@ -274,7 +274,15 @@ async def test_a_forged_request_changes_nothing(headers: dict[str, str], status:
 
 
 async def test_the_paths_that_a_host_application_hands_over() -> None:
-    for path in ("/api/session_state", "/api/v0/session", "/api/v0/documents/x", "/ws", "/ws/session/x", "/sessile.js"):
+    for path in (
+        "/api/session_state",
+        "/api/v0/session",
+        "/api/v0/documents/x",
+        "/api/v0/events",
+        "/ws",
+        "/ws/session/x",
+        "/sessile.js",
+    ):
         assert owns_path(path), path
     for path in (
         "/",

@@ -133,6 +133,41 @@ def test_a_socket_without_origin_needs_a_token() -> None:
         policy().check_socket(scope(kind="websocket"), has_token=False)
 
 
+EVENT_SOURCE = (b"accept", b"text/event-stream")
+
+
+def fetched(site: bytes) -> tuple[bytes, bytes]:
+    return (b"sec-fetch-site", site)
+
+
+def test_a_stream_of_the_own_pages_passes() -> None:
+    for own in ((EVENT_SOURCE,), (EVENT_SOURCE, fetched(b"same-origin")), (fetched(b"same-origin"),), (origin(OWN),)):
+        policy().check_stream(scope(COOKIE, *own, method="GET"), has_token=False)
+    policy("https://partner.example").check_stream(scope(COOKIE, origin("https://partner.example")), has_token=False)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ((b"accept", b"text/html,*/*;q=0.8"),),
+        *((EVENT_SOURCE, fetched(site)) for site in (b"cross-site", b"same-site", b"none", b"Same-Origin", b"")),
+        (EVENT_SOURCE, fetched(b"same-origin"), fetched(b"cross-site")),
+        *((EVENT_SOURCE, fetched(b"same-origin"), origin(text)) for text in REFUSED),
+        (EVENT_SOURCE, origin(OWN), origin(OWN)),
+    ],
+)
+def test_a_stream_that_another_site_could_begin_is_refused(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    with pytest.raises(OriginRefused):
+        policy().check_stream(scope(COOKIE, *headers, method="GET"), has_token=False)
+
+
+def test_a_stream_with_a_token_is_nothing_that_a_browser_begins_by_itself() -> None:
+    policy().check_stream(scope(method="GET"), has_token=True)
+    with pytest.raises(OriginRefused):
+        policy().check_stream(scope(origin("https://evil.example"), method="GET"), has_token=True)
+
+
 @pytest.mark.parametrize("text", ["https://app.example/", "https://*.example", "*", "null", "app.example", "HTTPS://app.example", "https://app.example:443", "http://app.example:80", "ftp://app.example", "https://app.example/path", "https://", "https://a b"])  # fmt: skip
 def test_a_list_entry_that_no_browser_sends_is_refused_at_start(text: str) -> None:
     with pytest.raises(ConfigurationError, match="SESSILE_ALLOWED_ORIGINS"):

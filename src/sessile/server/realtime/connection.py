@@ -461,6 +461,8 @@ class Connection:
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
         except (TimeoutError, OSError):
             _log.info("socket %s did not take its close", self.connection_id)
+            if transport is not None:
+                transport["close_now"](int(code), reason)
 
     async def _send_text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from starlette.responses import StreamingResponse
 
-from sessile.model.limits import FRAME_BYTES_MAX
+from sessile.model.limits import ADDRESS_HELLO_BYTES_MAX
 from sessile.model.session import Session
 from sessile.server.realtime import frames
 from sessile.server.realtime.codes import CloseCode
@@ -35,8 +35,8 @@ _PING: Final = '{"type":"ping"'
 def checked_hello(text: str) -> str:
     """The hello of an address. Raises MalformedFrame, also for one with a token: addresses are written into logs; UnknownFrameType; and
     FrameTooLarge."""
-    if len(text.encode(errors="replace")) > FRAME_BYTES_MAX:
-        raise FrameTooLarge(f"A hello has at most {FRAME_BYTES_MAX} bytes.")
+    if len(text.encode(errors="replace")) > ADDRESS_HELLO_BYTES_MAX:
+        raise FrameTooLarge(f"A hello in an address has at most {ADDRESS_HELLO_BYTES_MAX} bytes.")
     if frames.parse_hello(text).token is not None:
         raise MalformedFrame("A token does not belong in an address: send it in the header Authorization.")
     return text
