@@ -31,6 +31,7 @@ bench: setup ## measure, and print with the machine's description
 	@$(VENV)/bin/python -m benchmarks
 
 reference: setup ## write the pages of docs/reference that are derived from code
+	@$(VENV)/bin/python -m scripts.record_examples
 	@$(VENV)/bin/python scripts/write_reference.py
 
 clean: ## remove what the other commands made

@@ -1,21 +1,24 @@
-"""Write the pages of `docs/reference` that are derived from code: settings, errors, capabilities. A test keeps them up to date."""
+"""Write the pages of `docs/reference` that are derived from code: settings, errors, HTTP, capabilities. A test keeps them up to date."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
 from scripts import capabilities
-from sessile import Settings
+from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
 from sessile.server import refusals
+from sessile.server.app import create_app
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTICE = "<!-- Written by scripts/write_reference.py: change the code, then run `make reference`. -->"
@@ -26,8 +29,52 @@ def pages() -> Mapping[str, str]:
     return {
         "settings.md": settings_page(),
         "errors.md": errors_page(),
+        "http.md": http_page(),
         "capabilities.md": capabilities.page(NOTICE, capabilities.shown()),
     }
+
+
+def http_page() -> str:
+    """Every operation of the service, by its tag, with what a request and its answer look like."""
+    description = create_app(AsyncSessionManager(Settings(database_url="memory://")), standalone=True).api.openapi()
+    by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    lines = [
+        "# HTTP",
+        NOTICE,
+        "",
+        "The same as an OpenAPI document is at `/api/v0/openapi.json`. Refusals are problem documents (RFC 9457) with a stable `code`:",
+        "[errors](errors.md). Requests carry the session's cookie, or `Authorization: Bearer <token>`. Unsafe ones with the cookie need the",
+        "page's own `Origin` or `Sec-Fetch-Site: same-origin`. Bodies are JSON. The examples are recorded from real requests.",
+    ]
+    for tag, operations in sorted(by_tag.items()):
+        lines += ["", f"## {tag.capitalize()}", "| operation | what |", "|---|---|"]
+        lines += [f"| `{method} {path}` | {operation['summary']} |" for method, path, operation in operations]
+        shown = next((one for one in operations if one[0] == "POST"), operations[0])
+        lines += _http_example(*shown)
+    return "\n".join([*lines, ""])
+
+
+def _http_example(method: str, path: str, operation: dict[str, Any]) -> list[str]:
+    request = next(
+        (content.get("example") for content in operation.get("requestBody", {}).get("content", {}).values()), None
+    )
+    answers = [
+        (status, content["example"])
+        for status, answer in operation["responses"].items()
+        for content in answer.get("content", {}).values()
+        if "example" in content
+    ]
+    if not answers:
+        return []
+    lines = ["", "```", f"{method} {path}"]
+    if request is not None:
+        lines += [json.dumps(request, ensure_ascii=False), ""]
+    for status, example in answers:
+        lines += [f"{status} {json.dumps(example, ensure_ascii=False)}"]
+    return [*lines, "```"]
 
 
 def settings_page() -> str:

@@ -15,6 +15,7 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.access import Access
 from sessile.server.answers import PrivateAnswers
 from sessile.server.bodies import components
+from sessile.server.examples import add_examples
 from sessile.server.limits import BodyLimits
 from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
@@ -147,6 +148,7 @@ def _describe_bodies(api: FastAPI) -> None:
         if api.openapi_schema is None:
             schema = generated()
             schema.setdefault("components", {}).setdefault("schemas", {}).update(components())
+            add_examples(schema)
             api.openapi_schema = schema
         return api.openapi_schema
 
