@@ -410,7 +410,7 @@ STORE_MUTANTS = [
            "begun = writing.begin()\n        try:\n            return work(writing)\n        finally:\n            begun.commit()",
            "test_an_error_rolls_everything_back_and_comes_through", ("sqlite",)),
     Mutant("a rollback tells its events", f"{SQL}store:_SqliteStore._write_on", "result = work(tx, *args)",
-           "try:\n            result = work(tx, *args)\n        except Exception:\n            self._tell(tx.events)\n            raise",
+           "try:\n        result = work(tx, *args)\n    except Exception:\n        self._tell(tx.events)\n        raise",
            "test_an_error_rolls_everything_back_and_comes_through", ("sqlite",)),
     Mutant("events are told before the commit", f"{SQL}store:_SqliteStore._write_on", "tx.write_events()",
            "self._tell(tx.events)", "test_polling_tells_of_the_others_commits_once_in_order_as_hints", ("sqlite",)),
