@@ -15,7 +15,7 @@ from sessile.model.handoff import Handoff, HandoffStatus
 from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Standing
 from sessile.model.values import decode, encode
-from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, RULES, Bench, Lab, failed, put, succeeded
+from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, RULES, Bench, Lab, failed, only, put, succeeded
 from sessile.testing.store_contract.base import Contract
 from sessile.testing.store_contract.handoffs import HOME, PHONE_FACTS, offer, redeem, refused
 
@@ -61,8 +61,9 @@ class ArrivalContract(Contract):
         visitor = Actor(session_id=mine.session.session_id, device_id="01900000-0000-7000-8000-0000000000cc")
         document_id = (await bench.documents.open(visitor, "form", {})).document.document_id
         await bench.take(visitor, document_id, 1, 0, put("/a", 1))
+        first = await bench.sessions.create("ada")
         lab.clock.advance(IDLE_TIMEOUT_S / 2)
-        first, handoff, claim = await agreed(bench)
+        handoff, claim = await agreed_by(bench, first)
         _, issued = await bench.handoffs.complete(handoff.handoff_id, claim, mine.session.session_id)
         assert issued is not None
         session = await bench.sessions.authenticate(issued.token)
@@ -115,6 +116,8 @@ class ArrivalContract(Contract):
         await bench.sessions.touch([seen])
         await refused(complete)
         assert (await bench.sessions.authenticate(issued.token)).standing is Standing.CURRENT
+        kinds = [event.type for event in await bench.audit(f"session:{issued.session.session_id}")]
+        assert kinds == ["session_created", "session_renewed"]
 
     async def test_a_lost_answer_of_a_session_that_is_over_is_not_given_again(self, lab: Lab) -> None:
         bench = await lab.open()
@@ -210,7 +213,7 @@ class ArrivalContract(Contract):
                 partial(benches[0].handoffs.confirm, handle, handoff_id, accept=True),
                 partial(benches[1].handoffs.confirm, handle, handoff_id, accept=False),
             )
-            (answer,) = succeeded(outcomes)
+            answer = only(succeeded(outcomes))
             assert [getattr(error, "reason", None) for error in failed(outcomes)] == ["state"]
             assert (await benches[0].handoffs.status(handle, handoff_id)).status is answer.status
             complete = partial(benches[1].handoffs.complete, handoff_id, redeemed.claim, None)

@@ -204,7 +204,7 @@ class HandoffContract(Contract):
         await refused(partial(bench.handoffs.confirm, handle, newer.handoff.handoff_id, accept=True), "state")
         assert (await bench.handoffs.redeem(newest.code, None, HOME)).handoff.session_id == handle
         assert (await bench.handoffs.redeem(theirs.code, None, HOME)).handoff.session_id == other.session.session_id
-        rows = await bench.store.read(_of_session, handle)
+        rows = await bench.store.read(lambda tx: tx.handoffs.of_session(handle))
         assert [row.handoff_id for row in rows] == [o.handoff.handoff_id for o in (older, newer, newest)]
 
     async def test_a_code_and_a_secret_belong_to_one_hand_off(self, lab: Lab) -> None:
@@ -221,7 +221,7 @@ class HandoffContract(Contract):
             assert await bench.store.read(_by_code, code_hash) == found
         changed = replace(row, claim_hash=b"claim", device={"a": 1}, new_session_id=other, path="/x")
         await bench.store.write(_put, changed)
-        assert await bench.store.read(_get, row.handoff_id) == changed
+        assert await bench.store.read(lambda tx: tx.handoffs.get(row.handoff_id)) == changed
 
     async def test_a_code_made_with_an_earlier_key_is_found(self, lab: Lab) -> None:
         bench = await lab.open()
@@ -253,7 +253,7 @@ class HandoffContract(Contract):
         assert issued is not None
         audited = [*await bench.audit(f"session:{handle}"), *await bench.audit(f"session:{issued.session.session_id}")]
         shown = repr([offered, redeemed, completed, issued, bench.told, [event.data for event in audited]])
-        kept = await bench.store.read(_get, handoff_id)
+        kept = await bench.store.read(lambda tx: tx.handoffs.get(handoff_id))
         assert kept is not None
         stored = repr((kept.code_hash, kept.secret_hash, kept.claim_hash, kept))
         token_secret = issued.token.rpartition(".")[2]
@@ -289,17 +289,9 @@ def with_keys(bench: Bench, lab: Lab, *keys: bytes) -> HandoffEngine:
     return HandoffEngine(bench.store, lab.clock, lab.random, ring, Logins(lab.clock, lab.random, RULES))
 
 
-def _get(tx: Transaction, handoff_id: str) -> Handoff | None:
-    return tx.handoffs.get(handoff_id)
+def _put(tx: Transaction, handoff: Handoff) -> None:
+    tx.handoffs.put(handoff)
 
 
 def _by_code(tx: Transaction, code_hash: bytes) -> Handoff | None:
     return tx.handoffs.by_code(code_hash)
-
-
-def _of_session(tx: Transaction, session_id: str) -> list[Handoff]:
-    return tx.handoffs.of_session(session_id)
-
-
-def _put(tx: Transaction, handoff: Handoff) -> None:
-    tx.handoffs.put(handoff)
