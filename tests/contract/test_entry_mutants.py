@@ -146,6 +146,8 @@ MUTANTS = [
            "test_other_roles_can_end_all_sessions_but_one"),
     Mutant("the same roles end sessions", f"{PRINCIPALS}PrincipalEngine._change", "if has_other_roles and end_others:",
            "if end_others:", "test_without_other_roles_nothing_ends"),
+    Mutant("a limit above what there is ends sessions", f"{PRINCIPALS}PrincipalEngine._set_limit",
+           "max(0, len(live) - allowed)", "len(live) - allowed", "test_a_limit_above_what_there_is_ends_nothing", BOTH),
     Mutant("each count opens its window anew", f"{MEMORY}store:MemoryTransaction.count",
            "if until <= now else (counted, until)", "if until <= now else (counted, now + window)",
            "test_what_is_counted_is_forgotten_after_its_window"),
