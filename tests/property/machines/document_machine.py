@@ -44,6 +44,8 @@ class DocumentMachine(RuleBasedStateMachine):
         self.documents: dict[str, Known] = {}
         self.touched: set[str] = set()
         self.come_anonymously()
+        self.open(0, "other", OLD)
+        self.open(0, "form", OLD)
 
     def come_anonymously(self) -> None:
         told = self.pair.step(lambda bench: bench.sessions.create(None))

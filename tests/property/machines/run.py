@@ -14,19 +14,19 @@ from tests.property.machines.handoff_machine import HandoffMachine
 from tests.property.machines.pair import Rows
 
 Machine = type[HandoffMachine] | type[DocumentMachine]
-SLICE: Final = settings(
-    derandomize=True, max_examples=25, stateful_step_count=40, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+MACHINES: Final[tuple[Machine, ...]] = (HandoffMachine, DocumentMachine)
+_EITHER: Final = settings(deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
+SLICE: Final = settings(_EITHER, derandomize=True, max_examples=25, stateful_step_count=40)
 LONG: Final = settings(
-    derandomize=False, max_examples=200, stateful_step_count=100, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
-)  # fmt: skip
+    _EITHER, derandomize=False, max_examples=100, stateful_step_count=100, phases=[Phase.generate, Phase.shrink]
+)
+FIRST_FAULT: Final = settings(SLICE, max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
+"""For a planted bug: it is enough that it is found, by whatever way."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """`steps` were done on both stores."""
+    """`steps` were done on both stores, and each was compared with the model."""
 
     machine: str
     steps: int
@@ -36,7 +36,7 @@ class Figures:
         return f"{self.machine}: {self.steps} steps on both stores in {self.duration_s:.0f} s"
 
 
-def run(machine: Machine, steps_min: int, chosen: settings) -> Figures:
+def run(machine: Machine, chosen: settings, steps_min: int = 0) -> Figures:
     """Examples until so many steps are done. Raises what the machine found, with the shortest way there."""
     began_s = time.monotonic()
     machine.steps_done = 0

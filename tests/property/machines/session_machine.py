@@ -200,7 +200,10 @@ class SessionMachine(RuleBasedStateMachine):
 
         assert self.pair.step(all_of_it).result == self.model.sweep()
 
-    @rule(days=st.sampled_from([0, 0, 11]), what=st.sampled_from(["forget_sessions", "forget_audit", "forget_passing"]))
+    @rule(
+        days=st.sampled_from([0, 0, 10, 11]),
+        what=st.sampled_from(["forget_sessions", "forget_audit", "forget_passing"]),
+    )
     def forget(self, days: int, what: str) -> None:
         self.pair.wait(days * DAY_S)
         told = self.pair.step(lambda bench: getattr(bench.retention, what)())

@@ -27,7 +27,11 @@ _TOUCH = (
     .where(sessions.c.session_id == bindparam("of_session"), sessions.c.ended_at.is_(None))
     .values(
         last_seen_at=func.max(sessions.c.last_seen_at, bindparam("seen", type_=sessions.c.last_seen_at.type)),
-        idle_expires_at=func.max(sessions.c.idle_expires_at, bindparam("idle", type_=sessions.c.idle_expires_at.type)),
+        # Not beyond the absolute deadline, which can have come nearer since the touch was made.
+        idle_expires_at=func.min(
+            func.max(sessions.c.idle_expires_at, bindparam("idle", type_=sessions.c.idle_expires_at.type)),
+            sessions.c.absolute_expires_at,
+        ),
         token_seen_at=func.coalesce(sessions.c.token_seen_at, bindparam("first", type_=sessions.c.token_seen_at.type)),
     )
 )

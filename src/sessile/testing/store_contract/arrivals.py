@@ -73,6 +73,24 @@ class ArrivalContract(Contract):
         assert (await bench.documents.get(Actor(user_id="ada"), document_id)).state == {"a": 1}
         assert (await bench.sessions.authenticate(mine.token)).standing is Standing.SUPERSEDED
 
+    async def test_a_touch_from_before_does_not_outlast_the_lent_login(self, lab: Lab) -> None:
+        bench = await lab.open()
+        first = await bench.sessions.create("ada")
+        lab.clock.set(first.session.absolute_expires_at - timedelta(seconds=IDLE_TIMEOUT_S))
+        active = replace(first.session, idle_expires_at=first.session.absolute_expires_at)
+        await bench.sessions.touch([active])
+        mine = await bench.sessions.create(None)
+        lab.clock.advance(IDLE_TIMEOUT_S / 2)
+        late = bench.sessions.touched(mine.session)
+        assert late is not None
+        handoff, claim = await agreed_by(bench, first)
+        await bench.handoffs.complete(handoff.handoff_id, claim, mine.session.session_id)
+        await bench.sessions.touch([late])
+        session = await bench.sessions.get(mine.session.session_id)
+        assert session.idle_expires_at == session.absolute_expires_at == first.session.absolute_expires_at
+        lab.clock.set(first.session.absolute_expires_at)
+        assert await bench.sessions.sweep(10) == 2, "the sweep looks at the idle deadline"
+
     async def test_another_users_session_on_the_asking_device_is_superseded(self, lab: Lab) -> None:
         bench = await lab.open()
         eve = await bench.sessions.create("eve", data=encode({"hers": 1}))
