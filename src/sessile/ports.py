@@ -54,7 +54,8 @@ class SessionRows(Protocol):
         ...
 
     def touch(self, seen: Sequence[Session]) -> None:
-        """Max-merge of last_seen_at, idle_expires_at and first token_seen_at; never matches an ended row, changes no version."""
+        """Max-merge of last_seen_at, idle_expires_at (never beyond the row's absolute deadline) and first token_seen_at; never matches an ended
+        row, changes no version."""
         ...
 
     def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:

@@ -1,4 +1,4 @@
-"""Histories: steps drawn by Hypothesis (or a seed), performed on any store, with everything that was returned, raised and told."""
+"""Histories: steps from a seed, performed on any store, with everything that was returned, raised and told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import strategies as st
 from msgspec import UNSET
 
 from sessile.model.audit import AuditEvent
@@ -20,7 +19,7 @@ from sessile.model.values import encode
 from sessile.ports import Store
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lab import ADA, EVE, PHONE, Bench
-from tests.property.strategies import STATE, changes
+from tests.property.strategies import STATE
 
 Step = tuple[str, tuple[Any, ...]]
 USERS = [None, "ada", "eve"]
@@ -31,47 +30,9 @@ REASONS = [EndReason.LOGOUT, EndReason.REVOKED]
 SECONDS = [0.001, 10, 30, 50, 500, 999, 4000]
 PATHS = [None, ["/o"], ["/o/x", "/n"], ["/l/0"], ["no pointer"]]
 
-numbers = st.integers(0, 5)
-users = st.sampled_from(USERS)
-actors = st.integers(0, len(ACTORS) - 1)
-session_steps: st.SearchStrategy[Step] = st.one_of(
-    st.tuples(st.just("create"), st.tuples(users)),
-    st.tuples(st.just("authenticate"), st.tuples(numbers)),
-    st.tuples(st.just("touch"), st.tuples(numbers)),
-    st.tuples(st.just("change_data"), st.tuples(numbers, users, st.sampled_from(["a", "b"]), st.integers(0, 9))),
-    st.tuples(st.just("rotate"), st.tuples(numbers)),
-    st.tuples(st.just("login"), st.tuples(st.one_of(st.none(), numbers), st.sampled_from(["ada", "eve"]))),
-    st.tuples(st.just("end"), st.tuples(numbers, st.sampled_from(REASONS))),
-    st.tuples(st.just("end_of_user"), st.tuples(st.sampled_from(["ada", "eve"]), numbers)),
-    st.tuples(st.just("of_user"), st.tuples(st.sampled_from(["ada", "eve"]))),
-    st.tuples(st.just("sweep"), st.tuples(st.integers(1, 3))),
-    st.tuples(
-        st.just("sync"),
-        st.tuples(st.sampled_from(["ada", "eve"]), st.lists(st.sampled_from(PLATFORMS), max_size=3, unique=True)),
-    ),
-    st.tuples(st.just("set_default"), st.tuples(st.sampled_from(["ada", "eve"]), st.sampled_from(PLATFORMS))),
-    st.tuples(
-        st.just("switch"), st.tuples(numbers, st.sampled_from(PLATFORMS), st.sampled_from([UNSET, None, *PLATFORMS]))
-    ),
-    st.tuples(st.just("wait"), st.tuples(st.sampled_from(SECONDS))),
-)
-document_steps: st.SearchStrategy[Step] = st.one_of(
-    st.tuples(st.just("open"), st.tuples(actors, st.sampled_from(NAMES))),
-    *[st.tuples(st.just("submit"), st.tuples(actors, numbers, numbers, st.integers(-1, 2), changes))] * 4,
-    st.tuples(st.just("server_change"), st.tuples(actors, numbers, st.one_of(st.none(), numbers), changes)),
-    st.tuples(st.just("resolve"), st.tuples(actors, numbers, st.sampled_from(["mine", "theirs", "value"]))),
-    st.tuples(st.just("checkpoint"), st.tuples(actors, numbers, st.one_of(st.none(), numbers))),
-    st.tuples(st.just("automatic"), st.tuples(st.just(10))),
-    st.tuples(st.just("restore"), st.tuples(actors, numbers, numbers, st.sampled_from(PATHS), st.booleans())),
-    st.tuples(st.just("rename"), st.tuples(actors, numbers, st.sampled_from(NAMES))),
-    st.tuples(st.just("archive"), st.tuples(actors, numbers)),
-    st.tuples(st.just("since"), st.tuples(actors, numbers, numbers)),
-    st.tuples(st.just("wait"), st.tuples(st.sampled_from(SECONDS))),
-)
-
 
 def seeded_steps(seed: int, count: int) -> list[Step]:
-    """The same steps in every run, for histories longer than Hypothesis draws them."""
+    """The same steps in every run."""
     rng = random.Random(seed)
     kinds: list[Step] = []
     for _ in range(count):

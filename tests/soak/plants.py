@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sessile.engine.changes import ChangeEngine
-from sessile.model.document import Actor, LoggedChange, Outcome, Submission, Verdict
+from sessile.model.audit import AuditEvent
+from sessile.model.document import Actor, DocumentDevice, LoggedChange, Outcome, Submission, Verdict
 from sessile.runtime.documents import AsyncDocuments
 from sessile.server.realtime.keeper import Keeper
 from sessile.server.realtime.subscription import Phase, Subscription
+from sessile.stores.sql import database as sql_database
 from sessile.stores.sql.database import SqliteDatabase
+from sessile.stores.sql.documents import SqlDocumentRows
+from sessile.stores.sql.store import _SqliteStore
+from sessile.stores.sql.transaction import SqlTransaction
 
 COMMIT_DELAY_S = 0.05
 SUBSCRIBE_DELAY_S = 0.3
+AUDIT_DELAY_S = 0.05
 
 
 def ack_before_commit() -> None:
@@ -128,8 +136,51 @@ def late_subscribe() -> None:
     _plant(Keeper, "_look_at_heads", lambda _keeper, _now: None)
 
 
+def audit_outside() -> None:
+    """Audit events are written in a transaction of their own, a little after what they tell of."""
+    write, lock = _SqliteStore._write, threading.Lock()
+    later: list[Sequence[AuditEvent]] = []
+
+    def write_rows(store: _SqliteStore, work: Callable[..., Any], args: Sequence[Any]) -> Any:
+        with lock:
+            later.clear()
+            outcome = write(store, work, args)
+            events = [event for batch in later for event in batch]
+        if events:
+            time.sleep(AUDIT_DELAY_S)
+            store.database.write(lambda connection: audit(SqlTransaction(connection, "", datetime.now(UTC)), events))
+        return outcome
+
+    audit = SqlTransaction.audit
+
+    def keep(_tx: SqlTransaction, events: Sequence[AuditEvent]) -> None:
+        later.append(events)
+
+    _plant(_SqliteStore, "_write", write_rows)
+    _plant(SqlTransaction, "audit", keep)
+
+
+def dangling_device() -> None:
+    """Foreign keys are off, and with each device another one is written of a document that is not there."""
+    put = SqlDocumentRows.put_devices
+
+    def put_devices(rows: SqlDocumentRows, devices: Sequence[DocumentDevice]) -> None:
+        put(rows, devices)
+        put(rows, [replace(device, document_id=f"{device.document_id[:-4]}0000") for device in devices])
+
+    prepare = sql_database._prepare
+
+    def prepare_loosely(connection: Any, record: Any) -> None:
+        prepare(connection, record)
+        connection.execute("PRAGMA foreign_keys=OFF")
+
+    setattr(sql_database, "_prepare", prepare_loosely)  # noqa: B010 - a patch, and meant as one
+    _plant(SqlDocumentRows, "put_devices", put_devices)
+
+
 PLANTS: Mapping[str, Callable[[], None]] = {
-    plant.__name__: plant for plant in (ack_before_commit, no_unique_key, no_gap_check, late_subscribe)
+    plant.__name__: plant
+    for plant in (ack_before_commit, no_unique_key, no_gap_check, late_subscribe, audit_outside, dangling_device)
 }
 
 

@@ -15,12 +15,15 @@ from pathlib import Path
 import httpx
 
 from sessile.model.errors import SessileError
-from tests.soak import checker
+from tests.soak import checker, rows
 from tests.soak.people import DOCUMENTS, Person
 from tests.soak.process import Server
 from tests.soak.server import SERVICE_KEY
+from tests.soak.visitors import Visitor
 
 USERS = ("ann", "ben")
+VISITORS = ("dan", "eva")
+"""They have no documents: they log in and out, switch platforms and lend their log-ins."""
 WRITERS = 2
 READERS = 1
 """Devices of each user. A reader has nothing to send, so only news can tell it that it is behind."""
@@ -64,6 +67,13 @@ class Figures:
     restores: int = 0
     connections: int = 0
     told_again: int = 0
+    visits: int = 0
+    """What visitors did and were told of."""
+    sessions: int = 0
+    sessions_ended: int = 0
+    sessions_lent: int = 0
+    audit_streams: int = 0
+    audit_events: int = 0
     lost: int = 0
     doubled: int = 0
     recovery_median_s: float = 0.0
@@ -96,6 +106,7 @@ class Soak:
         self._told = told
         self._stops_early = stops_early
         self._people: list[Person] = []
+        self._visitors: list[Visitor] = []
         self._recoveries_s: list[float] = []
         self._ended_token = ""
         self._kill_at_ack = False
@@ -116,7 +127,8 @@ class Soak:
             await self._check_ended_session()
         finally:
             await self._server.stop()
-            left = await asyncio.gather(*(person.leave() for person in self._people), return_exceptions=True)
+            everybody: list[Person | Visitor] = [*self._people, *self._visitors]
+            left = await asyncio.gather(*(somebody.leave() for somebody in everybody), return_exceptions=True)
         for problem in left:
             if problem is not None:
                 raise problem
@@ -151,6 +163,9 @@ class Soak:
                 )
         for person in self._people:
             await person.arrive()
+        for user in VISITORS:
+            self._visitors.append(Visitor(user, url=self._server.url, seed=self._random.randrange(2**32)))
+            self._visitors[-1].arrive()
         handle, self._ended_token = await self._session("cat")
         async with self._http(self._ended_token) as http:
             (await http.delete(f"api/v0/sessions/{handle}")).raise_for_status()
@@ -283,7 +298,10 @@ class Soak:
             for person in self._people
             for name in DOCUMENTS
         ]
-        return checker.faults(checker.read(self._database), [person.history for person in self._people], seen)
+        looked = rows.look(self._database, [visitor.visits for visitor in self._visitors])
+        self.figures.audit_streams, self.figures.audit_events = looked.streams, looked.events
+        found = checker.faults(checker.read(self._database), [person.history for person in self._people], seen)
+        return [*found, *looked.faults]
 
     def _check(self) -> None:
         found = self._found()
@@ -298,12 +316,22 @@ class Soak:
         figures.acknowledged = len(answers)
         figures.told_again = sum(person.history.told_again for person in self._people)
         figures.connections = sum(person.connects for person in self._people)
+        visits = [visitor.visits for visitor in self._visitors]
+        figures.visits = sum(one.verbs for one in visits)
+        figures.sessions = sum(len(one.begun) for one in visits)
+        figures.sessions_ended = sum(len(one.ended) for one in visits)
+        figures.sessions_lent = sum(one.lent for one in visits)
         figures.refused = sum(answer.is_refused for answer in answers)
         figures.restores = sum(
             line.operations[0]["op"] == "replace" for log in checker.read(self._database) for line in log.lines
         )
         kinds: Counter[str] = Counter(
-            "lost" if "not in the log" in fault else "doubled" if " times" in fault else "other" for fault in found
+            "lost"
+            if "not in the log" in fault or "was acknowledged" in fault
+            else "doubled"
+            if " times" in fault
+            else "other"
+            for fault in found
         )
         figures.lost, figures.doubled = kinds["lost"], kinds["doubled"]
         if recoveries:

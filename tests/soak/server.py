@@ -1,4 +1,4 @@
-"""The server under the soak: the ordinary application on one SQLite file, able to kill itself at a named point, or with a planted error.
+"""The server under the soak: the ordinary service on one SQLite file, an application beside it, able to kill itself at a named point, or with a planted error.
 
     python -m tests.soak.server --port N --database FILE [--plant NAME]
 
@@ -22,7 +22,7 @@ from sessile.model.errors import StoreUnavailable
 from sessile.server.app import create_app
 from sessile.server.serving import run
 from sessile.stores.sql.transaction import SqlTransaction
-from tests.soak import plants
+from tests.soak import application, plants
 
 SERVICE_KEY = "the-soak-has-this-service-key"
 CHECKPOINT_INTERVAL_S = 1.0
@@ -100,7 +100,9 @@ def main() -> None:
     watch_transactions(trigger)
     if arguments.plant is not None:
         plants.PLANTS[arguments.plant]()
-    service = create_app(AsyncSessionManager(settings, probe=trigger), standalone=True)
+    manager = AsyncSessionManager(settings, probe=trigger)
+    service = create_app(manager, standalone=True)
+    application.install(service.api, manager)
     threading.Thread(target=listen, args=(trigger,), daemon=True).start()
     run(
         service,

@@ -29,6 +29,9 @@ async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, capsys: py
     assert set(figures.kills_by_point) == set(KILLS)
     assert figures.acknowledged == figures.changes > 50 * KILL_COUNT
     assert (figures.lost, figures.doubled) == (0, 0)
+    assert figures.sessions > figures.sessions_ended > KILL_COUNT
+    assert figures.sessions_lent > 0
+    assert figures.audit_events > figures.audit_streams > figures.sessions
     assert figures.recovery_median_s < MEDIAN_MAX_S
 
 
@@ -40,6 +43,8 @@ async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, capsys: py
         ("no_unique_key", "is in the log 2 times", True),
         ("no_gap_check", "was acknowledged and is not in the log", True),
         ("late_subscribe", "not at the head", True),
+        ("audit_outside", "exactly once", True),
+        ("dangling_device", "document_devices of a document that is not there", True),
     ],
 )
 async def test_a_planted_error_is_found(plant: str, fault: str, stops_early: bool, tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def _recent(tx: Transaction, stream: str, before: int | None, limit: int) -> lis
 def _verify(tx: Transaction, stream: str | None, after: str) -> tuple[AuditReport, str | None]:
     """A page of chains, and the name of its last one; None on the last page."""
     if stream is not None:
-        chain = tx.audit_chain(stream)
-        chains, last = [chain] if chain is not None else [], None
+        known = tx.audit_chain(stream)
+        # Without its chain, events of that name are events that nobody wrote.
+        is_there = known is not None or tx.audit_stream(stream, limit=1)
+        chains, last = [known or AuditStream(stream, 0, b"")] if is_there else [], None
     else:
         chains = tx.audit_streams(after=after, limit=_STREAMS_AT_ONCE)
         last = chains[-1].stream if len(chains) == _STREAMS_AT_ONCE else None

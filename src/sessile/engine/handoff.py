@@ -124,8 +124,10 @@ class HandoffEngine:
         counter = f"handoff:{self._keys.sign('address', address.encode()).hex()[:32]}"
         if tx.counted(counter, now) >= HANDOFF_TRIES_MAX:
             return TooManyTries()
-        handoff = self._by_code(tx, code)
-        session = self._origin(tx, handoff) if handoff is not None else None
+        seen = self._by_code(tx, code)
+        # The session before the hand-off, in the order in which `offer` and `confirm` lock them.
+        session = self._origin(tx, seen) if seen is not None else None
+        handoff = tx.handoffs.get(seen.handoff_id, lock=True) if seen is not None else None
         is_open = handoff is not None and handoff.status is HandoffStatus.OFFERED and now < handoff.expires_at
         if handoff is None or session is None or not is_open:
             tx.count(counter, now, LIFETIME)
@@ -147,7 +149,7 @@ class HandoffEngine:
     def _by_code(self, tx: Transaction, code: str) -> Handoff | None:
         meant = normalized(code)
         hashes = self._keys.all("handoff", meant.encode()) if meant is not None else []
-        found = (tx.handoffs.by_code(code_hash, lock=True) for code_hash in hashes)
+        found = (tx.handoffs.by_code(code_hash) for code_hash in hashes)
         return next((handoff for handoff in found if handoff is not None), None)
 
     def _confirm(self, tx: Transaction, session_id: str, handoff_id: str, accept: bool) -> Handoff:
@@ -169,9 +171,10 @@ class HandoffEngine:
         self, tx: Transaction, handoff_id: str, claim: str, session_id: str | None
     ) -> tuple[Handoff, Issued | None]:
         now = self._clock.now()
-        seen = tx.handoffs.get(handoff_id)
-        if seen is not None:  # the user's row before everything else
+        seen, origin = tx.handoffs.get(handoff_id), None
+        if seen is not None:  # the user's row before everything else, and the session before the hand-off
             tx.sessions.principal(seen.user_id, lock=True)
+            origin = self._origin(tx, seen)
         handoff = tx.handoffs.get(handoff_id, lock=True)
         if handoff is None or handoff.claim_hash is None or not self._is_claim(handoff, claim):
             raise HandoffRefused("unknown")
@@ -183,7 +186,6 @@ class HandoffEngine:
             raise HandoffRefused("refused")
         if handoff.status is HandoffStatus.COMPLETED:
             return handoff, self._again(tx, handoff)
-        origin = self._origin(tx, handoff)
         if origin is None:
             raise HandoffRefused("ended")
         entry = Entry(
@@ -208,6 +210,7 @@ class HandoffEngine:
             raise HandoffRefused("unknown")
         issued = self._logins.with_new_token(session, principal_changed=True, authenticated_at=session.authenticated_at)
         tx.sessions.update(issued.session)
+        tx.audit([session_event(issued.session, "session_renewed", self._clock.now())])
         return issued
 
     def _origin(self, tx: Transaction, handoff: Handoff) -> Session | None:

@@ -122,7 +122,7 @@ class PrincipalEngine:
         tx.audit([_event(user_id, "principal_limited", now, sessions_max=sessions_max)])
         allowed = self._limit.of(limited)
         live = tx.sessions.of_user(user_id, now, lock=True)
-        return end(tx, live[: len(live) - allowed] if allowed else [], EndReason.LIMIT, now)
+        return end(tx, live[: max(0, len(live) - allowed)] if allowed else [], EndReason.LIMIT, now)
 
     def _disable(self, tx: Transaction, user_id: str) -> int:
         known = tx.sessions.principal(user_id, lock=True) or Principal(user_id)

@@ -49,13 +49,18 @@ class RetentionEngine:
         over = tx.sessions.ended_before(now - self._rule.ended, self._rule.batch)
         if not over:
             return 0
-        documents = 0
+        documents, streams = list[str](), list[str]()
         for session in over:
             theirs = tx.documents.of_owner(Owner(session_id=session.session_id), status=None)
-            tx.documents.delete([document.document_id for document in theirs])
-            documents += len(theirs)
+            documents += [document.document_id for document in theirs]
+            streams.append(f"session:{session.session_id}")
+        tx.documents.delete(documents)
         tx.sessions.delete([session.session_id for session in over])
-        tx.audit([_event("sessions_forgotten", now, sessions=len(over), documents=documents)])
+        streams += [f"document:{document_id}" for document_id in documents]
+        # A chain of which nothing is kept has no old event that would lead `forget_audit` to it.
+        closed = [chain for stream in sorted(streams) if (chain := _closed(tx, tx.audit_chain(stream, lock=True)))]
+        told = {"sessions": len(over), "documents": len(documents), "streams": len(closed), "digest": _digest(closed)}
+        tx.audit([_event("sessions_forgotten", now, **told)])
         return len(over)
 
     def _forget_audit(self, tx: Transaction) -> int:
@@ -73,8 +78,7 @@ class RetentionEngine:
                 shorter = replace(shorter, base_position=event.position, base_hash=event.hash)
                 forgotten += 1
             tx.forget_audit(shorter)
-            if shorter.base_position == shorter.position and _is_gone(tx, stream):
-                tx.close_audit(stream)
+            if _closed(tx, shorter) is not None:
                 closed.append(shorter)
         if forgotten:
             tx.audit([_event("audit_forgotten", now, events=forgotten, streams=len(closed), digest=_digest(closed))])
@@ -86,6 +90,14 @@ class RetentionEngine:
         if self._rule.checkpoints is not None:
             forgotten += tx.documents.delete_old_checkpoints(now - self._rule.checkpoints, batch)
         return forgotten
+
+
+def _closed(tx: Transaction, chain: AuditStream | None) -> AuditStream | None:
+    """The chain, when nothing of it is kept and nothing more can be written to it: then it is closed now."""
+    if chain is None or chain.base_position != chain.position or not _is_gone(tx, chain.stream):
+        return None
+    tx.close_audit(chain.stream)
+    return chain
 
 
 def _is_gone(tx: Transaction, stream: str) -> bool:

@@ -39,7 +39,7 @@ class MemorySessionRows:
             touched = replace(
                 current,
                 last_seen_at=max(current.last_seen_at, session.last_seen_at),
-                idle_expires_at=max(current.idle_expires_at, session.idle_expires_at),
+                idle_expires_at=min(max(current.idle_expires_at, session.idle_expires_at), current.absolute_expires_at),
                 token_seen_at=current.token_seen_at or first,
             )
             self._sessions.put(session.session_id, touched)

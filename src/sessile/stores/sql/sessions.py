@@ -29,12 +29,16 @@ def _later(column: Column[Any], name: str) -> Case[Any]:
     return case((column < given, given), else_=column)
 
 
+_IDLE_LATER = _later(sessions.c.idle_expires_at, "idle")
 _TOUCH = (
     update(sessions)
     .where(sessions.c.session_id == bindparam("of_session"), sessions.c.ended_at.is_(None))
     .values(
         last_seen_at=_later(sessions.c.last_seen_at, "seen"),
-        idle_expires_at=_later(sessions.c.idle_expires_at, "idle"),
+        # Not beyond the absolute deadline, which can have come nearer since the touch was made.
+        idle_expires_at=case(
+            (sessions.c.absolute_expires_at < _IDLE_LATER, sessions.c.absolute_expires_at), else_=_IDLE_LATER
+        ),
         token_seen_at=func.coalesce(sessions.c.token_seen_at, bindparam("first", type_=sessions.c.token_seen_at.type)),
     )
 )

@@ -27,22 +27,38 @@ _GROUPS = (
     "presence",
     "races",
     "sharing",
+    "handoffs",
+    "arrivals",
+    "maintenance",
+    "chains",
+    "retention",
+    "lasting",
+    "credentials",
+    "rows",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 
-from sessile.testing.store_contract.backups import BackupContract  # noqa: E402 - what is imported first cannot be rewritten
+from sessile.testing.store_contract.arrivals import ArrivalContract  # noqa: E402 - what is imported first cannot be rewritten
+from sessile.testing.store_contract.backups import BackupContract  # noqa: E402
 from sessile.testing.store_contract.base import Contract  # noqa: E402
+from sessile.testing.store_contract.chains import ChainContract  # noqa: E402
 from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
 from sessile.testing.store_contract.copies import CopyContract  # noqa: E402
+from sessile.testing.store_contract.credentials import CredentialContract  # noqa: E402
 from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
+from sessile.testing.store_contract.handoffs import HandoffContract  # noqa: E402
 from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
 from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
+from sessile.testing.store_contract.lasting import LastingContract  # noqa: E402
+from sessile.testing.store_contract.maintenance import MaintenanceContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
 from sessile.testing.store_contract.presence import PresenceContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
 from sessile.testing.store_contract.races import RaceContract  # noqa: E402
+from sessile.testing.store_contract.retention import RetentionContract  # noqa: E402
+from sessile.testing.store_contract.rows import RowContract  # noqa: E402
 from sessile.testing.store_contract.sessions import SessionContract  # noqa: E402
 from sessile.testing.store_contract.sharing import SharingContract  # noqa: E402
 from sessile.testing.store_contract.tokens import TokenContract  # noqa: E402
@@ -66,24 +82,40 @@ class StoreContract(
     PresenceContract,
     RaceContract,
     SharingContract,
+    HandoffContract,
+    ArrivalContract,
+    MaintenanceContract,
+    ChainContract,
+    RetentionContract,
+    LastingContract,
+    CredentialContract,
+    RowContract,
 ):
     """The whole contract. A group can also be subclassed by itself, while a store is being written."""
 
 
 __all__ = [
+    "ArrivalContract",
     "BackupContract",
+    "ChainContract",
     "ChangeContract",
     "CheckpointContract",
     "Contract",
     "CopyContract",
+    "CredentialContract",
     "DocumentContract",
+    "HandoffContract",
     "HistoryContract",
     "KindContract",
+    "LastingContract",
+    "MaintenanceContract",
     "MergeContract",
     "PlatformContract",
     "PresenceContract",
     "PrincipalContract",
     "RaceContract",
+    "RetentionContract",
+    "RowContract",
     "SessionContract",
     "SharingContract",
     "StoreContract",

@@ -7,11 +7,12 @@ from functools import partial
 
 import pytest
 
-from sessile.model.document import ABSENT, Actor, CheckpointKind, ConflictReason, Verdict
+from sessile.model.document import ABSENT, Actor, CheckpointKind, ConflictReason, State, Verdict
 from sessile.model.errors import ChangeRejected, CheckpointNotFound, DocumentNotFound, InvalidChange, VersionConflict
 from sessile.model.events import EventKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, LABEL_LENGTH_MAX
-from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, only, put
+from sessile.model.operations import apply
+from sessile.testing.lab import ADA, EVE, PHONE, Bench, Lab, change, failed, only, put, succeeded
 from sessile.testing.shows import shows
 from sessile.testing.store_contract.base import Contract
 
@@ -214,6 +215,60 @@ class CheckpointContract(Contract):
         state = (await bench.documents.get(ADA, document_id)).state
         assert (state["n"], state["m"], len(state["text"])) == (1, 3, 20_000)
 
+    async def test_of_two_restores_that_expect_the_same_version_one_happens(self, lab: Lab) -> None:
+        first, second = await self._benches(lab)
+        document_id, one, other = await _two_checkpoints(first)
+        outcomes = await lab.together(
+            partial(first.checkpoints.restore, ADA, document_id, one, None, 2, dry_run=False),
+            partial(second.checkpoints.restore, PHONE, document_id, other, None, 2, dry_run=False),
+        )
+        winner, loser = only(succeeded(outcomes)), only(failed(outcomes))
+        assert isinstance(loser, VersionConflict)
+        assert loser.current == {"version": 3}
+        document = await first.documents.get(ADA, document_id)
+        assert (document.version, document.generation) == (3, 1)
+        assert document.state == winner.document.state
+        before = [c for c in await first.checkpoints.list(ADA, document_id) if c.kind is CheckpointKind.BEFORE_RESTORE]
+        assert [checkpoint.version for checkpoint in before] == [2]
+
+    async def test_restores_at_once_that_expect_nothing_stay_one_line_of_history(self, lab: Lab) -> None:
+        first, second = await self._benches(lab)
+        document_id, one, other = await _two_checkpoints(first)
+        outcomes = await lab.together(
+            *(
+                partial(
+                    (first, second)[n % 2].checkpoints.restore,
+                    ADA,
+                    document_id,
+                    (one, other)[n % 2],
+                    None,
+                    None,
+                    dry_run=False,
+                )
+                for n in range(4)
+            )
+        )
+        assert failed(outcomes) == []
+        by_version = sorted(succeeded(outcomes), key=lambda restored: restored.document.version)
+        assert [restored.document.version for restored in by_version] == [3, 4, 5, 6]
+        assert [restored.document.generation for restored in by_version] == [1, 2, 3, 4]
+        log = await first.store.read(lambda tx: tx.documents.changes(document_id, after=0))
+        assert [(line.version, line.generation) for line in log] == [(1, 0), (2, 0), (3, 1), (4, 2), (5, 3), (6, 4)]
+        state: State = {"a": 0}
+        states = [state]
+        for line in log:
+            state = apply(state, line.operations).state
+            states.append(state)
+        assert (await second.documents.get(ADA, document_id)).state == state
+        for restored in by_version:
+            assert restored.before is not None
+            assert restored.before.state == states[restored.before.version], "what it went over is kept"
+            assert restored.before.version == restored.document.version - 1
+
+    async def _benches(self, lab: Lab) -> tuple[Bench, Bench]:
+        first = await lab.open()
+        return first, await lab.open() if self.is_shared else first
+
 
 async def _two_states(bench: Bench) -> tuple[str, str]:
     """A document at version 2, and a checkpoint of its version 1."""
@@ -222,3 +277,13 @@ async def _two_states(bench: Bench) -> tuple[str, str]:
     checkpoint = await bench.checkpoints.create(ADA, document_id, "one", MANUAL, None, None)
     await bench.take(ADA, document_id, 2, 1, put("/a", 2), put("/o", {"x": 2, "y": 2}))
     return document_id, checkpoint.checkpoint_id
+
+
+async def _two_checkpoints(bench: Bench) -> tuple[str, str, str]:
+    """A document at version 2, and checkpoints of two earlier states."""
+    document_id = (await bench.document({"a": 0})).document.document_id
+    made = []
+    for seq in (1, 2):
+        made.append(await bench.checkpoints.create(ADA, document_id, "", MANUAL, None, None))
+        await bench.take(ADA, document_id, seq, seq - 1, put("/a", seq))
+    return document_id, made[0].checkpoint_id, made[1].checkpoint_id

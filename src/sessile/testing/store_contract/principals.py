@@ -127,6 +127,13 @@ class PrincipalContract(Contract):
             with pytest.raises(InvalidValue):
                 await bench.principals.limit("ada", wrong)
 
+    async def test_a_limit_above_what_there_is_ends_nothing(self, lab: Lab) -> None:
+        bench = await lab.open(EVICTING)
+        handles = {(await bench.sessions.create("ada")).session.session_id for _ in range(LIMIT - 1)}
+        for sessions_max in (LIMIT + 4, LIMIT - 1, None, 0):
+            assert await bench.principals.limit("ada", sessions_max) == 0
+        assert {session.session_id for session in await bench.sessions.of_user("ada")} == handles
+
     async def test_no_more_logins_than_the_limit(self, lab: Lab) -> None:
         for rules in (EVICTING, REJECTING):
             user_id = str(rules.limit.action)

@@ -1,0 +1,119 @@
+"""The audit log as chains: what verifies, page by page, and after their beginnings were forgotten. That each kind of tampering is found is
+tested beside the stores, since no store lets its rows be changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sessile.engine import audit
+from sessile.engine.audit import AuditReport
+from sessile.model.audit import AuditEvent, AuditStream
+from sessile.model.session import EndReason
+from sessile.ports import Transaction
+from sessile.testing.lab import Lab
+from sessile.testing.store_contract.base import Contract
+
+
+class ChainContract(Contract):
+    """Read and verify."""
+
+    async def test_what_was_written_verifies(self, lab: Lab) -> None:
+        bench = await lab.open()
+        assert await bench.audits.verify(None) == AuditReport(0, 0, [])
+        handles = [(await bench.sessions.create(f"user{number}")).session.session_id for number in range(3)]
+        for handle in handles:
+            await bench.sessions.rotate(handle)
+            await bench.sessions.end(handle, EndReason.LOGOUT)
+        for roles in (["a"], ["b"], ["é"]):
+            await bench.principals.change("ada", None, roles)
+        assert await bench.audits.verify(None) == AuditReport(4, 12, [])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(audit, "_STREAMS_AT_ONCE", 2)
+            patch.setattr(audit, "_EVENTS_AT_ONCE", 2)
+            assert await bench.audits.verify(None) == AuditReport(4, 12, [])
+        assert await bench.audits.verify(f"session:{handles[0]}") == AuditReport(1, 3, [])
+        assert await bench.audits.verify("session:unknown") == AuditReport(0, 0, [])
+
+    async def test_a_stream_is_read_newest_first_page_by_page(self, lab: Lab) -> None:
+        bench = await lab.open()
+        for number in range(5):
+            await bench.principals.change("ada", {"n": number}, None)
+        newest = await bench.audits.events("user:ada", None, 2)
+        assert [event.position for event in newest] == [5, 4]
+        rest = await bench.audits.events("user:ada", 4, 10)
+        assert [event.position for event in rest] == [3, 2, 1]
+        assert await bench.audits.events("user:eve", None, 10) == []
+
+    async def test_a_chain_is_told_with_its_ends(self, lab: Lab) -> None:
+        bench = await lab.open()
+        await bench.store.write(_note, lab, "b", 2)
+        await bench.store.write(_note, lab, "a", 1)
+        await bench.store.write(_note, lab, "c", 1)
+        a, b, c = await bench.store.read(_streams, "", None)
+        assert [(chain.stream, chain.position, chain.base_position) for chain in (a, b, c)] == [
+            ("a", 1, 0),
+            ("b", 2, 0),
+            ("c", 1, 0),
+        ]
+        assert b.hash == (await bench.audit("b"))[-1].hash
+        assert await bench.store.read(_streams, "a", 1) == [b]
+        assert await bench.store.read(_chain, "b") == b
+        assert await bench.store.read(_chain, "d") is None
+
+    async def test_a_chain_without_its_beginning_verifies_and_goes_on(self, lab: Lab) -> None:
+        bench = await lab.open()
+        await bench.store.write(_note, lab, "b", 5)
+        third = (await bench.audit("b"))[2]
+        chain = await bench.store.read(_chain, "b")
+        assert chain is not None
+        shorter = AuditStream("b", chain.position, chain.hash, third.position, third.hash)
+        await bench.store.write(_forget, shorter)
+        assert [event.position for event in await bench.audit("b")] == [4, 5]
+        assert await bench.audits.verify("b") == AuditReport(1, 2, [])
+        await bench.store.write(_note, lab, "b", 1)
+        assert await bench.audits.verify("b") == AuditReport(1, 3, [])
+        last = (await bench.audit("b"))[-1]
+        await bench.store.write(_forget, AuditStream("b", 6, last.hash, 6, last.hash))
+        assert await bench.audits.verify("b") == AuditReport(1, 0, [])
+        await bench.store.write(_note, lab, "b", 1)
+        assert await bench.audits.verify("b") == AuditReport(1, 1, [])
+        assert [event.position for event in await bench.audit("b")] == [7]
+        await bench.store.write(_note, lab, "c", 1)
+        await bench.store.write(_close, "b")
+        assert [chain.stream for chain in await bench.store.read(_streams, "", None)] == ["c"]
+
+    async def test_old_chains_are_named_in_order(self, lab: Lab) -> None:
+        bench = await lab.open()
+        for stream in ("c", "a", "b"):
+            await bench.store.write(_note, lab, stream, 2)
+            lab.clock.advance(1)
+        assert await bench.store.read(_old, lab, 0, 10) == ["a", "b", "c"]
+        assert await bench.store.read(_old, lab, 0, 2) == ["a", "b"]
+        assert await bench.store.read(_old, lab, -2, 10) == ["c"]
+        assert await bench.store.read(_old, lab, -3, 10) == [], "strictly before"
+
+
+def _note(tx: Transaction, lab: Lab, stream: str, count: int) -> None:
+    tx.audit([AuditEvent(stream=stream, type="tested", at=lab.clock.now(), data={"n": n}) for n in range(count)])
+
+
+def _streams(tx: Transaction, after: str, limit: int | None) -> list[AuditStream]:
+    return tx.audit_streams(after=after, limit=limit)
+
+
+def _chain(tx: Transaction, stream: str) -> AuditStream | None:
+    return tx.audit_chain(stream)
+
+
+def _forget(tx: Transaction, chain: AuditStream) -> None:
+    tx.forget_audit(chain)
+
+
+def _close(tx: Transaction, stream: str) -> None:
+    tx.close_audit(stream)
+
+
+def _old(tx: Transaction, lab: Lab, seconds: float, limit: int) -> list[str]:
+    return tx.old_audit(lab.clock.now() + timedelta(seconds=seconds), limit)
