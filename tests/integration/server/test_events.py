@@ -13,7 +13,10 @@ import httpx
 import pytest
 
 from sessile.model.document import Actor
+from sessile.model.events import Event, EventKind
+from sessile.model.session import Session
 from sessile.server.realtime.codes import CloseCode
+from sessile.server.realtime.events import EventStream
 from tests.integration.server.peer import connected, device, hello, setting
 from tests.integration.server.running import SettableClock, client_of, process_on, served, service_of, until
 from tests.integration.server.stream import PATH, SAME_ORIGIN, address, streaming
@@ -155,6 +158,24 @@ async def test_expiry_and_another_user_close_it_as_they_close_a_socket() -> None
             await stream.expect("welcome")
             clock.advance(1100)
             assert await stream.expect_close() == CloseCode.SESSION_EXPIRED
+
+
+async def test_a_session_that_ends_while_the_stream_begins_gets_no_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served() as server:
+        issued = await server.manager.create_session("ada")
+        streams = server.service.api.state.streams
+        answer = streams.response
+
+        def late(session: Session, text: str) -> EventStream:
+            """Between the look at the cookie and the first byte."""
+            server.service.hub._on_events([Event(EventKind.SESSION_ENDED, session.session_id, detail="revoked")])
+            stream: EventStream = answer(session, text)
+            return stream
+
+        monkeypatch.setattr(streams, "response", late)
+        async with streaming(server.origin, INTAKE, cookie=issued.token) as stream:
+            assert await stream.expect_close() == 4501
+            assert stream.kinds() == ["session_ended"]
 
 
 async def test_a_drain_says_goodbye_and_what_comes_then_is_refused() -> None:
