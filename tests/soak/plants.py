@@ -26,7 +26,7 @@ from sessile.stores.sql.transaction import SqlTransaction
 
 COMMIT_DELAY_S = 0.05
 SUBSCRIBE_DELAY_S = 0.3
-AUDIT_DELAY_S = 0.05
+AUDIT_DELAY_S = 0.02
 
 
 def ack_before_commit() -> None:

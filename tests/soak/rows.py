@@ -43,9 +43,6 @@ _QUERIES = {
         "SELECT handoff_id FROM handoffs WHERE new_session_id NOT IN (SELECT session_id FROM sessions)"
         " OR (status = 'completed' AND new_session_id IS NULL)"
     ),
-    "a device that is numbered like another one": (
-        "SELECT document_id FROM document_devices GROUP BY document_id, device_no HAVING count(*) > 1"
-    ),
     "an idle deadline behind the absolute one": (
         "SELECT session_id FROM sessions WHERE idle_expires_at > absolute_expires_at"
     ),
