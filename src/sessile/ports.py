@@ -183,7 +183,8 @@ class DocumentRows(Protocol):
         ...
 
     def update(self, documents: Sequence[Document], *, with_state: Sequence[bool]) -> None:
-        """Writes the records; `state` and `state_version` only where asked. The caller holds the locks."""
+        """Writes the records; `state` and `state_version` only where asked. The caller holds the locks. Raises VersionConflict when an active one
+        has a name that another has."""
         ...
 
     def needing_checkpoint(self, active_since: datetime, limit: int) -> list[str]:

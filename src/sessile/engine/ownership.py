@@ -58,8 +58,10 @@ def claim_documents(tx: Transaction, session: Session, now: datetime) -> list[Do
     """The documents that this session made anonymously become the user's; a name that is taken gets a number, both stay."""
     user = Owner(user_id=session.user_id)
     found: list[Document] = []
-    for document in tx.documents.of_owner(Owner(session_id=session.session_id)):
-        claimed = replace(document, owner=user, name=_free_name(tx, user, document.name), updated_at=now)
+    for document in tx.documents.of_owner(Owner(session_id=session.session_id), status=None):
+        # An archived one has no claim to its name.
+        name = _free_name(tx, user, document.name) if document.status == "active" else document.name
+        claimed = replace(document, owner=user, name=name, updated_at=now)
         tx.documents.update([claimed], with_state=[False])
         found.append(claimed)
         tx.audit(

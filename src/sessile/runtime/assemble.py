@@ -134,7 +134,7 @@ def make_engines(
         MaintenanceEngine(store, clock),
         RetentionEngine(store, clock, _retention(settings)),
         keys,
-        BackupEngine(documents, changes),
+        BackupEngine(store, changes),
         PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
     )
 

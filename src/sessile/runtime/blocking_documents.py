@@ -170,7 +170,7 @@ class Documents:
         """Forgets old lines of some documents' logs; how many. Call it now and then: there is no background work here."""
         return drive(self._twin.compact())
 
-    def restore_backup(self, actor: Actor, document_id: str, backup: Backup) -> LoggedChange:
+    def restore_backup(self, actor: Actor, document_id: str, backup: Backup) -> LoggedChange | None:
         """What a browser kept of a document, as ordinary changes. Raises InvalidChange, ChangeRejected."""
         return drive(self._twin.restore_backup(actor, document_id, backup))
 

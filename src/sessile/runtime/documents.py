@@ -191,9 +191,9 @@ class AsyncDocuments:
         """Forgets old lines of some documents' logs (`log_versions_kept`, `log_retention_d`); how many. The background work does it anyway."""
         return await self._history.compact(COMPACTED_AT_ONCE)
 
-    async def restore_backup(self, actor: Actor, document_id: str, backup: Backup) -> LoggedChange:
+    async def restore_backup(self, actor: Actor, document_id: str, backup: Backup) -> LoggedChange | None:
         """What a browser kept of a document, as ordinary changes under the ordinary policies: what somebody else changed since is not overwritten
-        silently. The same backup again changes nothing. Raises InvalidChange, ChangeRejected."""
+        silently. The same backup again changes nothing; None when it holds nothing that is not saved. Raises InvalidChange, ChangeRejected."""
         return await self._documents_restored.restore(actor, document_id, backup)
 
     async def unarchive(self, actor: Actor, document_id: str) -> Document:

@@ -224,11 +224,11 @@ class WebSession(SessionMapping):
 
     def csrf_token(self) -> Awaitable[str]:
         """A token for a hidden field `csrf_token` of a form in this page; see `require_csrf`. Raises AuthenticationRequired without a session."""
-        return in_lane(lambda: csrf_token(self._manager, self.handle))
+        return in_lane(lambda: csrf_token(self._manager, self.handle, self.user_id))
 
     def check_csrf_token(self, token: str | None) -> Awaitable[None]:
         """Raises CsrfFailed unless the token was made for a page of this session."""
-        return in_lane(lambda: check_csrf_token(self._manager, self.handle, token))
+        return in_lane(lambda: check_csrf_token(self._manager, self.handle, self.user_id, token))
 
     def switch_platform(self, platform_id: str, *, expected: str | UnsetType | None = UNSET) -> Awaitable[None]:
         """Puts the session, in all tabs that name no platform of their own, on another one; with `expected` only if it still is on that one. Raises

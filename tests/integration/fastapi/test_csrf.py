@@ -68,6 +68,24 @@ async def test_a_form_of_the_sessions_own_page_is_taken() -> None:
             assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "csrf_failed")] * 6
 
 
+async def test_a_token_from_before_a_login_is_worth_nothing_after_it() -> None:
+    async with site() as here:
+        add_routes(here)
+
+        @here.app.post("/begin")
+        async def begin(session: CurrentSession) -> dict[str, str]:
+            session["basket"] = 1
+            await session.save()
+            return {"token": await session.csrf_token()}
+
+        async with here.client() as browser:
+            token = (await browser.post("/begin")).json()["token"]
+            handle = (await browser.get("/api/v0/session")).json()["session"]["session_id"]
+            await browser.post("/login/ada")
+            assert (await browser.get("/api/v0/session")).json()["session"]["session_id"] == handle
+            assert (await browser.post("/sent", data={"csrf_token": token})).status_code == 403
+
+
 async def test_without_a_session_there_is_no_token() -> None:
     async with site() as here:
         add_routes(here)
@@ -83,6 +101,6 @@ async def test_keys_can_be_exchanged_while_pages_are_open(
     before: tuple[str, ...], after: tuple[str, ...], is_good: bool
 ) -> None:
     async with site(secret_keys=before) as first, site(secret_keys=after) as second:
-        token = await csrf_token(first.manager, "a session")
+        token = await csrf_token(first.manager, "a session", "ada")
         with nullcontext() if is_good else pytest.raises(CsrfFailed):
-            await check_csrf_token(second.manager, "a session", token)
+            await check_csrf_token(second.manager, "a session", "ada", token)

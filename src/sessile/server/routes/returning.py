@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from sessile.model.backup import Backup
 from sessile.model.change_format import check_value, parse_changes
-from sessile.model.document import Actor, LoggedChange, Opened, Submission
+from sessile.model.document import Actor, Opened, Submission, Verdict
 from sessile.model.errors import ChangeRejected
 from sessile.model.wire import logged_to_wire
 from sessile.server.access import Current, actor_of
@@ -63,7 +63,7 @@ async def _restored(request: Request, actor: Actor, document_id: str, kept: Back
     values = {path: check_value(value, f"/backup/values{path}") for path, value in kept.values.items()}
     backup = Backup(actor.device_id or "", kept.epoch, kept.version, values)
     try:
-        logged: LoggedChange = await documents_of(request).restore_backup(actor, document_id, backup)
+        logged = await documents_of(request).restore_backup(actor, document_id, backup)
     except ChangeRejected as error:
         return {"verdict": error.verdict, "detail": error.detail}
-    return logged_to_wire(logged)
+    return logged_to_wire(logged) if logged is not None else {"verdict": str(Verdict.NOOP)}

@@ -117,7 +117,7 @@ async def extend(request: Request, session: Current) -> Json:
 
 @router.get("/api/v0/session/csrf", summary="A token for the forms of this session's pages")
 async def csrf(request: Request, session: Current) -> Json:
-    return ok({"csrf_token": await csrf_token(_manager(request), session.session_id)})
+    return ok({"csrf_token": await csrf_token(_manager(request), session.session_id, session.user_id)})
 
 
 @router.post("/api/v0/session/logout", status_code=204, summary="Ends the caller's session")

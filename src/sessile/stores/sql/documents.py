@@ -118,7 +118,10 @@ class SqlDocumentRows(SqlHistoryRows):
             values["of_document"] = document.document_id
             if state:
                 values |= {"new_state": document.state, "new_state_version": document.state_version}
-            self._connection.execute(_UPDATE_WITH_STATE if state else _UPDATE, values)
+            try:
+                self._connection.execute(_UPDATE_WITH_STATE if state else _UPDATE, values)
+            except IntegrityError as error:  # the name was free when somebody looked
+                raise VersionConflict({"name": document.name}, "There is another document of that name.") from error
 
     def needing_checkpoint(self, active_since: datetime, limit: int) -> list[str]:
         statement = (

@@ -20,7 +20,7 @@ def kept(epoch: str, version: int, **values: Any) -> Backup:
 
 
 def backups(bench: Bench) -> BackupEngine:
-    return BackupEngine(bench.documents, bench.changes)
+    return BackupEngine(bench.store, bench.changes)
 
 
 class BackupContract(Contract):
@@ -29,6 +29,7 @@ class BackupContract(Contract):
         opened = await bench.document({"a": 1, "b": 1})
         document_id, epoch = opened.document.document_id, opened.document.epoch
         logged = await backups(bench).restore(ADA, document_id, kept(epoch, 0, a=2))
+        assert logged is not None
         assert (logged.verdict, logged.version) == (Verdict.APPLIED, 1)
         assert await backups(bench).restore(ADA, document_id, kept(epoch, 0, a=2)) == logged
         assert (await bench.documents.get(ADA, document_id)).state == {"a": 2, "b": 1}
@@ -43,6 +44,19 @@ class BackupContract(Contract):
         assert {conflict.winner, conflict.loser} == {"newer", "older"}
         with pytest.raises(ChangeRejected):
             await backups(bench).restore(ADA, document_id, await _strict(bench, document_id, epoch))
+
+    async def test_an_old_backup_takes_nothing_newer_back(self, lab: Lab) -> None:
+        bench = await lab.open()
+        opened = await bench.document({"a": 1, "b": 1})
+        document_id, epoch = opened.document.document_id, opened.document.epoch
+        await bench.take(ADA, document_id, 1, 0, put("/a", "newer"))
+        await bench.take(PHONE, document_id, 1, 1, put("/b", "newer"))
+        same_as_then = await backups(bench).restore(ADA, document_id, kept(epoch, 0, b=1))
+        assert same_as_then is None, "what it says of /b was saved then; somebody else's newer value stays"
+        assert await backups(bench).restore(ADA, document_id, kept(epoch, 0, a="older")) is None
+        found = await bench.documents.get(ADA, document_id)
+        assert (found.version, found.state) == (2, {"a": "newer", "b": "newer"})
+        assert await bench.documents.conflicts(ADA, document_id) == []
 
     async def test_a_backup_of_another_log_collides_wherever_it_differs(self, lab: Lab) -> None:
         bench = await lab.open()
