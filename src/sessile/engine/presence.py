@@ -52,7 +52,7 @@ class PresenceEngine:
     async def renew(self, node_id: str, until: datetime, advanced: Sequence[PresenceLease] = ()) -> int:
         """Moves the end of all leases of a node, and writes how far `advanced` have come; how many leases there are. Fewer than the node holds:
         others took it for dead, and it puts them again."""
-        return await self._store.write(_renew, node_id, until, advanced)
+        return await self._store.write(_renew, node_id, until, sorted(advanced, key=lambda lease: lease.key))
 
     async def lapse(self, limit: int) -> int:
         """Removes leases that nobody renewed in time, at most `limit`; how many. Several may do it at once."""
@@ -102,7 +102,7 @@ class PresenceEngine:
         versions = tx.documents.versions(_documents_of(leases), lock=True)
         standing = [
             lease
-            for lease in leases
+            for lease in sorted(leases, key=lambda lease: lease.key)
             if lease.session_id in sessions and (not lease.document_id or lease.document_id in versions)
         ]
         tx.presence.put(standing)
