@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from sessile.model.document import Checkpoint, LoggedChange, Restored
 
@@ -20,6 +21,10 @@ class EventKind(StrEnum):
     SESSION_ENDED = "session_ended"
     HANDOFF_CHANGED = "handoff_changed"
     PRESENCE_CHANGED = "presence_changed"
+
+
+KNOWN_KINDS: Final = frozenset(str(kind) for kind in EventKind)
+"""While a new release is rolled out, news of other kinds can come from its processes; it is left alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,3 +321,19 @@ def test_a_copied_file_is_a_whole_store(bench: Bench, path: Path, tmp_path: Path
 
 def _event(document_id: str) -> Any:
     return Event(EventKind.DOCUMENT_CHANGED, document_id, 1)
+
+
+def test_news_of_a_kind_that_a_newer_release_knows_is_left_alone(path: Path) -> None:
+    store = BlockingSqliteStore(f"sqlite:///{path}")
+    told: list[Event] = []
+    drive(store.open())
+    store.subscribe(told.extend)
+    with closing(sqlite3.connect(path)) as other, other:
+        for kind in ("of_tomorrow", "session_ended"):
+            other.execute(
+                "INSERT INTO bus_events (kind, key, version, detail, epoch, origin, at) VALUES (?, 'k', 1, '', '', 'x', 0)",
+                (kind,),
+            )
+    drive(store.poll())
+    assert [event.kind for event in told] == [EventKind.SESSION_ENDED]
+    drive(store.close())

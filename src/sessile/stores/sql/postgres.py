@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.errors import ConfigurationError, InvalidValue, SessileError, StoreUnavailable
-from sessile.model.events import Event, EventKind
+from sessile.model.events import KNOWN_KINDS, Event, EventKind
 from sessile.model.health import PoolStatus
 from sessile.ports import Listener
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
@@ -144,7 +144,11 @@ class _PostgresStore:
             return
         if origin != self._origin:
             self._tell(
-                [Event(EventKind(kind), key, version, detail, epoch) for kind, key, version, detail, epoch in events]
+                [
+                    Event(EventKind(kind), key, version, detail, epoch)
+                    for kind, key, version, detail, epoch in events
+                    if kind in KNOWN_KINDS
+                ]
             )
 
 

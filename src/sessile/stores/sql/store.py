@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from sessile.model.events import Event, EventKind
+from sessile.model.events import KNOWN_KINDS, Event, EventKind
 from sessile.model.health import PoolStatus
 from sessile.ports import Listener, Transaction
 from sessile.stores.sql.database import SqliteDatabase
@@ -101,7 +101,7 @@ class _SqliteStore:
             return [
                 Event(EventKind(row.kind), row.key, row.version, row.detail, row.epoch)
                 for row in rows
-                if row.origin != self._origin
+                if row.origin != self._origin and row.kind in KNOWN_KINDS
             ]
 
         return self.database.read(run)
