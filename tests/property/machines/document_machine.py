@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant
 
 from sessile.model.difference import differences
 from sessile.model.document import Actor, Change, CheckpointKind, Document, Outcome
@@ -16,6 +16,7 @@ from sessile.testing.lab import ADA, EVE, PHONE, Bench
 from sessile.testing.store_contract.kinds import FIRST, SECOND, known
 from tests.property.history import plain
 from tests.property.machines.document_model import Known, Rows, Sent
+from tests.property.machines.doing import Doing, doing
 from tests.property.machines.pair import Call, Pair, Told
 from tests.property.machines.pair import Rows as Database
 from tests.property.strategies import STATE, changes
@@ -32,7 +33,7 @@ name = st.sampled_from(["form", "other", "other", "third"])
 """`form` is a name of the kind that the two processes know in two versions."""
 
 
-class DocumentMachine(RuleBasedStateMachine):
+class DocumentMachine(Doing):
     """Documents, devices and checkpoints are picked by number, the newest first."""
 
     rows: ClassVar[Database]
@@ -83,7 +84,7 @@ class DocumentMachine(RuleBasedStateMachine):
 
     # -- opening and changing -------------------------------------------------------------------------------------------------------
 
-    @rule(a=actor, name=name, process=process)
+    @doing(2, a=actor, name=name, process=process)
     def open(self, a: int, name: str, process: int) -> None:
         who, before = self.actors[a], self.taken(self.actors[a], name)
         told = self.step(lambda bench: bench.documents.open(who, name, None if name == "form" else STATE), process)
@@ -140,18 +141,14 @@ class DocumentMachine(RuleBasedStateMachine):
         document.seqs[who.device_id or ""] = change.seq or 0
         document.sent.append((who.device_id or "", Sent(change, line)))
 
-    @rule(a=actor, n=number, behind=st.integers(0, 4), operations=changes, process=process)
+    @doing(14, a=actor, n=number, behind=st.integers(0, 4), operations=changes, process=process)
     def change(self, a: int, n: int, behind: int, operations: list[Any], process: int) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is not None:
             change = self.next_change(who, document, behind, operations)
             self.took(who, document, change, self.submit(who, document, change, process))
 
-    @rule(a=actor, n=number, operations=changes)
-    def change_again(self, a: int, n: int, operations: list[Any]) -> None:
-        self.change(a, n, 0, operations, OLD)
-
-    @rule(a=actor, n=number, ahead=st.integers(2, 4), operations=changes)
+    @doing(2, a=actor, n=number, ahead=st.integers(2, 4), operations=changes)
     def leave_a_gap(self, a: int, n: int, ahead: int, operations: list[Any]) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is not None and self.may_write(who, document):
@@ -160,7 +157,7 @@ class DocumentMachine(RuleBasedStateMachine):
             assert isinstance(outcome.error, SequenceGap)
             assert outcome.error.expected_seq == expected
 
-    @rule(n=number, which=number, other=st.booleans(), process=process)
+    @doing(4, n=number, which=number, other=st.booleans(), process=process)
     def repeat(self, n: int, which: int, other: bool, process: int) -> None:
         """A change comes again, or its number comes with something else."""
         document = self.pick(n)
@@ -182,7 +179,7 @@ class DocumentMachine(RuleBasedStateMachine):
         else:
             assert plain(outcome.logged) == plain([sent.line]), "a repetition got another verdict"
 
-    @rule(a=actor, n=number, key=st.one_of(st.none(), number), operations=changes, process=process)
+    @doing(3, a=actor, n=number, key=st.one_of(st.none(), number), operations=changes, process=process)
     def change_by_server(self, a: int, n: int, key: int | None, operations: list[Any], process: int) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is None:
@@ -195,7 +192,7 @@ class DocumentMachine(RuleBasedStateMachine):
         elif name is not None and told.error is None:
             document.by_key[name] = told.result
 
-    @rule(a=actor, n=number, choice=st.sampled_from(["mine", "theirs", "value"]), process=process)
+    @doing(3, a=actor, n=number, choice=st.sampled_from(["mine", "theirs", "value"]), process=process)
     def resolve(self, a: int, n: int, choice: str, process: int) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is None:
@@ -208,7 +205,7 @@ class DocumentMachine(RuleBasedStateMachine):
 
     # -- checkpoints ----------------------------------------------------------------------------------------------------------------
 
-    @rule(a=actor, n=number, request=st.one_of(st.none(), number), kind=st.sampled_from(["manual", "step"]))
+    @doing(3, a=actor, n=number, request=st.one_of(st.none(), number), kind=st.sampled_from(["manual", "step"]))
     def save(self, a: int, n: int, request: int | None, kind: str) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is not None:
@@ -216,15 +213,21 @@ class DocumentMachine(RuleBasedStateMachine):
             arguments = ("label", CheckpointKind(kind), 1, request_id)
             self.step(lambda bench: bench.checkpoints.create(who, document.document_id, *arguments))
 
-    @rule()
+    @doing(1)
     def save_automatically(self) -> None:
         self.touched |= self.documents.keys()
         self.step(lambda bench: bench.checkpoints.automatic(timedelta(days=1), 5))
 
-    @rule(
-        a=actor, n=number, which=number, process=process, dry_run=st.booleans(), expects=st.sampled_from([None, None, 0, -1]),
+    @doing(
+        4,
+        a=actor,
+        n=number,
+        which=number,
+        process=process,
+        dry_run=st.booleans(),
+        expects=st.sampled_from([None, None, 0, -1]),
         paths=st.sampled_from([None, None, ["/o"], ["/o/x", "/n"], ["/step"], ["/l/0"], ["no pointer"]]),
-    )  # fmt: skip
+    )
     def restore(
         self, a: int, n: int, which: int, process: int, dry_run: bool, expects: int | None, paths: list[str] | None
     ) -> None:
@@ -248,21 +251,21 @@ class DocumentMachine(RuleBasedStateMachine):
 
     # -- names, copies, history -----------------------------------------------------------------------------------------------------
 
-    @rule(a=actor, n=number, name=name)
+    @doing(1, a=actor, n=number, name=name)
     def rename(self, a: int, n: int, name: str) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is not None:
             told = self.step(lambda bench: bench.documents.rename(who, document.document_id, name))
             document.name = name if told.error is None else document.name
 
-    @rule(a=actor, n=number)
+    @doing(1, a=actor, n=number)
     def archive(self, a: int, n: int) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is not None:
             told = self.step(lambda bench: bench.documents.archive(who, document.document_id))
             document.is_archived = document.is_archived or told.error is None
 
-    @rule(a=actor, n=number, name=name, at=st.one_of(st.none(), number), which=st.one_of(st.none(), number))
+    @doing(1, a=actor, n=number, name=name, at=st.one_of(st.none(), number), which=st.one_of(st.none(), number))
     def fork(self, a: int, n: int, name: str, at: int | None, which: int | None) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is None:
@@ -276,7 +279,7 @@ class DocumentMachine(RuleBasedStateMachine):
             if checkpoint_id is None:
                 assert plain(fork.state) == plain(document.states[document.version if version is None else version])
 
-    @rule(a=actor, to=actor, n=number, name=name, process=process)
+    @doing(1, a=actor, to=actor, n=number, name=name, process=process)
     def export_and_import(self, a: int, to: int, n: int, name: str, process: int) -> None:
         document, who, receiver = self.pick(n), self.actors[a], self.actors[to]
         if document is None:
@@ -288,7 +291,7 @@ class DocumentMachine(RuleBasedStateMachine):
                 assert plain(copied.result.state) == plain(document.state)
                 self.begins(copied.result)
 
-    @rule(a=actor, n=number, older=number, newer=number)
+    @doing(2, a=actor, n=number, older=number, newer=number)
     def compare(self, a: int, n: int, older: int, newer: int) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is None:
@@ -298,7 +301,7 @@ class DocumentMachine(RuleBasedStateMachine):
         if told.error is None:
             assert plain(told.result) == plain(list(differences(document.states[one], document.states[two])))
 
-    @rule(a=actor, n=number, behind=st.integers(0, 3), process=process)
+    @doing(2, a=actor, n=number, behind=st.integers(0, 3), process=process)
     def catch_up(self, a: int, n: int, behind: int, process: int) -> None:
         document, who = self.pick(n), self.actors[a]
         if document is None:
@@ -309,13 +312,13 @@ class DocumentMachine(RuleBasedStateMachine):
         if told.error is None and not told.result.snapshot:
             assert [line.version for line in told.result.changes] == list(range(at + 1, document.version + 1))
 
-    @rule(days=st.sampled_from([0, 1.5]))
+    @doing(2, days=st.sampled_from([0, 1.5]))
     def compact(self, days: float) -> None:
         self.pair.wait(days * DAY_S)
         self.touched |= self.documents.keys()
         self.step(lambda bench: bench.history.compact(10))
 
-    @rule()
+    @doing(1)
     def claim(self) -> None:
         """Who was anonymous logs in as Ada, and somebody else comes."""
         visitor = self.actors[-1]
@@ -330,7 +333,7 @@ class DocumentMachine(RuleBasedStateMachine):
                 self.touched.add(document.document_id)
         self.come_anonymously()
 
-    @rule(seconds=st.sampled_from([0.001, 30, 400]))
+    @doing(5, seconds=st.sampled_from([0.001, 30, 400]))
     def time_passes(self, seconds: float) -> None:
         self.pair.wait(seconds)
 

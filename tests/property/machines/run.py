@@ -16,11 +16,13 @@ from tests.property.machines.pair import Rows
 Machine = type[HandoffMachine] | type[DocumentMachine]
 MACHINES: Final[tuple[Machine, ...]] = (HandoffMachine, DocumentMachine)
 _EITHER: Final = settings(deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
-SLICE: Final = settings(_EITHER, derandomize=True, max_examples=25, stateful_step_count=40)
+SLICE: Final = settings(_EITHER, derandomize=True, max_examples=60, stateful_step_count=50)
 LONG: Final = settings(
     _EITHER, derandomize=False, max_examples=100, stateful_step_count=100, phases=[Phase.generate, Phase.shrink]
 )
-FIRST_FAULT: Final = settings(SLICE, max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
+FIRST_FAULT: Final = settings(
+    SLICE, max_examples=400, stateful_step_count=40, phases=[Phase.generate], report_multiple_bugs=False
+)
 """For a planted bug: it is enough that it is found, by whatever way."""
 
 

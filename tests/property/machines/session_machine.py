@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant
 from msgspec import UNSET
 
 from sessile.engine.principals import SessionLimit
@@ -19,6 +19,7 @@ from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason, Session
 from sessile.model.values import encode
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, RETENTION, ROTATION_WINDOW_S, RULES, Bench
+from tests.property.machines.doing import Doing, doing
 from tests.property.machines.pair import Pair, Rows, Told
 from tests.property.machines.session_model import LIMIT, REMEMBERED_S, Known, Model
 
@@ -32,10 +33,12 @@ user = st.sampled_from(["ada", "ada", "eve", "bob"])
 anybody = st.sampled_from([None, "ada", "ada", "eve", "bob"])
 platform = st.sampled_from(PLATFORMS)
 role = st.sampled_from(["admin", "editor"])
-seconds = st.sampled_from([0.000001, 10, 29.999999, 30, 51, 119.999999, 120, 500, 600, 999.999999, 1000, 4000])
+seconds = st.sampled_from(
+    [0.000001, 1, 10, 10, 29.999999, 30, 30, 51, 119.999999, 120, 500, 600, 999.999999, 1000, 4000]
+)
 
 
-class SessionMachine(RuleBasedStateMachine):
+class SessionMachine(Doing):
     """Handles and tokens are picked by number, the newest first, so that what is over is tried as well."""
 
     rows: ClassVar[Rows]
@@ -73,9 +76,18 @@ class SessionMachine(RuleBasedStateMachine):
         assert told.reason == expected
         return expected == "ok"
 
+    @doing(2)
+    def all_may_come_in(self) -> None:
+        if self.model.maintenance is not None:
+            self.check(self.pair.step(lambda bench: bench.maintenance.end()), "ok")
+            self.model.maintenance = None
+        for who in sorted(self.model.disabled):
+            self.check(self.pair.step(lambda bench, user_id=who: bench.principals.enable(user_id)), "ok")  # type: ignore[misc]
+        self.model.disabled.clear()
+
     # -- one session ----------------------------------------------------------------------------------------------------------------
 
-    @rule(who=anybody)
+    @doing(3, who=anybody)
     def create(self, who: str | None) -> None:
         told = self.pair.step(lambda bench: bench.sessions.create(who, public={"id": who}))
         expected = "ok" if who is None else self.model.admission(who, None)
@@ -83,14 +95,25 @@ class SessionMachine(RuleBasedStateMachine):
             handle, token = self.issued(told)
             self.model.begin(handle, token, who, remember=False, fresh=True, until=None)
 
-    @rule(n=st.one_of(st.none(), number), who=user, remember=st.booleans())
+    @doing(4, n=st.one_of(st.none(), number), who=user, remember=st.booleans())
     def login(self, n: int | None, who: str, remember: bool) -> None:
         handle = None if n is None else self.handle(n)
         told = self.pair.step(lambda bench: bench.sessions.login(handle, who, remember=remember))
         got = lambda: self.issued(told)  # noqa: E731
         self.check(told, self.model.enter(handle, who, got, remember=remember, fresh=True, until=None))
 
-    @rule(n=number)
+    @doing(5, who=user)
+    def come(self, who: str) -> None:
+        self.login(None, who, False)
+
+    @doing(3, remember=st.booleans(), who=user)
+    def log_in_here(self, who: str, remember: bool) -> None:
+        """Whoever was anonymous, and whose old token comes late."""
+        self.create(None)
+        self.login(0, who, remember)
+        self.present(1, "")
+
+    @doing(4, n=number)
     def rotate(self, n: int) -> None:
         handle = self.handle(n)
         told = self.pair.step(lambda bench: bench.sessions.rotate(handle))
@@ -99,7 +122,7 @@ class SessionMachine(RuleBasedStateMachine):
             at = session.token.authenticated_at
             self.model.renew(session, self.issued(told)[1], changed=False, authenticated_at=at)
 
-    @rule(n=number, touches=st.sampled_from(["", "", "now", "now", "later"]))
+    @doing(8, n=number, touches=st.sampled_from(["", "", "now", "now", "later"]))
     def present(self, n: int, touches: str) -> None:
         """A token, current or old, comes with a request."""
         token = self.tokens[-1 - n % len(self.tokens)] if self.tokens else tokens.make(NOBODY, bytes(32))
@@ -122,7 +145,7 @@ class SessionMachine(RuleBasedStateMachine):
         elif touched is not None and touches == "later":
             self.late_touches.append(touched)
 
-    @rule()
+    @doing(2)
     def write_late_touches(self) -> None:
         """What a batch held back: it may come after an end, a rotation, another deadline."""
         late, self.late_touches = self.late_touches, []
@@ -136,7 +159,7 @@ class SessionMachine(RuleBasedStateMachine):
             if touched.token_hash == tokens.hash_secret(tokens.parse(session.token.text)[1]):
                 session.token.seen_at = session.token.seen_at or touched.token_seen_at
 
-    @rule(n=number)
+    @doing(2, n=number)
     def extend(self, n: int) -> None:
         handle = self.handle(n)
         if self.check(self.pair.step(lambda bench: bench.sessions.extend(handle)), self.model.status(handle)):
@@ -144,7 +167,7 @@ class SessionMachine(RuleBasedStateMachine):
             session.last_seen = self.model.now
             session.idle_until = max(session.idle_until, session.idle_by(self.model.now))
 
-    @rule(n=number, thought=anybody, key=st.sampled_from(["a", "b"]), value=st.integers(0, 9))
+    @doing(2, n=number, thought=anybody, key=st.sampled_from(["a", "b"]), value=st.integers(0, 9))
     def change_data(self, n: int, thought: str | None, key: str, value: int) -> None:
         """By a request that thinks the session is that user's."""
         handle = self.handle(n)
@@ -159,7 +182,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     # -- ends -----------------------------------------------------------------------------------------------------------------------
 
-    @rule(n=number, reason=st.sampled_from([EndReason.LOGOUT, EndReason.REVOKED]))
+    @doing(2, n=number, reason=st.sampled_from([EndReason.LOGOUT, EndReason.REVOKED]))
     def end(self, n: int, reason: EndReason) -> None:
         handle = self.handle(n)
         session = self.model.sessions.get(handle)
@@ -168,7 +191,7 @@ class SessionMachine(RuleBasedStateMachine):
         if told.result and session is not None:
             self.model.end_all([session], str(reason))
 
-    @rule(who=user, keep=number)
+    @doing(1, who=user, keep=number)
     def end_others(self, who: str, keep: int) -> None:
         kept = self.handle(keep)
         told = self.pair.step(lambda bench: bench.sessions.end_of_user(who, kept, EndReason.ADMIN))
@@ -177,7 +200,7 @@ class SessionMachine(RuleBasedStateMachine):
     def _others(self, who: str | None, kept: str | None) -> list[Known]:
         return [session for session in self.model.live(who) if session.handle != kept]
 
-    @rule(n=number)
+    @doing(1, n=number)
     def credentials_change(self, n: int) -> None:
         handle = self.handle(n)
         told = self.pair.step(lambda bench: bench.sessions.credentials_changed(handle))
@@ -190,7 +213,7 @@ class SessionMachine(RuleBasedStateMachine):
             at = session.token.authenticated_at
             self.model.renew(session, self.issued(told)[1], changed=False, authenticated_at=at)
 
-    @rule()
+    @doing(1)
     def sweep(self) -> None:
         async def all_of_it(bench: Bench) -> int:
             swept = 0
@@ -200,7 +223,8 @@ class SessionMachine(RuleBasedStateMachine):
 
         assert self.pair.step(all_of_it).result == self.model.sweep()
 
-    @rule(
+    @doing(
+        1,
         days=st.sampled_from([0, 0, 10, 11]),
         what=st.sampled_from(["forget_sessions", "forget_audit", "forget_passing"]),
     )
@@ -212,7 +236,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     # -- users ----------------------------------------------------------------------------------------------------------------------
 
-    @rule(who=user, role=role, ends=st.booleans(), keep=number)
+    @doing(1, who=user, role=role, ends=st.booleans(), keep=number)
     def change_roles(self, who: str, role: str, ends: bool, keep: int) -> None:
         kept = self.handle(keep)
         told = self.pair.step(lambda bench: bench.principals.change(who, None, [role], end_others=ends, keep=kept))
@@ -221,9 +245,9 @@ class SessionMachine(RuleBasedStateMachine):
             self.model.end_all(self._others(who, kept), "revoked")
         self.model.roles[who] = (role,)
 
-    @rule(who=user, enable=st.sampled_from([True, True, False]))
-    def disable_or_enable(self, who: str, enable: bool) -> None:
-        if enable:
+    @doing(1, who=user)
+    def disable_or_enable(self, who: str) -> None:
+        if who in self.model.disabled:
             self.check(self.pair.step(lambda bench: bench.principals.enable(who)), "ok")
             self.model.disabled.discard(who)
             return
@@ -231,7 +255,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert told.result == self.model.end_all(self.model.live(who), "admin")
         self.model.disabled.add(who)
 
-    @rule(who=user, sessions_max=st.sampled_from([None, 0, 1, 2, 5]))
+    @doing(2, who=user, sessions_max=st.sampled_from([None, 0, 1, 2, 5]))
     def limit(self, who: str, sessions_max: int | None) -> None:
         told = self.pair.step(lambda bench: bench.principals.limit(who, sessions_max))
         if sessions_max is None:
@@ -243,16 +267,16 @@ class SessionMachine(RuleBasedStateMachine):
 
     # -- platforms: whoever may be where is an invariant, below -----------------------------------------------------------------------
 
-    @rule(who=user, names=st.lists(platform, max_size=3, unique=True), marked=platform)
+    @doing(2, who=user, names=st.lists(platform, max_size=3, unique=True), marked=platform)
     def sync(self, who: str, names: list[str], marked: str) -> None:
         entries = [PlatformEntry(platform_id=name, name=name, is_default=name == marked) for name in names]
         self.pair.step(lambda bench: bench.platforms.sync(who, entries))
 
-    @rule(who=user, name=platform)
+    @doing(1, who=user, name=platform)
     def set_default(self, who: str, name: str) -> None:
         self.pair.step(lambda bench: bench.platforms.set_default(who, name))
 
-    @rule(n=number, name=platform, expected=st.sampled_from([UNSET, None, *PLATFORMS]))
+    @doing(3, n=number, name=platform, expected=st.sampled_from([UNSET, None, *PLATFORMS]))
     def switch(self, n: int, name: str, expected: Any) -> None:
         handle = self.handle(n)
         told = self.pair.step(lambda bench: bench.platforms.switch(handle, name, expected))
@@ -260,25 +284,21 @@ class SessionMachine(RuleBasedStateMachine):
         if not told.reason.startswith("platform_refused"):
             assert told.reason == status or (status == "ok" and told.reason == "version_conflict")
 
-    @rule(until_s=st.sampled_from([None, 60, 600]), spared=st.sampled_from([None, "admin"]))
+    @doing(1, until_s=st.sampled_from([None, 60, 600]), spared=st.sampled_from([None, "admin"]))
     def begin_maintenance(self, until_s: float | None, spared: str | None) -> None:
         until = None if until_s is None else self.pair.now + timedelta(seconds=until_s)
         roles = [] if spared is None else [spared]
         self.check(self.pair.step(lambda bench: bench.maintenance.begin("", until, roles)), "ok")
         self.model.maintenance = (until, spared)
 
-    @rule(ends_sessions=st.booleans())
-    def in_or_after_maintenance(self, ends_sessions: bool) -> None:
-        """Ends the sessions of who is not spared, or ends it."""
-        if not ends_sessions:
-            self.pair.step(lambda bench: bench.maintenance.end())
-            self.model.maintenance = None
-            return
+    @doing(1)
+    def in_maintenance(self) -> None:
+        """The sessions of who is not spared end."""
         told = self.pair.step(lambda bench: bench.maintenance.end_sessions(""))
         over = [session for who in USERS if not self.model.spares(who) for session in self.model.live(who)]
         assert told.result[0] == self.model.end_all(over, "maintenance")
 
-    @rule(seconds=seconds)
+    @doing(5, seconds=seconds)
     def time_passes(self, seconds: float) -> None:
         self.pair.wait(seconds)
 

@@ -19,6 +19,7 @@ SESSIONS = "sessile.engine.sessions:SessionEngine."
 PLANTED: list[tuple[Machine, str, str, str]] = [
     (HandoffMachine, "sessile.engine.principals:PrincipalEngine._set_limit", "max(0, len(live) - allowed)", "len(live) - allowed"),
     (HandoffMachine, f"{SESSIONS}_standing", "if retired.principal_changed:", "if False:"),
+    (HandoffMachine, "sessile.engine.logins:Logins._clocks_of", "entry.remember or (session.is_remembered and not was_anonymous)", "entry.remember"),
     (HandoffMachine, "sessile.model.maintenance:Maintenance.is_over", "now >= self.until", "False"),
     (HandoffMachine, "sessile.engine.handoff:HandoffEngine._confirm", "or now >= handoff.expires_at", ""),
     (HandoffMachine, "sessile.stores.sql.sessions:_live", "sessions.c.idle_expires_at > now", "sessions.c.idle_expires_at.is_not(None)"),
@@ -26,6 +27,13 @@ PLANTED: list[tuple[Machine, str, str, str]] = [
     (DocumentMachine, "sessile.stores.memory.documents:MemoryDocumentRows.delete_changes", "change.version > up_to", "change.version >= up_to"),
     (DocumentMachine, "sessile.engine.checkpoints:CheckpointEngine._restore", "document.version != expected_version", "False"),
 ]  # fmt: skip
+
+DEEP: list[tuple[Machine, str, str, str]] = [
+    (HandoffMachine, "sessile.engine.logins:Logins.with_new_token", "if principal_changed:", "if False:"),
+    (HandoffMachine, "sessile.stores.sql.sessions:SqlSessionRows.ended_before", "sessions.c.ended_at < moment", "sessions.c.ended_at <= moment"),
+    (HandoffMachine, "sessile.stores.memory.sessions:MemorySessionRows.touch", "current.absolute_expires_at", "session.idle_expires_at"),
+]  # fmt: skip
+"""They show when several things come together, so they take a while."""
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
@@ -40,7 +48,11 @@ def test_both_stores_do_what_the_model_says(
     assert figures.steps >= STEPS_MIN
 
 
-@pytest.mark.parametrize(("machine", "target", "old", "new"), PLANTED, ids=[target for _, target, *_ in PLANTED])
+@pytest.mark.parametrize(
+    ("machine", "target", "old", "new"),
+    [*PLANTED, *(pytest.param(*deep, marks=pytest.mark.soak) for deep in DEEP)],
+    ids=[target for _, target, *_ in [*PLANTED, *DEEP]],
+)
 def test_a_planted_bug_is_found(
     machine: Machine, target: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
