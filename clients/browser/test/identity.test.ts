@@ -96,7 +96,6 @@ it("what an anonymous visitor wrote is the user's after the login", async () => 
   expect(doc.state).toEqual({ a: "before the login" });
 });
 
-// shows: E02
 it("a session that changes is read again", async () => {
   const server = new FakeServer();
   const { client } = tabOf(new Browser(server));

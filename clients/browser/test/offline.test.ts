@@ -113,7 +113,6 @@ it("queues changes made before anything is known", async () => {
   expect(server.document("intake").state).toEqual({ n: 6 });
 });
 
-// shows: E03
 it("tells of a refusal, and the view goes back to what is confirmed", async () => {
   const server = new FakeServer();
   const { client } = tabOf(new Browser(server));

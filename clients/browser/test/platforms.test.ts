@@ -48,6 +48,7 @@ async function started(id = "a") {
   return { ...world, ...(await open()), open };
 }
 
+// shows: E03
 it("shows the click at once, asks after 100 ms, and says when it is committed", async () => {
   const { client, clock, seen, asked } = await started();
   const done = client.switchPlatform("b");
@@ -63,6 +64,7 @@ it("shows the click at once, asks after 100 ms, and says when it is committed", 
   expect(client.session?.platform?.name).toBe("Branch b");
 });
 
+// shows: E02
 it("of rapid clicks only the last one reaches the server, and all of them get its answer", async () => {
   const { client, clock, seen, asked } = await started();
   const clicks = ["c", "b", "a", "b", "c"].map((id) => {
@@ -101,6 +103,7 @@ it("other tabs see nothing before the commit, and then exactly it", async () => 
   expect(other.seen).toEqual([["Branch b", false]]);
 });
 
+// shows: E03 E02
 it("another tab was faster: the click is taken back, and what the server says is shown", async () => {
   const { client, clock, seen, server, asked } = await started();
   server.session = { ...sessionOf("u1"), platform: platform("c") } as never; // the news is still under way

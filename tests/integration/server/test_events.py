@@ -17,6 +17,7 @@ from sessile.model.events import Event, EventKind
 from sessile.model.session import Session
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.events import EventStream
+from sessile.testing import shows
 from tests.integration.server.peer import connected, device, hello, setting
 from tests.integration.server.running import SettableClock, client_of, process_on, served, service_of, until
 from tests.integration.server.stream import PATH, SAME_ORIGIN, address, streaming
@@ -27,6 +28,7 @@ OWN = {"origin": "http://testserver"}
 
 
 @pytest.mark.server
+@shows("G01", "G02", "http")
 async def test_a_snapshot_then_what_others_change_then_the_end_of_the_session(tmp_path: Path) -> None:
     with process_on(tmp_path / "a.db") as server:
         token, other = server.token(), server.token()

@@ -16,6 +16,7 @@ from sessile.model.errors import StoreUnavailable
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
+from sessile.testing import shows
 from tests.integration.server.peer import Peer, connected, device, setting
 from tests.integration.server.running import Running, ServerProcess, client_of, process_on, served, service_of, until
 
@@ -73,6 +74,7 @@ def audited(database: Path, document_id: str) -> list[str]:
     return [event.type for event in reversed(events) if event.type.startswith("device_")]
 
 
+@shows("H02", "H05", "G06", "socket", "http")
 async def test_a_process_that_dies_disconnects_its_devices(tmp_path: Path) -> None:
     database = tmp_path / "a.db"
     phone = device()
@@ -189,6 +191,7 @@ async def test_the_last_socket_disconnects_after_a_while_and_is_audited() -> Non
             assert (await server.manager.list_sessions("ada"))[0].disconnected_at is None
 
 
+@shows("H01", "G06", "http")
 async def test_what_a_device_says_of_itself_is_kept_with_its_session() -> None:
     async with served() as server:
         token, own = await server.token(), device()
@@ -208,6 +211,7 @@ async def test_what_a_device_says_of_itself_is_kept_with_its_session() -> None:
             assert (await server.manager.get_session(session_id)).device == {"label": "Firefox on Linux", **facts}
 
 
+@shows("H01", "H05", "http")
 async def test_a_heartbeat_without_a_socket_is_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service:
         manager = service.manager
@@ -241,6 +245,7 @@ async def test_a_heartbeat_without_a_socket_is_a_connection(monkeypatch: pytest.
             assert writes == [], "what is known is not written again, and a lease not with every beat"
 
 
+@shows("G06", "http")
 async def test_the_devices_of_a_document_are_its_owners_to_see() -> None:
     async with service_of() as service:
         manager = service.manager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sessile.testing import shows
 from tests.integration.server.running import client_of, service_of
 
 DEVICE = "01900000-0000-7000-8000-00000000000a"
@@ -15,6 +16,7 @@ def change(seq: int, path: str, value: Any, base: int = 0) -> dict[str, Any]:
     return {"seq": seq, "base_version": base, "generation": 0, "operations": operations}
 
 
+@shows("I06", "http")
 async def test_outbox_and_backup_come_back_once() -> None:
     async with service_of() as service:
         issued = await service.manager.create_session("ada")
