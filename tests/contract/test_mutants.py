@@ -427,7 +427,7 @@ STORE_MUTANTS = [
     Mutant("the sweep has no bound", f"{SQL}sessions:SqlSessionRows.expired", ".limit(limit)", "",
            "test_a_sweep_ends_what_expired_in_bounded_batches", ("sqlite",)),
     Mutant("one is told one's own commits twice", f"{SQL}store:_SqliteStore._events_since",
-           "if row.origin != self._origin", "", "test_a_store_is_not_told_its_own_commits_again_by_polling", ("sqlite",)),
+           "row.origin != self._origin and ", "", "test_a_store_is_not_told_its_own_commits_again_by_polling", ("sqlite",)),
     Mutant("hints are not written", f"{SQL}transaction:SqlTransaction.write_events", "if not self.events:", "if True:",
            "test_polling_tells_of_the_others_commits_once_in_order_as_hints", ("sqlite",)),
     Mutant("a read writes", f"{SQL}database:SqliteDatabase.read", "transaction.rollback()", "transaction.commit()",

@@ -57,7 +57,7 @@ async def test_the_other_device_is_logged_in_once_the_first_one_has_agreed() -> 
         assert (own["authenticated"], own["session"]["user"]["id"]) == (True, "ada")
         sessions = (await first.get("/api/v0/sessions")).json()["sessions"]
         assert len(sessions) == 2
-        assert {session["device"].get("label") for session in sessions} == {None, "Ada's phone"}
+        assert {session["device"].get("label") for session in sessions} == {"Unknown device", "Ada's phone"}
 
 
 async def test_a_client_that_is_no_browser_gets_the_token_in_the_answer() -> None:
