@@ -320,14 +320,12 @@ class DocumentMachine(Doing):
 
     @doing(1)
     def claim(self) -> None:
-        """Who was anonymous logs in as Ada, and somebody else comes."""
+        """Who was anonymous logs in as Ada, and somebody else comes. What was archived comes along, too."""
         visitor = self.actors[-1]
         told = self.step(lambda bench: bench.sessions.login(visitor.session_id, "ada"))
         assert told.error is None
         for document in self.documents.values():
-            if document.owner == visitor.owner and (
-                not document.is_archived and told.result.session.session_id == visitor.session_id
-            ):
+            if document.owner == visitor.owner and told.result.session.session_id == visitor.session_id:
                 document.owner = ADA.owner
                 document.name = self.pair.read(lambda tx, key=document.document_id: tx.documents.get(key)).name
                 self.touched.add(document.document_id)
