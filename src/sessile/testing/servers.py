@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +33,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """One server process with a folder of its own, which `close` removes. `kill` is SIGKILL, `pause` SIGSTOP (it holds its connections and answers nothing), `resume` SIGCONT."""
 
     def __init__(self) -> None:
@@ -95,11 +96,13 @@ class ServerProcess:
                 self._process.send_signal(how)
             self._process.wait(_START_TIMEOUT_S)
 
+    @abstractmethod
     def _command(self) -> Sequence[str]:
-        raise NotImplementedError
+        """What is run."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it takes connections."""
 
 
 class PostgresServer(ServerProcess):
