@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from sessile.model.audit import AuditEvent, AuditStream
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
+from sessile.model.fence import CachePlace, Fence, Miss, Publication, SessionChanges
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
@@ -56,6 +57,11 @@ class SessionRows(Protocol):
     def touch(self, seen: Sequence[Session]) -> None:
         """Max-merge of last_seen_at, idle_expires_at (never beyond the row's absolute deadline) and first token_seen_at; never matches an ended
         row, changes no version."""
+        ...
+
+    def confirm(self, sessions: Sequence[Session]) -> None:
+        """These were read under their locks and found over: the call must not return before every process knows, as if it had ended them itself.
+        None of them: the same for those that it did not find."""
         ...
 
     def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
@@ -271,6 +277,9 @@ class Transaction(Protocol):
     @property
     def presence(self) -> PresenceRows: ...
 
+    @property
+    def fence(self) -> FenceRows: ...
+
     def audit(self, events: Sequence[AuditEvent]) -> None:
         """Appends to each event's stream, chained by hash."""
         ...
@@ -330,6 +339,78 @@ class Transaction(Protocol):
         ...
 
 
+class FenceRows(Protocol):
+    """The one row of the fence (`sessile.model.fence`)."""
+
+    def look(self) -> Fence:
+        """As it is committed; made closed, without a server, when there is none yet."""
+        ...
+
+    def raise_(self, nonce: str, *, server: str | None = None, expected: int | None = None, held_s: float = 0.0) -> Fence:
+        """Begins the next epoch, closed: on `server` (None: the same as before). With `expected` only if that is the present number; the row as it
+        is now either way."""
+        ...
+
+    def open(self, number: int) -> Fence:
+        """Opens that epoch unless it is over, open already, or held; the row as it is now."""
+        ...
+
+    def hold(self, number: int, held_s: float) -> Fence:
+        """Keeps that epoch closed for so many seconds from now, if it is not open; the row as it is now."""
+        ...
+
+
+class Cache(Protocol):
+    """Entries for sessions on a server that may vanish at any time, and come back empty, older, or as another one. Each call names its place and is
+    carried out only by `place.server`. Raises CacheUnavailable, and nothing else."""
+
+    async def server(self) -> str:
+        """The identity of the server that would be asked now; connects if need be."""
+        ...
+
+    async def get(self, place: CachePlace, session_id: str) -> bytes | Miss:
+        """The value (empty: known to be no session), in one round trip."""
+        ...
+
+    async def lease(self, place: CachePlace, session_id: str, token: bytes) -> bool:
+        """True when the key was absent and now holds the lease. Whatever happens to the key from now on kills the lease."""
+        ...
+
+    async def fill(self, place: CachePlace, session_id: str, token: bytes, entry: bytes, ttl_s: float) -> None:
+        """Puts the value if the key still holds this lease. Need not wait for the answer, and raises nothing."""
+        ...
+
+    async def mark(self, place: CachePlace, tokens: Sequence[tuple[str, bytes]]) -> None:
+        """Puts a mark into each key, whatever was there; returns when all are there."""
+        ...
+
+    async def publish(self, place: CachePlace, publications: Sequence[Publication]) -> None:
+        """Where its own mark stands: puts the value. Another's mark stays. Any other content is removed. An absent key stays absent."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class CommitGuard(Protocol):
+    """Stands around the commits of a store, for what they do to sessions. `plan` and `within` run inside the transaction, while the rows are locked."""
+
+    def plan(self, tx: Transaction, changes: SessionChanges) -> Any:
+        """What has to be done; None: nothing."""
+        ...
+
+    async def mark(self, plans: Sequence[Any]) -> None:
+        """Before the commit: marks the entries. Raises nothing."""
+        ...
+
+    def within(self, tx: Transaction, plan: Any) -> None:
+        """After `mark`, in the same transaction: raises the fence where marking failed."""
+        ...
+
+    async def settle(self, plan: Any) -> None:
+        """After the commit: publishes, and returns when nobody can be served what was there before, as far as the change asks for that."""
+        ...
+
+
 class Store(Protocol):
     """A place for rows. `work` gets a Transaction and whatever arguments follow; an exception rolls everything back and comes through."""
 
@@ -367,4 +448,8 @@ class Store(Protocol):
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called with the events of each commit, after it. Returns the way to stop."""
+        ...
+
+    def guard(self, guard: CommitGuard) -> None:
+        """From now on `guard` stands around each commit that changed sessions. Called before `open`."""
         ...

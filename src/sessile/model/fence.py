@@ -1,0 +1,72 @@
+"""The fence: which entries of the cache may be believed. The protocol is in docs/explanation/cache.md; `tests/model` checks it.
+
+An *epoch* is a period in which one cache server is trusted. It begins closed (*degraded*: everybody reads the truth), opens once, and is
+replaced, never closed again. Keys of the cache carry its name, so an entry of another epoch is not even found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class CacheUnavailable(Exception):
+    """No answer came in time, or another server answers than the one asked for. What was asked may have happened or not. Never leaves the core:
+    whoever meets it reads the truth instead, or raises the fence."""
+
+
+class Miss(Enum):
+    """What a look at an entry finds instead of a value."""
+
+    ABSENT = "absent"
+    BUSY = "busy"
+    """Somebody is about to write or to fill it; its truth is in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlace:
+    """Where the entries of an epoch are: on one server, by its identity, under one name."""
+
+    server: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The row of the fence as it was read. `held_for_s`: seconds in which nobody may open it, because somebody writes without the cache."""
+
+    number: int
+    nonce: str
+    server: str | None
+    is_open: bool
+    held_for_s: float = 0.0
+
+    @property
+    def place(self) -> CachePlace | None:
+        """Where entries may be found and put; None while it is closed."""
+        return CachePlace(self.server, f"{self.number}-{self.nonce}") if self.is_open and self.server else None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a commit tells the cache of one session. `token` is the mark that was put before it, `entry` what the row is now (empty: there is none).
+    Without a token nothing is put: whatever could be older than the commit is removed."""
+
+    session_id: str
+    token: bytes | None
+    entry: bytes = field(default=b"", repr=False)
+    ttl_s: float = 0.0
+
+
+@dataclass(slots=True)
+class SessionChanges:
+    """What a transaction did to sessions, by handle: as each was read under its lock, and as it is now (None: removed). Filled by the rows of a
+    store, read by the guard of its commits. Only a touch is not a change: see `touched`."""
+
+    before: dict[str, object] = field(default_factory=dict)
+    after: dict[str, object] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    is_final: bool = False
+    """Somebody was, or had been, shut out: the call may not return before every process knows."""
+
