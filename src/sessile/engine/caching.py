@@ -218,6 +218,11 @@ class SessionCache:
     # -- between requests -----------------------------------------------------------------------------------------------------------
 
     @property
+    def is_open(self) -> bool:
+        """Whether the cache is believed just now."""
+        return self._looks.usable() is not None
+
+    @property
     def is_due(self) -> bool:
         """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life."""
         return self._is_wanted and self._looks.age_s > self._looks.period_s / 3

@@ -25,7 +25,7 @@ from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
 from sessile.model.errors import ConfigurationError
-from sessile.ports import Clock, Random, Store
+from sessile.ports import Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
 from sessile.runtime.settings import Settings
 
@@ -93,7 +93,12 @@ def _postgres(settings: Settings, *, blocking: bool) -> Store:
 
 
 def make_engines(
-    settings: Settings, store: Store, clock: Clock, random: Random, registered: Sequence[DocumentKind] = ()
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    random: Random,
+    registered: Sequence[DocumentKind] = (),
+    reader: SessionReader | None = None,
 ) -> Engines:
     """Raises ConfigurationError for document kinds that cannot be."""
     kinds = kinds_of(registered, settings.documents)
@@ -114,7 +119,7 @@ def make_engines(
     documents = DocumentEngine(store, clock, random, kinds)
     changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
     return Engines(
-        SessionEngine(store, clock, random, rules),
+        SessionEngine(store, clock, random, rules, reader),
         PrincipalEngine(store, clock, limit),
         PlatformEngine(store, clock),
         documents,

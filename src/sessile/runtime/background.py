@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from sessile.engine.caching import SessionCache
 from sessile.model.errors import StoreUnavailable
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.assemble import Engines
@@ -26,12 +27,23 @@ POLL_INTERVAL_S: Final = 0.05
 """How late another process's change may show here: half of what a person notices."""
 TOUCH_INTERVAL_S: Final = 1.0
 RETRY_INTERVAL_S: Final = 1.0
+KEPT_A_PERIOD: Final = 4
+"""So often in its life a look at the fence may be taken anew; it is when it has grown older than a third of it."""
 _ACTIVE_WITHIN: Final = timedelta(days=1)
 _CHECKPOINTS_AT_ONCE: Final = 100
 
 
 class Background:
-    def __init__(self, store: Store, engines: Engines, settings: Settings, clock: Clock, touches: Touches) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engines: Engines,
+        settings: Settings,
+        clock: Clock,
+        touches: Touches,
+        cached: SessionCache | None = None,
+    ) -> None:
+        self._cached = cached
         self._store = store
         self._engines = engines
         self._settings = settings
@@ -54,6 +66,8 @@ class Background:
             ("sweep", self._settings.sweep_interval_s, self.sweep),
             ("retention", self._settings.retention_interval_s, self.forget),
         ]
+        if self._cached is not None:
+            loops.append(("cache", self._settings.fence_period_s / KEPT_A_PERIOD, self.keep_cache))
         self._tasks = [
             asyncio.create_task(_repeat(name, interval_s, work), name=f"sessile-{name}")
             for name, interval_s, work in loops
@@ -83,6 +97,11 @@ class Background:
         if await self._elected("sweep", self._settings.sweep_interval_s):
             while await self._engines.sessions.sweep(self._settings.sweep_batch) == self._settings.sweep_batch:
                 pass
+
+    async def keep_cache(self) -> None:
+        """Looks at the fence while sessions are read, so that requests need not."""
+        if self._cached is not None and self._cached.is_due:
+            await self._cached.keep()
 
     async def lapse(self) -> None:
         """Disconnects the devices of processes that died. Each process looks: that is one read, and an election could wait for the dead one.

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from sessile.engine.caching import SessionCache
 from sessile.model.delta import DataOperation
 from sessile.model.document import Outcome, Submission
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
@@ -17,11 +18,12 @@ from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
 from sessile.model.wire import platform_to_wire
-from sessile.ports import Clock, Random, Store, Transaction
+from sessile.ports import Cache, Clock, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.blocking_documents import Documents
 from sessile.runtime.blocking_groups import Audit, Handoffs, MaintenanceMode
 from sessile.runtime.blocking_presence import Presence
+from sessile.runtime.caching import make_cache, make_reader, make_session_cache
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
@@ -42,11 +44,21 @@ class SessionManager:
         random: Random | None = None,
         probe: Probe | None = None,
         kinds: Sequence[DocumentKind] = (),
+        cache: Cache | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings, blocking=True)
-        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom(), kinds)
+        random = random or SystemRandom()
+        reader = make_reader(self._store, blocking=True)
+        self._cache = cache or make_cache(self.settings, blocking=True)
+        self._cached: SessionCache | None = None
+        if self._cache is not None:
+            period_s = self.settings.fence_period_s
+            reader = self._cached = make_session_cache(
+                self._cache, self._store, random, reader, period_s, blocking=True
+            )
+        engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
@@ -73,6 +85,8 @@ class SessionManager:
     def close(self) -> None:
         """Lets go of the store."""
         drive(self._store.close())
+        if self._cache is not None:
+            drive(self._cache.close())
 
     def __enter__(self) -> Self:
         self.open()

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from sessile.engine.caching import SessionCache
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
@@ -19,9 +20,10 @@ from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
 from sessile.model.wire import platform_to_wire
-from sessile.ports import Clock, Listener, Random, Store, Transaction
+from sessile.ports import Cache, Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
+from sessile.runtime.caching import make_cache, make_reader, make_session_cache
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
@@ -47,11 +49,21 @@ class AsyncSessionManager:
         random: Random | None = None,
         probe: Probe | None = None,
         kinds: Sequence[DocumentKind] = (),
+        cache: Cache | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings, blocking=False)
-        engines = make_engines(self.settings, self._store, self.clock, random or SystemRandom(), kinds)
+        random = random or SystemRandom()
+        reader = make_reader(self._store, blocking=False)
+        self._cache = cache or make_cache(self.settings, blocking=False)
+        self._cached: SessionCache | None = None
+        if self._cache is not None:
+            period_s = self.settings.fence_period_s
+            reader = self._cached = make_session_cache(
+                self._cache, self._store, random, reader, period_s, blocking=False
+            )
+        engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
@@ -60,7 +72,7 @@ class AsyncSessionManager:
         probe = probe or no_probe
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._touches = Touches(self._sessions)
-        self._background = Background(self._store, engines, self.settings, self.clock, self._touches)
+        self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
         self.handoffs = AsyncHandoffs(engines.handoffs)
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
@@ -92,6 +104,8 @@ class AsyncSessionManager:
             await self._commits.drained()
             await self._background.stop()
             await self._store.close()
+            if self._cache is not None:
+                await self._cache.close()
 
     async def __aenter__(self) -> Self:
         await self.open()

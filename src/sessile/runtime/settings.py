@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     """Connections to the database at most."""
     pool_timeout_s: Seconds = 5
     """How long a request waits for one of them before it is answered with `store_unavailable`."""
+    redis_url: SecretStr | None = None
+    """`redis://host:6379/0`, `rediss://` (TLS), `redis+sentinel://host:port,host:port/service`, `redis+cluster://host:port`, with `user:password@` before the
+    host; or the same with `valkey`. A cache in front of the database: it may vanish, and nobody is logged out."""
+    fence_period_s: Annotated[float, Field(ge=0.05, le=60)] = 1
+    """How long the cache serves without the database; and how long the end of a session may take where Redis cannot be reached."""
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys that sign what leaves the server: the first one signs, all are believed. Without any, one is made and kept in the database."""
     service_key: SecretStr | None = None

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from sessile.engine.activity import ActivityEngine
 from sessile.engine.audit import AuditEngine
+from sessile.engine.caching import SessionCache
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
@@ -30,7 +31,8 @@ from sessile.model.document import Actor, Change, LoggedChange, Opened, Outcome,
 from sessile.model.events import Event
 from sessile.model.kind import NO_KINDS, Kinds
 from sessile.model.merge import Policies
-from sessile.ports import Clock, Random, Store, Transaction
+from sessile.ports import Cache, Clock, Random, Store, Transaction
+from sessile.runtime.caching import make_reader, make_session_cache
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lanes import Lane
 
@@ -56,17 +58,27 @@ PHONE: Final = replace(ADA, device_id="01900000-0000-7000-8000-00000000000b")
 """Ada's other device."""
 EVE: Final = Actor(user_id="eve", device_id="01900000-0000-7000-8000-00000000000e")
 MakeStore = Callable[[str, Path], Store]
+MakeCache = Callable[[str, Path], Cache | None]
+FENCE_PERIOD_S: Final = 0.05
+"""Long enough for a look to serve a few calls, short enough for a test to wait for."""
 
 
 class Bench:
     """One store with the engines on it. `told` are the events that its listener was given, commit by commit."""
 
     def __init__(
-        self, store: Store, clock: Clock, random: Random, rules: SessionRules = RULES, kinds: Kinds = NO_KINDS
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        rules: SessionRules = RULES,
+        kinds: Kinds = NO_KINDS,
+        cached: SessionCache | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
-        self.sessions = SessionEngine(store, clock, random, rules)
+        self.cached = cached
+        self.sessions = SessionEngine(store, clock, random, rules, cached)
         self.principals = PrincipalEngine(store, clock, rules.limit)
         self.platforms = PlatformEngine(store, clock)
         self.documents = DocumentEngine(store, clock, random, kinds)
@@ -110,7 +122,9 @@ class Bench:
 class Lab:
     """Given to every contract test. Opens as many stores on the same rows as a test needs, and closes them after it."""
 
-    def __init__(self, lane: Lane, make_store: MakeStore, place: Path) -> None:
+    def __init__(self, lane: Lane, make_store: MakeStore, place: Path, make_cache: MakeCache | None = None) -> None:
+        self._make_cache = make_cache
+        self._caches: list[Cache] = []
         self.lane = lane
         self.clock = FakeClock()
         self.random = SeededRandom()
@@ -122,8 +136,18 @@ class Lab:
         """A store on this test's rows, and the engines on it. Called again, a second store on the same rows."""
         store = self._make_store(self.lane.name, self._place)
         self._stores.append(store)
+        cache = None if self._make_cache is None else self._make_cache(self.lane.name, self._place)
+        cached = None if cache is None else self._cached(store, cache)
         await store.open()
-        return Bench(store, self.clock, self.random, rules, kinds)
+        if cached is not None:
+            await _until_open(cached, self.lane)
+        return Bench(store, self.clock, self.random, rules, kinds, cached)
+
+    def _cached(self, store: Store, cache: Cache) -> SessionCache:
+        self._caches.append(cache)
+        blocking = self.lane.name == "blocking"
+        reader = make_reader(store, blocking=blocking)
+        return make_session_cache(cache, store, self.random, reader, FENCE_PERIOD_S, blocking=blocking)
 
     async def together(self, *calls: Callable[[], Coroutine[Any, Any, T]]) -> list[T | BaseException]:
         """What each call returned or raised, all of them started at the same moment."""
@@ -133,6 +157,18 @@ class Lab:
         """Closes what `open` opened, the last one first."""
         while self._stores:
             await self._stores.pop().close()
+        while self._caches:
+            await self._caches.pop().close()
+
+
+async def _until_open(cached: SessionCache, lane: Lane) -> None:
+    """Returns when the cache is used. Raises TimeoutError."""
+    for _ in range(100):
+        await cached.keep()
+        if cached.is_open:
+            return
+        await lane.pause(FENCE_PERIOD_S / 5)
+    raise TimeoutError("The fence was not opened.")
 
 
 def change(actor: Actor, seq: int, base_version: int, *operations: Mapping[str, Any], generation: int = 0) -> Change:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -29,6 +30,10 @@ class Lane(Protocol):
         """Starts all at the same moment, as concurrently as the lane can; what each returned or raised, in their order."""
         ...
 
+    async def pause(self, seconds: float) -> None:
+        """Lets real time pass."""
+        ...
+
 
 class BlockingLane:
     """No loop. Concurrency is real threads that wait for each other at a barrier before they start."""
@@ -38,6 +43,10 @@ class BlockingLane:
     def run(self, body: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine that never waits. Raises CoreSuspended if it does."""
         return drive(body)
+
+    async def pause(self, seconds: float) -> None:
+        """Lets real time pass, in this thread."""
+        time.sleep(seconds)  # noqa: ASYNC251 - there is no loop
 
     async def together(self, calls: Sequence[Call[T]]) -> list[T | BaseException]:
         """One thread a call. Raises TimeoutError when one does not come to an end."""
@@ -69,6 +78,10 @@ class AsyncioLane:
     def run(self, body: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on a loop of its own."""
         return asyncio.run(body)
+
+    async def pause(self, seconds: float) -> None:
+        """Lets real time pass, and other tasks run."""
+        await asyncio.sleep(seconds)
 
     async def together(self, calls: Sequence[Call[T]]) -> list[T | BaseException]:
         """One task a call."""

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    String,
     bindparam,
     case,
     delete,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from sessile.model.errors import SessionCreationError
@@ -37,6 +39,12 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _GET = select(sessions).where(sessions.c.session_id == bindparam("session_id"))
 _GET_LOCKED = _GET.with_for_update(key_share=True)
+_GET_MANY = (
+    select(sessions)
+    .where(sessions.c.session_id == func.any(bindparam("session_ids", type_=postgresql.ARRAY(String))))
+    .order_by(sessions.c.session_id)
+)
+_GET_MANY_LOCKED = _GET_MANY.with_for_update(key_share=True)
 
 
 def _later(column: Column[Any], name: str) -> Case[Any]:
@@ -159,6 +167,13 @@ class SqlSessionRows:
         self.changes.removed(session_ids)
 
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
+        if self._connection.dialect.name == "postgresql" and len(session_ids) > 1:
+            statement = _GET_MANY_LOCKED if lock else _GET_MANY
+            rows = self._connection.execute(statement, {"session_ids": sorted(set(session_ids))})
+            several = [_session(row) for row in rows]
+            if lock:
+                self.changes.read(several)
+            return {session.session_id: session for session in several}
         # Each by the prepared statement: an IN of varying length would be compiled anew for each length.
         found = (self.get(session_id, lock=lock) for session_id in sorted(set(session_ids)))
         return {session.session_id: session for session in found if session is not None}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from sessile.ports import Store
+from sessile.ports import Cache, Store
 from sessile.testing.lab import Lab
 from sessile.testing.lanes import LANES
 
@@ -29,6 +29,10 @@ class Contract:
         """A store of that lane, not opened yet. Stores made with the same `place` (a folder of this test) are on the same rows."""
         raise NotImplementedError
 
+    def make_cache(self, lane: str, place: Path) -> Cache | None:
+        """A cache of that lane in front of the store; None: without one. Caches made with the same `place` are on the same server."""
+        return None
+
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         for name, test in list(vars(cls).items()):
@@ -43,7 +47,7 @@ class Contract:
     @pytest.fixture
     def lab(self, request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
         """Stores, engines and a clock for one test in one lane."""
-        return Lab(LANES[request.param], self.make_store, tmp_path)
+        return Lab(LANES[request.param], self.make_store, tmp_path, self.make_cache)
 
     def shared_only(self) -> None:
         """Skips a test of several stores where there can only be one."""

@@ -1,0 +1,59 @@
+"""The cache of a manager, from its settings: looks, links, and what keeps them going."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from sessile.engine.caching import SessionCache
+from sessile.engine.looks import Looks
+from sessile.engine.sessions import StoredSessions
+from sessile.model.errors import ConfigurationError
+from sessile.ports import Cache, Random, SessionReader, Store
+from sessile.runtime.joined_reads import JoinedReads
+from sessile.runtime.settings import Settings
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine is suspended, where there is such a clock: a look must not seem young after a sleep."""
+
+
+class SystemStopwatch:
+    def seconds(self) -> float:
+        return time.clock_gettime(_CLOCK)
+
+
+class LoopPause:
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class ThreadPause:
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - the blocking lane has no loop
+
+
+def make_reader(store: Store, *, blocking: bool) -> SessionReader:
+    """Where sessions are read when there is no cache, or it knows nothing."""
+    return StoredSessions(store) if blocking else JoinedReads(store)
+
+
+def make_session_cache(
+    cache: Cache, store: Store, random: Random, reader: SessionReader, period_s: float, *, blocking: bool
+) -> SessionCache:
+    """A reader through `cache`, and from now on the guard of the store's commits."""
+    looks = Looks(store, SystemStopwatch(), random, period_s)
+    made = SessionCache(looks, cache, reader, ThreadPause() if blocking else LoopPause(), random, keeps_itself=blocking)
+    store.guard(made)
+    return made
+
+
+def make_cache(settings: Settings, *, blocking: bool) -> Cache | None:
+    """The cache that `redis_url` names; None without one. Raises ConfigurationError."""
+    if settings.redis_url is None:
+        return None
+    try:
+        from sessile.stores.redis import AsyncRedisCache, BlockingRedisCache
+    except ImportError as error:
+        raise ConfigurationError(f'Redis needs more packages ({error.name}): pip install "sessile[redis]"') from error
+    kind = BlockingRedisCache if blocking else AsyncRedisCache
+    return kind(settings.redis_url.get_secret_value())
