@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from sessile.ports import Cache, Store
+from sessile.stores.memory import MemoryStore
+from sessile.stores.memory.store import Tables
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore
 from sessile.testing.fake_cache import FakeCache, FakeCacheServer
 from sessile.testing.store_contract import StoreContract

@@ -147,7 +147,7 @@ class Lab:
         self._caches.append(cache)
         blocking = self.lane.name == "blocking"
         reader = make_reader(store, blocking=blocking)
-        return make_session_cache(cache, store, self.random, reader, FENCE_PERIOD_S, blocking=blocking)
+        return make_session_cache(cache, store, SeededRandom(1), reader, FENCE_PERIOD_S, blocking=blocking)
 
     async def together(self, *calls: Callable[[], Coroutine[Any, Any, T]]) -> list[T | BaseException]:
         """What each call returned or raised, all of them started at the same moment."""
