@@ -37,6 +37,18 @@ class Clock(Protocol):
         ...
 
 
+class Stopwatch(Protocol):
+    def seconds(self) -> float:
+        """Seconds since some moment: goes on while the machine sleeps, and is never set back."""
+        ...
+
+
+class Pause(Protocol):
+    async def sleep(self, seconds: float) -> None:
+        """Returns after that time; the blocking lane's never suspends."""
+        ...
+
+
 class Random(Protocol):
     def token_bytes(self, count: int) -> bytes:
         """`count` unpredictable bytes."""
@@ -343,10 +355,12 @@ class FenceRows(Protocol):
     """The one row of the fence (`sessile.model.fence`)."""
 
     def look(self) -> Fence:
-        """As it is committed; made closed, without a server, when there is none yet."""
+        """As it is committed. There is one from the beginning: closed, without a server."""
         ...
 
-    def raise_(self, nonce: str, *, server: str | None = None, expected: int | None = None, held_s: float = 0.0) -> Fence:
+    def raise_(
+        self, nonce: str, *, server: str | None = None, expected: int | None = None, held_s: float = 0.0
+    ) -> Fence:
         """Begins the next epoch, closed: on `server` (None: the same as before). With `expected` only if that is the present number; the row as it
         is now either way."""
         ...
@@ -391,6 +405,14 @@ class Cache(Protocol):
     async def close(self) -> None: ...
 
 
+class SessionReader(Protocol):
+    """Where an engine looks for a session that somebody names."""
+
+    async def get(self, session_id: str) -> Session | None:
+        """The session as it was committed last. Raises StoreUnavailable."""
+        ...
+
+
 class CommitGuard(Protocol):
     """Stands around the commits of a store, for what they do to sessions. `plan` and `within` run inside the transaction, while the rows are locked."""
 
@@ -408,6 +430,10 @@ class CommitGuard(Protocol):
 
     async def settle(self, plan: Any) -> None:
         """After the commit: publishes, and returns when nobody can be served what was there before, as far as the change asks for that."""
+        ...
+
+    async def doubt(self, plan: Any) -> None:
+        """Instead of `settle`, when nobody knows whether the commit happened. Raises nothing."""
         ...
 
 

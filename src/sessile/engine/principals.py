@@ -130,6 +130,7 @@ class PrincipalEngine:
         if known.disabled_at is None:
             tx.sessions.put_principal(replace(known, disabled_at=now))
             tx.audit([_event(user_id, "principal_disabled", now)])
+        tx.sessions.confirm([])
         return end(tx, tx.sessions.of_user(user_id, now, lock=True), EndReason.ADMIN, now)
 
     def _enable(self, tx: Transaction, user_id: str) -> None:

@@ -17,14 +17,28 @@ from sessile.model.errors import AuthenticationRequired, SessionNotFound, Sessio
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
 from sessile.model.session import EndReason, Issued, Session, Standing
-from sessile.ports import Clock, Random, Store, Transaction
+from sessile.ports import Clock, Random, SessionReader, Store, Transaction
+
+
+class StoredSessions:
+    """Sessions straight from the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, session_id: str) -> Session | None:
+        """As it was committed last. Raises StoreUnavailable."""
+        return await self._store.read(_get, session_id)
 
 
 class SessionEngine:
     """Create, authenticate, read, touch, change, rotate, login, end, list, sweep. Raises the errors of `sessile.model.errors`."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, rules: SessionRules) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, rules: SessionRules, reader: SessionReader | None = None
+    ) -> None:
         self._store = store
+        self._reader = reader or StoredSessions(store)
         self._clock = clock
         self._rules = rules
         self._logins = Logins(clock, random, rules)
@@ -47,9 +61,10 @@ class SessionEngine:
         unless a retired token is used after its window: that is a theft signal and is audited."""
         session_id, secret = tokens.parse(token)
         secret_hash = tokens.hash_secret(secret)
-        session = await self._store.read(_get, session_id)
-        if session is None:
-            raise SessionNotFound
+        session = await self._current(session_id)
+        if not tokens.hashes_equal(session.token_hash, secret_hash):
+            # Nobody is refused on the word of a cache, nor let in with a token that is not the current one.
+            session = await self._stored(session_id)
         seen = self._standing(session, secret_hash)
         if seen is None:
             if any(tokens.hashes_equal(retired.token_hash, secret_hash) for retired in session.retired_tokens):
@@ -60,10 +75,22 @@ class SessionEngine:
 
     async def get(self, session_id: str) -> Session:
         """By handle. Raises like `authenticate`."""
+        session = await self._current(session_id)
+        check_alive(session, self._clock.now())
+        return session
+
+    async def _current(self, session_id: str) -> Session:
+        session = await self._reader.get(session_id)
+        if session is None:
+            raise SessionNotFound
+        if session.ended_at is None and self._clock.now() >= session.expires_at:
+            return await self._stored(session_id)  # what was read may not know of the last activity
+        return session
+
+    async def _stored(self, session_id: str) -> Session:
         session = await self._store.read(_get, session_id)
         if session is None:
             raise SessionNotFound
-        check_alive(session, self._clock.now())
         return session
 
     def touched(self, session: Session) -> Session | None:
@@ -247,6 +274,7 @@ class SessionEngine:
     def _end_one(self, tx: Transaction, session_id: str, reason: EndReason) -> bool:
         session = tx.sessions.get(session_id, lock=True)
         if session is None or session.ended_at is not None:
+            tx.sessions.confirm([session] if session is not None else [])
             return False
         end(tx, [session], reason, self._clock.now())
         return True
@@ -255,6 +283,7 @@ class SessionEngine:
         tx.sessions.principal(user_id, lock=True)
         now = self._clock.now()
         live = tx.sessions.of_user(user_id, now, lock=True)
+        tx.sessions.confirm([])
         return end(tx, [session for session in live if session.session_id != keep], reason, now)
 
     def _sweep(self, tx: Transaction, batch: int) -> int:

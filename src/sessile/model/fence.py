@@ -1,14 +1,16 @@
 """The fence: which entries of the cache may be believed. The protocol is in docs/explanation/cache.md; `tests/model` checks it.
 
-An *epoch* is a period in which one cache server is trusted. It begins closed (*degraded*: everybody reads the truth), opens once, and is
-replaced, never closed again. Keys of the cache carry its name, so an entry of another epoch is not even found.
+An *epoch* is a period in which one cache server is trusted. It begins closed (everybody reads the truth), opens once, and is replaced, never
+closed again. Keys of the cache carry its name, so an entry of another epoch is not even found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+
+from sessile.model.session import Session
 
 
 class CacheUnavailable(Exception):
@@ -34,7 +36,7 @@ class CachePlace:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The row of the fence as it was read. `held_for_s`: seconds in which nobody may open it, because somebody writes without the cache."""
+    """The row of the fence as it was read. `held_for_s`: seconds in which nobody opens it, because somebody writes without the cache."""
 
     number: int
     nonce: str
@@ -62,11 +64,39 @@ class Publication:
 @dataclass(slots=True)
 class SessionChanges:
     """What a transaction did to sessions, by handle: as each was read under its lock, and as it is now (None: removed). Filled by the rows of a
-    store, read by the guard of its commits. Only a touch is not a change: see `touched`."""
+    store, read by the guard of its commits."""
 
-    before: dict[str, object] = field(default_factory=dict)
-    after: dict[str, object] = field(default_factory=dict)
+    before: dict[str, Session] = field(default_factory=dict)
+    after: dict[str, Session | None] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    """Only seen: a moment was moved in their rows."""
     is_final: bool = False
-    """Somebody was, or had been, shut out: the call may not return before every process knows."""
+    """Somebody is shut out, or was before: the call may not return before every process knows."""
 
+    def read(self, sessions: Iterable[Session]) -> None:
+        """These were read under their locks."""
+        for session in sessions:
+            self.before.setdefault(session.session_id, session)
+
+    def put(self, session: Session) -> None:
+        """It was written."""
+        before = self.before.get(session.session_id)
+        if session.ended_at is not None or (before is not None and _is_shut_out(before, session)):
+            self.is_final = True
+        self.after[session.session_id] = session
+
+    def removed(self, session_ids: Iterable[str]) -> None:
+        """Their rows were deleted."""
+        for session_id in session_ids:
+            self.after[session_id] = None
+
+    def confirmed(self, sessions: Iterable[Session]) -> None:
+        """Found over: to be told again, as if it had been this transaction that ended them."""
+        self.is_final = True
+        for session in sessions:
+            self.after.setdefault(session.session_id, session)
+
+
+def _is_shut_out(before: Session, after: Session) -> bool:
+    """Whether a token that was good for something is good for less now."""
+    return before.token_hash != after.token_hash or before.user_id != after.user_id

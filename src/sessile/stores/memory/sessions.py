@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sessile.model.errors import SessionCreationError
+from sessile.model.fence import SessionChanges
 from sessile.model.session import Principal, Session, Standing
 from sessile.stores.memory.table import Table
 
@@ -16,19 +17,30 @@ class MemorySessionRows:
     def __init__(self, sessions: Table[str, Session], principals: Table[str, Principal]) -> None:
         self._sessions = sessions
         self._principals = principals
+        self.changes = SessionChanges()
         self.tables: tuple[Table[Any, Any], ...] = (sessions, principals)
 
     def get(self, session_id: str, *, lock: bool = False) -> Session | None:
-        return self._sessions.get(session_id)
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self.changes.read([session])
+        return session
 
     def insert(self, session: Session) -> None:
         if self._sessions.get(session.session_id) is not None:
             raise SessionCreationError("The session id is taken.")
-        self._sessions.put(session.session_id, session)
+        self._put(session)
 
     def update(self, session: Session) -> None:
         if self._sessions.get(session.session_id) is not None:
-            self._sessions.put(session.session_id, replace(session, standing=Standing.CURRENT))
+            self._put(replace(session, standing=Standing.CURRENT))
+
+    def _put(self, session: Session) -> None:
+        self._sessions.put(session.session_id, session)
+        self.changes.put(session)
+
+    def confirm(self, sessions: Sequence[Session]) -> None:
+        self.changes.confirmed(sessions)
 
     def touch(self, seen: Sequence[Session]) -> None:
         for session in seen:
@@ -43,9 +55,11 @@ class MemorySessionRows:
                 token_seen_at=current.token_seen_at or first,
             )
             self._sessions.put(session.session_id, touched)
+            self.changes.touched.add(session.session_id)
 
     def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
         live = [session for session in self._live(now) if session.user_id == user_id]
+        self.changes.read(live)
         return sorted(live, key=lambda session: (session.created_at, session.session_id))
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
@@ -65,9 +79,10 @@ class MemorySessionRows:
     def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:
             self._sessions.delete(session_id)
+        self.changes.removed(session_ids)
 
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
-        found = (self._sessions.get(session_id) for session_id in session_ids)
+        found = [self.get(session_id) for session_id in session_ids]
         return {session.session_id: session for session in found if session is not None}
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:

@@ -15,18 +15,21 @@ from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange
 from sessile.model.errors import ConfigurationError
 from sessile.model.events import Event
+from sessile.model.fence import Fence
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Principal, Session
-from sessile.ports import Listener
+from sessile.ports import CommitGuard, Listener
 from sessile.stores.memory.documents import MemoryDocumentRows
+from sessile.stores.memory.fence import MemoryFenceRows
 from sessile.stores.memory.handoffs import MemoryHandoffRows
 from sessile.stores.memory.platforms import MemoryPlatformRows
 from sessile.stores.memory.presence import MemoryPresenceRows
 from sessile.stores.memory.sessions import MemorySessionRows
 from sessile.stores.memory.table import Table
+from sessile.stores.memory.turn import Turn
 
 T = TypeVar("T")
 _HINTS_KEPT: Final = 1000
@@ -52,7 +55,10 @@ class Tables:
         self.counts: dict[str, tuple[int, datetime]] = {}
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
+        self.fence: dict[None, tuple[Fence, float]] = {None: (Fence(0, secrets.token_hex(6), None, is_open=False), 0.0)}
+        """The row, and until when it is held (monotonic seconds)."""
         self.lock = threading.RLock()
+        self.turn = Turn()
         self.hints: deque[tuple[int, object, Event]] = deque(maxlen=_HINTS_KEPT)
         """For the other stores on these tables: a number, who committed, and the event without what only its own process is told."""
         self.hinted = 0
@@ -65,6 +71,8 @@ class MemoryTransaction:
         self._counts = Table(tables.counts)
         self._leases = Table(tables.leases)
         self._instance = Table(tables.instance)
+        self._fence = Table(tables.fence)
+        self.fence = MemoryFenceRows(self._fence)
         self.sessions = MemorySessionRows(Table(tables.sessions), Table(tables.principals))
         self.platforms = MemoryPlatformRows(Table(tables.platforms))
         self.handoffs = MemoryHandoffRows(Table(tables.handoffs))
@@ -154,7 +162,14 @@ class MemoryTransaction:
 
     def commit(self) -> None:
         groups = (self.sessions, self.platforms, self.documents, self.handoffs, self.presence)
-        own: list[Table[Any, Any]] = [self._streams, self._chains, self._counts, self._leases, self._instance]
+        own: list[Table[Any, Any]] = [
+            self._streams,
+            self._chains,
+            self._counts,
+            self._leases,
+            self._instance,
+            self._fence,
+        ]
         for table in (*own, *(table for group in groups for table in group.tables)):
             table.commit()
 
@@ -166,6 +181,10 @@ class MemoryStore:
         self._tables = tables or Tables()
         self._listeners: list[Listener] = []
         self._polled = self._tables.hinted
+        self._guard: CommitGuard | None = None
+
+    def guard(self, guard: CommitGuard) -> None:
+        self._guard = guard
 
     async def open(self) -> None:
         """Nothing to prepare; what was committed before is not told."""
@@ -175,16 +194,37 @@ class MemoryStore:
         """Nothing to release."""
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
-        with self._tables.lock:
+        if self._guard is None:
+            with self._tables.lock:
+                tx = MemoryTransaction(self._tables)
+                result = work(tx, *args)
+                self._commit(tx)
+            self._tell(tx.events)
+            return result
+        return await self._guarded(self._guard, work, args)
+
+    async def _guarded(self, guard: CommitGuard, work: Callable[..., T], args: Sequence[Any]) -> T:
+        """The lock of a thread cannot be held while others of the same loop run, so writers take turns by a lock that can."""
+        async with self._tables.turn:
             tx = MemoryTransaction(self._tables)
             result = work(tx, *args)
-            tx.commit()
-            for event in tx.events:
-                self._tables.hinted += 1
-                hint = Event(event.kind, event.key, event.version, event.detail, event.epoch)
-                self._tables.hints.append((self._tables.hinted, self, hint))
+            plan = guard.plan(tx, tx.sessions.changes)
+            if plan is not None:
+                await guard.mark([plan])
+                guard.within(tx, plan)
+            with self._tables.lock:
+                self._commit(tx)
         self._tell(tx.events)
+        if plan is not None:
+            await guard.settle(plan)
         return result
+
+    def _commit(self, tx: MemoryTransaction) -> None:
+        tx.commit()
+        for event in tx.events:
+            self._tables.hinted += 1
+            hint = Event(event.kind, event.key, event.version, event.detail, event.epoch)
+            self._tables.hints.append((self._tables.hinted, self, hint))
 
     def _tell(self, events: Sequence[Event]) -> None:
         if events:

@@ -25,8 +25,9 @@ from sqlalchemy.pool import QueuePool
 from sessile.model.errors import ConfigurationError, InvalidValue, SessileError, StoreUnavailable
 from sessile.model.events import KNOWN_KINDS, Event, EventKind
 from sessile.model.health import PoolStatus
-from sessile.ports import Listener
+from sessile.ports import CommitGuard, Listener
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
+from sessile.stores.sql.store import Written
 from sessile.stores.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
@@ -82,6 +83,10 @@ def _errors() -> Iterator[None]:
         raise
 
 
+def _within(guard: CommitGuard, written: Written[Any], _connection: Connection) -> None:
+    guard.within(written.tx, written.plan)
+
+
 class _Repeat(Exception):
     """The transaction was rolled back by the database for a reason that another try may not meet."""
 
@@ -106,6 +111,10 @@ class _PostgresStore:
         self._pool_timeout_s = pool_timeout_s
         self._origin = secrets.token_hex(8)
         self._listeners: list[Listener] = []
+        self._guard: CommitGuard | None = None
+
+    def guard(self, guard: CommitGuard) -> None:
+        self._guard = guard
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -125,12 +134,23 @@ class _PostgresStore:
             for listener in list(self._listeners):
                 listener(events)
 
-    def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> tuple[T, list[Event]]:
+    def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> Written[T]:
         tx = SqlTransaction(connection, self._origin, datetime.now(UTC))
         result = work(tx, *args)
         for payload in payloads(self._origin, tx.events):
             connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
-        return result, tx.events
+        plan = None if self._guard is None else self._guard.plan(tx, tx.sessions.changes)
+        return Written(result, tx, plan)
+
+    async def _settle(self, written: Written[T]) -> T:
+        self._tell(written.tx.events)
+        if self._guard is not None and written.plan is not None:
+            await self._guard.settle(written.plan)
+        return written.result
+
+    async def _doubt(self, written: Written[Any] | None) -> None:
+        if self._guard is not None and written is not None and written.plan is not None:
+            await self._guard.doubt(written.plan)
 
     def _read_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> T:
         return work(SqlTransaction(connection, self._origin, datetime.now(UTC)), *args)
@@ -215,17 +235,20 @@ class BlockingPostgresStore(_PostgresStore):
         self._engine.dispose()
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
-        result, events = self._repeated(lambda connection: self._write_on(connection, work, args))
-        self._tell(events)
-        return result
-
-    def _repeated(self, work: Callable[[Connection], T]) -> T:
         for tries_left in range(_TRIES - 1, -1, -1):
+            written: Written[T] | None = None
             try:
                 with _errors(), _repeatable(tries_left), self._engine.begin() as connection:
-                    return work(connection)
+                    written = self._write_on(connection, work, args)
+                    if self._guard is not None and written.plan is not None:
+                        await self._guard.mark([written.plan])
+                        self._guard.within(written.tx, written.plan)
             except _Repeat:
                 continue
+            except StoreUnavailable:
+                await self._doubt(written)
+                raise
+            return await self._settle(written)
         raise AssertionError("the last try returns or raises")
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
@@ -292,14 +315,20 @@ class AsyncPostgresStore(_PostgresStore):
 
     async def _write(self, work: Callable[..., T], args: Sequence[Any]) -> T:
         for tries_left in range(_TRIES - 1, -1, -1):
+            written: Written[T] | None = None
             try:
                 with _errors(), _repeatable(tries_left):
                     async with self._opened().begin() as connection:
-                        result, events = await connection.run_sync(self._write_on, work, args)
+                        written = await connection.run_sync(self._write_on, work, args)
+                        if self._guard is not None and written.plan is not None:
+                            await self._guard.mark([written.plan])
+                            await connection.run_sync(partial(_within, self._guard, written))
             except _Repeat:
                 continue
-            self._tell(events)
-            return result
+            except StoreUnavailable:
+                await self._doubt(written)
+                raise
+            return await self._settle(written)
         raise AssertionError("the last try returns or raises")
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:

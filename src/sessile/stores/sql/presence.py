@@ -76,8 +76,7 @@ class SqlPresenceRows:
     def lapsed(self, now: datetime, limit: int) -> list[PresenceLease]:
         statement = select(presence).where(presence.c.lease_until <= now)
         statement = statement.order_by(presence.c.lease_until, *_ORDER).limit(limit)
-        rows = self._connection.execute(statement.with_for_update(skip_locked=True))
-        return [_lease(row) for row in rows]
+        return [_lease(row) for row in self._connection.execute(statement)]
 
     def _standing(
         self, statement: Select[Any], now: datetime | None, values: dict[str, str] | None = None

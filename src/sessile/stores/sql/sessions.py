@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Case, Column, ColumnElement, Row, bindparam, case, delete, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    Case,
+    Column,
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from sessile.model.errors import SessionCreationError
-from sessile.model.session import EndReason, Principal, RetiredToken, Session
+from sessile.model.fence import SessionChanges
+from sessile.model.session import EndReason, Principal, RetiredToken, Session, Standing
 from sessile.stores.sql.dialects import lock_name, put, upsert
 from sessile.stores.sql.tables import principals, sessions
 
@@ -48,18 +63,29 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class SqlSessionRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.changes = SessionChanges()
 
     def get(self, session_id: str, *, lock: bool = False) -> Session | None:
         row = self._connection.execute(_GET_LOCKED if lock else _GET, {"session_id": session_id}).one_or_none()
-        return None if row is None else _session(row)
+        if row is None:
+            return None
+        session = _session(row)
+        if lock:
+            self.changes.read([session])
+        return session
 
     def insert(self, session: Session) -> None:
         statement = upsert(self._connection, sessions).on_conflict_do_nothing(index_elements=["session_id"])
         if self._connection.execute(statement.returning(sessions.c.session_id), _values(session)).first() is None:
             raise SessionCreationError("The session id is taken.")
+        self.changes.put(session)
 
     def update(self, session: Session) -> None:
         self._connection.execute(update(sessions).where(sessions.c.session_id == session.session_id), _values(session))
+        self.changes.put(replace(session, standing=Standing.CURRENT))
+
+    def confirm(self, sessions: Sequence[Session]) -> None:
+        self.changes.confirmed(sessions)
 
     def touch(self, seen: Sequence[Session]) -> None:
         # The token hash is part of the condition only for token_seen_at: a touch that comes late must not open a newer token's window.
@@ -77,6 +103,7 @@ class SqlSessionRows:
                     "first": first,
                 },
             )
+            self.changes.touched.add(session.session_id)
 
     def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
         statement = (
@@ -86,7 +113,7 @@ class SqlSessionRows:
         )
         if lock:
             statement = statement.with_for_update(key_share=True)
-        found = [_session(row) for row in self._connection.execute(statement)]
+        found = self._read(statement, is_locked=lock)
         return sorted(found, key=lambda session: (session.created_at, session.session_id))
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
@@ -108,7 +135,7 @@ class SqlSessionRows:
             .limit(limit)
             .with_for_update(key_share=True, skip_locked=True)
         )
-        return [_session(row) for row in self._connection.execute(statement)]
+        return self._read(statement, is_locked=True)
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
         statement = (
@@ -118,11 +145,18 @@ class SqlSessionRows:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        return [_session(row) for row in self._connection.execute(statement)]
+        return self._read(statement, is_locked=True)
+
+    def _read(self, statement: Select[Any], *, is_locked: bool) -> list[Session]:
+        found = [_session(row) for row in self._connection.execute(statement)]
+        if is_locked:
+            self.changes.read(found)
+        return found
 
     def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in sorted(session_ids):
             self._connection.execute(delete(sessions).where(sessions.c.session_id == session_id))
+        self.changes.removed(session_ids)
 
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         # Each by the prepared statement: an IN of varying length would be compiled anew for each length.

@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Connection
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sessile.model.events import KNOWN_KINDS, Event, EventKind
 from sessile.model.health import PoolStatus
-from sessile.ports import Listener, Transaction
+from sessile.ports import CommitGuard, Listener, Transaction
 from sessile.stores.sql.database import SqliteDatabase
 from sessile.stores.sql.tables import bus_events
 from sessile.stores.sql.together import Answer, Call, Together
@@ -32,6 +33,15 @@ CONNECTIONS: Final = 8
 POOL_TIMEOUT_S: Final = 5.0
 _EVENTS_KEPT: Final = timedelta(seconds=60)
 _POLL_LIMIT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """What a transaction gave, itself (for its events), and what the guard has to do for it."""
+
+    result: T
+    tx: SqlTransaction
+    plan: Any
 
 
 class _Spoiled(Exception):
@@ -56,6 +66,10 @@ class _SqliteStore:
         self._origin = secrets.token_hex(8)
         self._listeners: list[Listener] = []
         self._last_event: int | None = None
+        self._guard: CommitGuard | None = None
+
+    def guard(self, guard: CommitGuard) -> None:
+        self._guard = guard
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -66,14 +80,25 @@ class _SqliteStore:
             for listener in list(self._listeners):
                 listener(events)
 
-    def _write(self, work: Callable[..., T], args: Sequence[Any]) -> tuple[T, list[Event]]:
-        return self.database.write(lambda connection: self._write_on(connection, work, args))
-
-    def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> tuple[T, list[Event]]:
+    def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> Written[T]:
         tx = SqlTransaction(connection, self._origin, datetime.now(UTC))
         result = work(tx, *args)
         tx.write_events()
-        return result, tx.events
+        plan = None if self._guard is None else self._guard.plan(tx, tx.sessions.changes)
+        return Written(result, tx, plan)
+
+    def _mark(self, written: Sequence[Written[Any]], wait: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """Before the commit. `wait` runs the guard's coroutine to its end."""
+        planned = [one for one in written if one.plan is not None]
+        if self._guard is not None and planned:
+            wait(self._guard.mark([one.plan for one in planned]))
+            for one in planned:
+                self._guard.within(one.tx, one.plan)
+
+    async def _settle(self, written: Written[T]) -> T:
+        if self._guard is not None and written.plan is not None:
+            await self._guard.settle(written.plan)
+        return written.result
 
     def _read(self, work: Callable[..., T], args: Sequence[Any]) -> T:
         def run(connection: Connection) -> T:
@@ -118,6 +143,16 @@ class _SqliteStore:
         return self.database.pool()
 
 
+def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Runs what never suspends: the cache of the blocking lane answers where it is asked."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("The cache of a blocking store must not need an event loop.")
+
+
 class BlockingSqliteStore(_SqliteStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
 
@@ -133,9 +168,14 @@ class BlockingSqliteStore(_SqliteStore):
         self.database.close()
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
-        result, events = self._write(work, args)
-        self._tell(events)
-        return result
+        def run(connection: Connection) -> Written[T]:
+            written = self._write_on(connection, work, args)
+            self._mark([written], _finish)
+            return written
+
+        written = self.database.write(run)
+        self._tell(written.tx.events)
+        return await self._settle(written)
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         return self._read(work, args)
@@ -158,9 +198,11 @@ class AsyncSqliteStore(_SqliteStore):
     def __init__(self, url: str, *, pool_size: int = CONNECTIONS, pool_timeout_s: float = POOL_TIMEOUT_S) -> None:
         super().__init__(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._writes = Together("writer", 1, _WRITES_TOGETHER, self._write_together, self._tell_of)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reads = Together("reader", _READERS, _READS_TOGETHER, self._read_together)
 
     async def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._writes.open()
         self._reads.open()
         try:
@@ -183,10 +225,21 @@ class AsyncSqliteStore(_SqliteStore):
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
         # The transaction runs to its end even when the request that asked for it is cancelled; what it committed is told either way.
-        return cast("T", await asyncio.shield(self._writes.submit(work, args)))
+        if self._guard is None:
+            written = await asyncio.shield(self._writes.submit(work, args))
+            return cast("Written[T]", written).result
+        return await asyncio.shield(asyncio.ensure_future(self._write_and_settle(work, args)))
+
+    async def _write_and_settle(self, work: Callable[..., T], args: Sequence[Any]) -> T:
+        return await self._settle(await self._writes.submit(work, args))
+
+    def _wait(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """In the writer's thread: what the loop has to do before the commit."""
+        assert self._loop is not None, "it was opened on a loop"
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _write_together(self, batch: Sequence[Call]) -> list[Answer]:
-        """Answers are (result, events) pairs. An error that the commit itself meets is everybody's: the outcome is unknown."""
+        """Answers have a `Written`. An error that the commit itself meets is everybody's: the outcome is unknown."""
         if len(batch) > 1:
             try:
                 return self.database.write(partial(self._with_savepoints, batch))
@@ -196,12 +249,19 @@ class AsyncSqliteStore(_SqliteStore):
 
     def _write_alone(self, call: Call) -> Answer:
         try:
-            return self._write(call.work, call.args), None
+            return self.database.write(partial(self._write_marked, call)), None
         except Exception as error:  # noqa: BLE001 - goes to the one who asked
             return None, error
 
+    def _write_marked(self, call: Call, connection: Connection) -> Written[Any]:
+        written = self._write_on(connection, call.work, call.args)
+        self._mark([written], self._wait)
+        return written
+
     def _with_savepoints(self, batch: Sequence[Call], connection: Connection) -> list[Answer]:
-        return [self._write_within(call, connection) for call in batch]
+        answers = [self._write_within(call, connection) for call in batch]
+        self._mark([written for written, error in answers if error is None], self._wait)
+        return answers
 
     def _write_within(self, call: Call, connection: Connection) -> Answer:
         savepoint = connection.begin_nested()
@@ -216,14 +276,10 @@ class AsyncSqliteStore(_SqliteStore):
         return written, None
 
     def _tell_of(self, answers: list[Answer]) -> list[Answer]:
-        told: list[Answer] = []
         for written, error in answers:
             if error is None:
-                self._tell(written[1])
-                told.append((written[0], None))
-            else:
-                told.append((None, error))
-        return told
+                self._tell(written.tx.events)
+        return answers
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         return cast("T", await self._reads.submit(work, args))

@@ -341,3 +341,17 @@ leases = Table(
 instance = Table(
     "instance", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False)
 )
+
+cache_fence = Table(
+    "cache_fence",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("nonce", String(32), nullable=False),
+    Column("server", String(128)),
+    Column("is_open", Boolean, nullable=False),
+    Column("raised_at", UtcDateTime),
+    Column("held_until", UtcDateTime),
+    CheckConstraint("id = 1", name="one_row"),
+)
+"""Which entries of the cache may be believed: see `sessile.model.fence`."""

@@ -11,6 +11,7 @@ from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.dialects import upsert
 from sessile.stores.sql.documents import SqlDocumentRows
+from sessile.stores.sql.fence import SqlFenceRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
 from sessile.stores.sql.presence import SqlPresenceRows
@@ -28,6 +29,7 @@ class SqlTransaction(SqlAuditRows):
         self.documents = SqlDocumentRows(connection)
         self.handoffs = SqlHandoffRows(connection)
         self.presence = SqlPresenceRows(connection)
+        self.fence = SqlFenceRows(connection, at)
         self.events: list[Event] = []
 
     def emit(self, event: Event) -> None:
