@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from sessile.model.fence import CachePlace, CacheUnavailable
 from sessile.runtime.lane import drive
@@ -116,8 +117,14 @@ async def _sleep(duration_s: float) -> None:
     time.sleep(duration_s)  # noqa: ASYNC251 - the lane without an event loop
 
 
+def _run_on_uvloop(scenario: Any) -> Any:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(scenario)
+
+
 LANES = {
     "asyncio": Lane("asyncio", AsyncRedisCache, asyncio.sleep, asyncio.run),
+    "uvloop": Lane("uvloop", AsyncRedisCache, asyncio.sleep, _run_on_uvloop),
     "blocking": Lane("blocking", BlockingRedisCache, _sleep, drive),
 }
 

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.address import Node
@@ -59,6 +59,9 @@ class AsyncConnection(asyncio.Protocol):
         self.identity = ""
         self.gone: asyncio.Future[None] = loop.create_future()
         self.reason = ""
+        """Why it is over; empty while it is not."""
+        self.on_over: Callable[[], None] | None = None
+        """Called once, at the very moment when it is over."""
         self.is_timeout = False
         self.opened_at = loop.time()
         self._journal = journal
@@ -97,7 +100,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def _enqueue(self, packed: bytes, waiting: _Waiting) -> None:
         if self._transport is None or self.reason:
-            raise CacheUnavailable(self.reason or "the connection has ended")
+            raise CacheUnavailable(self.reason or "it is not connected")
         limits = self._limits
         if self._is_paused or len(self._waiting) >= limits.pending_max or self._unsent_bytes > limits.unsent_bytes_max:
             self._journal.refusals += 1
@@ -132,10 +135,12 @@ class AsyncConnection(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """Ends the connection now; whoever waits gets `reason`."""
-        self.reason = self.reason or reason
+        is_first, self.reason = not self.reason, self.reason or reason
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if is_first and self.on_over is not None:
+            self.on_over()
         waiting, self._waiting, self._overdue = self._waiting, deque(), None
         for one in waiting:
             if one.future is not None:
@@ -150,9 +155,8 @@ class AsyncConnection(asyncio.Protocol):
             await asyncio.wait([self.gone], timeout=_GONE_WAIT_S)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._limits.unsent_bytes_max)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._transport.set_write_buffer_limits(high=self._limits.unsent_bytes_max)
         connected = transport.get_extra_info("socket")
         if connected is not None and connected.family != socket.AF_UNIX:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,13 +1,8 @@
-"""The way to one server from an event loop: one shared connection that comes back by itself and never lets a caller wait long.
-
-Breaker: while the server is down, calls fail at once and one task tries to connect, at growing pauses. Only the first try, and the first one after a
-connection that had been good, is waited for (at most `connect_timeout_s`).
-"""
+"""The way to one server from an event loop: one connection that all share, that comes back by itself, and for which nobody waits long."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,18 +12,18 @@ from typing import Any, Final
 from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.address import Node
 from sessile.stores.redis.asyncio_connection import AsyncConnection, OnPush, open_connection
-from sessile.stores.redis.link import Journal, Limits, LinkStatus, OnReply, State
-from sessile.stores.redis.wire import Command, Greeting, ProtocolFault
+from sessile.stores.redis.asyncio_keeper import Keeper
+from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, OnReply
+from sessile.stores.redis.wire import Command, Greeting
 
 Locate = Callable[[], Awaitable[Node]]
-_GOOD_AFTER_S: Final = 1.0
-"""A connection that lived this long was good: its loss is worth a try at once."""
-_of_other_processes: Final[list[object]] = []
+_of_parents: Final[list[Keeper]] = []
 """What a fork has left us is kept and never touched: closing it would take its file descriptors out of the parent's poll set."""
 
 
 class AsyncLink:
-    """`locate` says where the server is, before each connect. Used from another event loop than before, it starts over there."""
+    """`locate` says where the server is, before each connect. Used from another event loop than before, it starts over there; two loops that run at
+    the same time need a link each."""
 
     def __init__(
         self,
@@ -47,14 +42,9 @@ class AsyncLink:
         self._on_push = on_push
         self._on_up = on_up
         self._journal = Journal(name, limits or Limits())
-        self._state: State = "new"
-        self._reason = ""
+        self._keeper: Keeper | None = None
         self._pid = os.getpid()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._connection: AsyncConnection | None = None
-        self._attempt: asyncio.Future[None] | None = None
-        """Done when the try is over that callers may wait for."""
+        self._is_closed = False
 
     async def identity(self) -> str:
         return (self._ready() or await self._connected()).identity
@@ -62,126 +52,70 @@ class AsyncLink:
     async def call(self, identity: str, command: Command) -> Any:
         connection = self._ready() or await self._connected()
         if connection.identity != identity:
-            raise CacheUnavailable("another server answers than the one that was meant")
+            raise CacheUnavailable(OTHER_SERVER)
         return await connection.call(command)
 
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
         connection = self._ready() or await self._connected()
         if connection.identity != identity:
-            raise CacheUnavailable("another server answers than the one that was meant")
+            raise CacheUnavailable(OTHER_SERVER)
         return await connection.call_many(commands)
 
     def post(self, identity: str, command: Command, on_reply: OnReply | None = None) -> None:
         connection = self._ready()
         if connection is None or connection.identity != identity:
-            raise CacheUnavailable("it is not connected to the server that was meant")
+            raise CacheUnavailable(OTHER_SERVER)
         connection.post(command, on_reply)
 
     def status(self) -> LinkStatus:
-        return self._journal.status(self._state)
+        if self._is_closed:
+            return self._journal.status("closed")
+        return self._journal.status("new" if self._keeper is None else self._keeper.state)
 
     async def close(self) -> None:
         """Everything that waits fails. To be called on the loop that used it last; on another one, what that loop holds ends with it."""
-        self._state, self._reason = "closed", "the link was closed"
+        self._is_closed = True
         keeper = self._keeper
-        if keeper is not None and self._loop is asyncio.get_running_loop() and self._pid == os.getpid():
-            keeper.cancel()
-            await asyncio.wait([keeper])
-        self._leave_loop()
-        self._connection = None
+        if keeper is not None and keeper.loop is asyncio.get_running_loop() and self._pid == os.getpid():
+            keeper.task.cancel()
+            await asyncio.wait([keeper.task])
+        self._leave()
 
     def _ready(self) -> AsyncConnection | None:
-        connection = self._connection
-        return connection if connection is not None and connection.loop is asyncio.get_running_loop() else None
+        keeper = self._keeper
+        return keeper.connection if keeper is not None and keeper.loop is asyncio.get_running_loop() else None
 
     async def _connected(self) -> AsyncConnection:
         """The connection, after the try that may be waited for. Raises CacheUnavailable."""
-        self._start()
-        attempt = self._attempt
-        if attempt is not None and not attempt.done():
-            await asyncio.shield(attempt)  # it is everybody's: one who is cancelled must not take it along
-        connection = self._ready()
-        if connection is None:
+        keeper = self._kept()
+        if not keeper.attempt.done():
+            await asyncio.shield(keeper.attempt)
+        if keeper.connection is None:
             self._journal.refusals += 1
-            raise CacheUnavailable(self._reason or "it is not connected")
-        return connection
+            raise CacheUnavailable(keeper.reason or "it is not connected")
+        return keeper.connection
 
-    def _start(self) -> None:
-        """Sees to it that somebody keeps the connection, on this loop."""
-        if self._state == "closed":
+    def _kept(self) -> Keeper:
+        """Somebody who keeps the connection, on this loop."""
+        if self._is_closed:
             raise CacheUnavailable("the link was closed")
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._leave_loop()
-            self._loop = loop
-        if self._keeper is None or self._keeper.done():
-            self._state, self._connection, self._attempt = "connecting", None, loop.create_future()
-            # Not in the context of the request that happened to be first: it would live as long as the connection.
-            self._keeper = loop.create_task(self._keep(), name="sessile-redis", context=contextvars.Context())
+        keeper = self._keeper
+        if keeper is None or keeper.loop is not asyncio.get_running_loop() or keeper.task.done():
+            self._leave()
+            self._keeper = keeper = Keeper(self._connect, self._journal, self._on_up)
+        return keeper
 
-    def _leave_loop(self) -> None:
-        """Another loop, or another process. A loop that ended in order has ended our task, and so the connection, with it."""
-        keeper, loop, self._keeper = self._keeper, self._loop, None
-        if keeper is None or loop is None:
+    def _leave(self) -> None:
+        """Another loop, or another process. A loop that ended in order has ended the keeper, and so the connection, with it."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
             return
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            _of_other_processes.extend((keeper, loop, self._connection))
-        elif not keeper.done():
+            _of_parents.append(keeper)
+        elif not keeper.task.done():
             with suppress(RuntimeError):  # that loop was closed without ending its tasks
-                loop.call_soon_threadsafe(keeper.cancel)  # it may run in another thread
-
-    async def _keep(self) -> None:
-        """Connects, waits until the connection is lost, connects again; until it is cancelled."""
-        attempt, connection = self._attempt, None
-        assert attempt is not None
-        try:
-            while True:
-                connection = await self._try()
-                if connection is not None:
-                    self._be("up", connection)
-                if not attempt.done():
-                    attempt.set_result(None)
-                if connection is None:
-                    await asyncio.sleep(self._journal.pause_s())
-                    continue
-                await asyncio.shield(connection.gone)
-                self._journal.lost(is_timeout=connection.is_timeout)
-                lived_s = connection.loop.time() - connection.opened_at
-                if connection.is_timeout or lived_s < _GOOD_AFTER_S:
-                    self._be_down(connection.reason)
-                    await asyncio.sleep(self._journal.pause_s())
-                else:
-                    attempt = connection.loop.create_future()
-                    if self._keeper is asyncio.current_task():
-                        self._state, self._connection, self._attempt = "connecting", None, attempt
-        finally:
-            if not attempt.done():
-                attempt.set_result(None)
-            if connection is not None:
-                await connection.closed()
-            if self._keeper is asyncio.current_task():
-                self._connection = None
-
-    async def _try(self) -> AsyncConnection | None:
-        """A greeted connection, or None when that failed."""
-        reason, is_timeout = "", False
-        try:
-            async with asyncio.timeout(self._journal.limits.connect_timeout_s):
-                return await self._connect()
-        except TimeoutError:
-            reason, is_timeout = "it did not take the connection in time", True
-        except ssl.SSLError as error:
-            reason = f"TLS failed ({error.reason or type(error).__name__})"
-        except (OSError, ProtocolFault, CacheUnavailable) as error:
-            reason = (
-                str(error)
-                if isinstance(error, CacheUnavailable)
-                else (getattr(error, "strerror", None) or type(error).__name__)
-            )
-        self._journal.lost(is_timeout=is_timeout)
-        self._be_down(reason)
-        return None
+                keeper.loop.call_soon_threadsafe(keeper.task.cancel)  # it may run in another thread
 
     async def _connect(self) -> AsyncConnection:
         connection = await open_connection(await self._locate(), self._tls, self._journal, self._on_push)
@@ -191,15 +125,3 @@ class AsyncLink:
             await connection.closed()
             raise
         return connection
-
-    def _be(self, state: State, connection: AsyncConnection) -> None:
-        self._journal.went_up()
-        if self._keeper is asyncio.current_task():
-            self._state, self._connection, self._reason = state, connection, ""
-            if self._on_up is not None:
-                self._on_up(connection)
-
-    def _be_down(self, reason: str) -> None:
-        self._journal.went_down(reason)
-        if self._keeper is asyncio.current_task():
-            self._state, self._connection, self._reason = "down", None, reason

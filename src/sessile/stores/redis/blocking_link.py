@@ -15,7 +15,7 @@ from typing import Any, Final
 from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.address import Node
 from sessile.stores.redis.blocking_connection import BlockingConnection, open_socket, wants_new_look
-from sessile.stores.redis.link import Journal, Limits, LinkStatus, OnReply, State
+from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, OnReply, State
 from sessile.stores.redis.wire import Command, Greeting, ProtocolFault
 
 _KEPT_MAX: Final = 128
@@ -81,7 +81,7 @@ class BlockingLink:
         connection = self._take()
         if connection.identity != identity:
             self._put_back(connection)
-            raise CacheUnavailable("another server answers than the one that was meant")
+            raise CacheUnavailable(OTHER_SERVER)
         try:
             replies = connection.exchange(commands)
         except (OSError, ProtocolFault) as error:

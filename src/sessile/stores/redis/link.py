@@ -13,6 +13,7 @@ from sessile.stores.redis.wire import Command
 logger: Final = logging.getLogger("sessile.redis")
 State = Literal["new", "connecting", "up", "down", "closed"]
 OnReply = Callable[[Any], None]
+OTHER_SERVER: Final = "another server answers than the one that was meant"
 _random: Final = SystemRandom()
 
 
