@@ -1,0 +1,112 @@
+"""One connection to Redis without an event loop: a socket that waits no longer than a call may take."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sessile.stores.redis.address import Node
+from sessile.stores.redis.link import Limits
+from sessile.stores.redis.wire import LOOK_AGAIN, NOTHING, Command, ProtocolFault, Push, ServerFault, new_reader, pack
+
+_READ_BYTES: Final = 65_536
+_IDLE_S: Final = 0.25
+"""Only after so long it is worth a system call to see whether the server has closed the socket meanwhile."""
+
+
+class BlockingConnection:
+    """`identity` is empty until the greeting is over. After an error of `exchange` it must be closed: a late reply would be taken for the next one."""
+
+    __slots__ = ("_call_timeout_s", "_gets", "_reader", "_socket", "_used_at", "generation", "identity")
+
+    def __init__(self, connected: socket.socket, limits: Limits) -> None:
+        self.identity = ""
+        self.generation = 0
+        self._socket = connected
+        self._call_timeout_s = limits.call_timeout_s
+        self._reader = new_reader()
+        self._gets = self._reader.gets
+        self._used_at = time.monotonic()
+        connected.settimeout(limits.call_timeout_s)
+
+    def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies, in order. Raises OSError (TimeoutError, ssl.SSLError and EOFError's place: ConnectionError), ProtocolFault."""
+        started_at = time.monotonic()
+        self._socket.sendall(b"".join(map(pack, commands)) if len(commands) > 1 else pack(commands[0]))
+        replies: list[Any] = []
+        has_read = False
+        while len(replies) < len(commands):
+            reply = self._gets()
+            if reply is NOTHING:
+                if has_read:
+                    self._bound(started_at)
+                self._reader.feed(self._read())
+                has_read = True
+            elif type(reply) is not Push:
+                replies.append(reply)
+        if has_read and self._socket.gettimeout() != self._call_timeout_s:
+            self._socket.settimeout(self._call_timeout_s)
+        self._used_at = time.monotonic()
+        return replies
+
+    def _bound(self, started_at: float) -> None:
+        """Replies that come in many small parts get no more time than one that comes at once."""
+        left_s = started_at + self._call_timeout_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left_s)
+
+    def _read(self) -> bytes:
+        data = self._socket.recv(_READ_BYTES)
+        if not data:
+            raise ConnectionResetError("the server closed the connection")
+        return data
+
+    def is_fresh(self) -> bool:
+        """False when the server has said something while nobody asked: it has closed the connection."""
+        if time.monotonic() - self._used_at < _IDLE_S:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def wants_new_look(replies: Sequence[Any]) -> bool:
+    """Whether a reply says that this is not the master any more."""
+    return any(isinstance(reply, ServerFault) and reply.code in LOOK_AGAIN for reply in replies)
+
+
+def open_socket(node: Node, tls: ssl.SSLContext | None, limits: Limits, timeout_s: float) -> BlockingConnection:
+    """Connected, not greeted, in `timeout_s` seconds; a name server may take longer, for that there is no way to wait less. Raises OSError
+    (ssl.SSLError is one)."""
+    deadline = time.monotonic() + timeout_s
+    if node.path:
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.settimeout(timeout_s)
+            connected.connect(node.path)
+        except BaseException:
+            connected.close()
+            raise
+        return BlockingConnection(connected, limits)
+    connected = socket.create_connection((node.host, node.port), timeout=timeout_s)
+    try:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if tls is not None:
+            connected.settimeout(max(0.001, deadline - time.monotonic()))
+            connected = tls.wrap_socket(connected, server_hostname=node.host)
+        return BlockingConnection(connected, limits)
+    except BaseException:
+        connected.close()
+        raise
+
+
+__all__ = ["BlockingConnection", "ProtocolFault", "open_socket", "wants_new_look"]

@@ -1,0 +1,182 @@
+"""The server is killed, restarted, stopped, demoted: calls fail in bounded time, then at once, and work again without a restart of ours."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sessile.model.fence import CachePlace, CacheUnavailable, Miss
+from tests.integration.redis.conftest import Cache, Lane, Redis, epoch, place_of
+
+CALL_TIMEOUT_S = 0.25
+AT_ONCE_S = 0.05
+SLACK_S = 0.2
+"""Other jobs run on the machine."""
+
+
+async def refused_after_s(cache: Cache, place: CachePlace) -> float:
+    """How long a call takes to fail."""
+    started_at = time.monotonic()
+    with pytest.raises(CacheUnavailable):
+        await cache.get(place, "s")
+    return time.monotonic() - started_at
+
+
+def test_a_killed_server_is_noticed_and_its_successor_is_another_one(lane: Lane, start: Callable[..., Redis]) -> None:
+    server = start()
+
+    async def scenario() -> None:
+        cache = lane.make(server.url)
+        place = await place_of(cache)
+        for _ in range(2):
+            server.kill()
+            for _ in range(20):
+                assert await refused_after_s(cache, place) < CALL_TIMEOUT_S + SLACK_S
+                await lane.sleep(0.005)
+            server.start()
+            identity = await lane.until(cache.server)
+            assert identity != place.server
+            with pytest.raises(CacheUnavailable):
+                await cache.get(place, "s")
+            place = CachePlace(identity, epoch())
+            assert await cache.get(place, "s") is Miss.ABSENT
+        await cache.close()
+
+    lane.run(scenario())
+
+
+def test_a_stopped_server_costs_one_timeout_and_then_nothing(lane: Lane, start: Callable[..., Redis]) -> None:
+    server = start()
+
+    async def scenario() -> None:
+        cache = lane.make(server.url)
+        place = await place_of(cache)
+        assert await cache.get(place, "s") is Miss.ABSENT
+        server.pause()
+        assert CALL_TIMEOUT_S - 0.05 < await refused_after_s(cache, place) < CALL_TIMEOUT_S + SLACK_S
+        refusals = [await refused_after_s(cache, place) for _ in range(200)]
+        assert sorted(refusals)[190] < AT_ONCE_S
+        [status] = cache.status()
+        assert (status.state, status.timeouts >= 1) == ("down", True)
+        server.resume()
+        assert await lane.until(cache.server) == place.server
+        assert await cache.get(place, "s") is Miss.ABSENT
+        assert cache.status()[0].state == "up"
+        await cache.close()
+
+    lane.run(scenario())
+
+
+def test_nobody_there_is_unavailable_and_then_it_comes(lane: Lane, start: Callable[..., Redis]) -> None:
+    server = start()
+    server.kill()
+
+    async def scenario() -> None:
+        cache = lane.make(server.url)
+        for _ in range(3):
+            with pytest.raises(CacheUnavailable):
+                await cache.server()
+        server.start()
+        assert await lane.until(cache.server)
+        await cache.close()
+
+    lane.run(scenario())
+
+
+def test_a_replica_is_refused_until_it_is_the_master(lane: Lane, shared: Redis, start: Callable[..., Redis]) -> None:
+    replica = start("--replicaof", f"127.0.0.1 {shared.port}")
+
+    async def scenario() -> None:
+        cache = lane.make(replica.url)
+        with pytest.raises(CacheUnavailable, match="replica"):
+            await cache.server()
+        replica.cli("REPLICAOF", "NO", "ONE")
+        place = CachePlace(await lane.until(cache.server), epoch())
+        await cache.mark(place, [("s", b"m")])
+        replica.cli("REPLICAOF", "127.0.0.1", str(shared.port))
+        with pytest.raises(CacheUnavailable, match="READONLY"):
+            await cache.mark(place, [("s", b"m")])
+        with pytest.raises(CacheUnavailable):
+            await cache.server()
+        await cache.close()
+
+    lane.run(scenario())
+
+
+def test_a_connection_that_the_server_closed_while_idle_costs_nothing(lane: Lane, start: Callable[..., Redis]) -> None:
+    server = start()
+
+    async def scenario() -> None:
+        cache = lane.make(server.url)
+        place = await place_of(cache)
+        await lane.sleep(1.1)  # long enough to have been a good one
+        server.cli("CLIENT", "KILL", "TYPE", "normal")
+        await lane.sleep(0.3)
+        assert await cache.get(place, "s") is Miss.ABSENT
+        await cache.close()
+
+    lane.run(scenario())
+
+
+def test_what_is_no_redis_is_refused(lane: Lane) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+
+        async def scenario() -> None:
+            cache = lane.make(f"redis://127.0.0.1:{mute.getsockname()[1]}")
+            started_at = time.monotonic()
+            with pytest.raises(CacheUnavailable):
+                await cache.server()
+            assert time.monotonic() - started_at < 0.5 + SLACK_S
+            await cache.close()
+
+        lane.run(scenario())
+
+
+def test_each_change_is_logged_once(lane: Lane, start: Callable[..., Redis], caplog: pytest.LogCaptureFixture) -> None:
+    server = start()
+    caplog.set_level(logging.DEBUG, "sessile.redis")
+
+    async def scenario() -> None:
+        cache = lane.make(server.url)
+        place = await place_of(cache)
+        server.kill()
+        for _ in range(50):
+            await refused_after_s(cache, place)
+            await lane.sleep(0.005)
+        server.start()
+        await lane.until(cache.server)
+        await cache.close()
+
+    lane.run(scenario())
+    levels = [record.levelname for record in caplog.records if record.name == "sessile.redis"]
+    assert levels == ["INFO", "WARNING", "INFO"]
+
+
+def test_calls_do_not_wait_for_a_server_that_is_flooded(lane: Lane, start: Callable[..., Redis]) -> None:
+    """DEBUG SLEEP holds the server for longer than a call may take; what was asked meanwhile fails, and nothing is misordered after."""
+    server = start("--enable-debug-command", "yes")
+
+    async def scenario() -> Any:
+        cache = lane.make(server.url)
+        place = await place_of(cache)
+        await cache.mark(place, [("s", b"m")])
+        server.cli("SET", f"sessile:{place.epoch}:v", "Vright")
+        import threading
+
+        held = threading.Thread(target=server.cli, args=("DEBUG", "SLEEP", "0.6"))
+        held.start()
+        await lane.sleep(0.1)
+        assert await refused_after_s(cache, place) < CALL_TIMEOUT_S + SLACK_S
+        held.join()
+        assert await lane.until(cache.server) == place.server
+        for _ in range(20):
+            assert await cache.get(place, "v") == b"right"
+            assert await cache.get(place, "s") is Miss.BUSY
+        await cache.close()
+
+    lane.run(scenario())
