@@ -346,7 +346,9 @@ class FenceRows(Protocol):
         """As it is committed; made closed, without a server, when there is none yet."""
         ...
 
-    def raise_(self, nonce: str, *, server: str | None = None, expected: int | None = None, held_s: float = 0.0) -> Fence:
+    def raise_(
+        self, nonce: str, *, server: str | None = None, expected: int | None = None, held_s: float = 0.0
+    ) -> Fence:
         """Begins the next epoch, closed: on `server` (None: the same as before). With `expected` only if that is the present number; the row as it
         is now either way."""
         ...

@@ -6,7 +6,6 @@ replaced, never closed again. Keys of the cache carry its name, so an entry of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -69,4 +68,3 @@ class SessionChanges:
     touched: set[str] = field(default_factory=set)
     is_final: bool = False
     """Somebody was, or had been, shut out: the call may not return before every process knows."""
-
