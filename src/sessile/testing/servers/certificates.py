@@ -28,11 +28,12 @@ def make_certificates(folder: Path) -> Certificates:
     ca_key, request, names = folder / "ca.key", folder / "server.csr", folder / "names"
     names.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n", encoding="utf-8")
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for arguments in (
+    steps: list[list[str | Path]] = [
         ["req", "-x509", *new_key, "-days", "2", "-subj", "/CN=Sessile test CA", "-keyout", ca_key, "-out", made.ca],
         ["req", *new_key, "-subj", "/CN=127.0.0.1", "-keyout", made.key, "-out", request],
         ["x509", "-req", "-in", request, "-CA", made.ca, "-CAkey", ca_key, "-set_serial", "2", "-days", "2",
          "-extfile", names, "-out", made.certificate],
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for arguments in steps:
         subprocess.run([openssl, *arguments], check=True, capture_output=True)
     return made

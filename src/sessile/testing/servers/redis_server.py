@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
 
-from sessile.testing.servers.certificates import make_certificates
+from sessile.testing.servers.certificates import Certificates, make_certificates
 from sessile.testing.servers.process import START_TIMEOUT_S, ServerMissing, ServerProcess, wait_until
 from sessile.testing.servers.resp import RedisRefused, Reply, ask, text_of
 
@@ -88,7 +88,7 @@ class RedisServer(RedisProcess):
         }
         # A replica and its master have to trust each other.
         known = replica_of._certificates if replica_of is not None else None
-        self._certificates = known or (make_certificates(self.folder) if tls else None)
+        self._certificates: Certificates | None = known or (make_certificates(self.folder) if tls else None)
         settings |= self._access()
         if maxmemory is not None:
             settings |= {"maxmemory": maxmemory, "maxmemory-policy": "noeviction"}
