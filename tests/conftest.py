@@ -9,12 +9,14 @@ import random
 import shutil
 import zlib
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sessile.testing.servers import PostgresServer, ServerMissing
+from sessile.testing.servers import PostgresServer, RedisServer, ServerMissing
 
+T = TypeVar("T")
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 SEED = int(os.environ.get("SESSILE_TEST_SEED", "20260401"))
 
@@ -77,11 +79,21 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(SEED ^ zlib.crc32(request.node.nodeid.encode()))
 
 
-def postgres_or_skip() -> PostgresServer:
-    """A server that is not started yet. Missing: an error in CI, a skip that says so elsewhere."""
+def server_or_skip(make: Callable[[], T]) -> T:
+    """What `make` gives: servers that are not started yet. Missing: an error in CI, a skip that says so elsewhere."""
     try:
-        return PostgresServer()
+        return make()
     except ServerMissing as error:
         if IN_CI:
             pytest.fail(f"{error}, and CI must not leave these tests out", pytrace=False)
         pytest.skip(f"not run: {error}")
+
+
+def postgres_or_skip() -> PostgresServer:
+    """A server that is not started yet, see `server_or_skip`."""
+    return server_or_skip(PostgresServer)
+
+
+def redis_or_skip(**options: Any) -> RedisServer:
+    """A server with the options of RedisServer that is not started yet, see `server_or_skip`."""
+    return server_or_skip(lambda: RedisServer(**options))
