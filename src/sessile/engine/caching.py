@@ -117,7 +117,7 @@ class SessionCache:
         if not (changes.after or changes.touched or changes.is_final):
             return None
         look = self._looks.usable()
-        if look is None and (changes.after or changes.is_final):
+        if look is None:
             sent_at = self._looks.now()
             look = self._looks.note(tx.fence.look(), sent_at)
         publications = [self._publication(session_id, session) for session_id, session in changes.after.items()]
