@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss
-from tests.integration.redis.conftest import Cache, Lane, Redis, epoch, place_of
+from tests.integration.redis.conftest import Cache, Lane, Redis, Start, epoch, place_of
 
 CALL_TIMEOUT_S = 0.25
 AT_ONCE_S = 0.05
@@ -27,7 +26,7 @@ async def refused_after_s(cache: Cache, place: CachePlace) -> float:
     return time.monotonic() - started_at
 
 
-def test_a_killed_server_is_noticed_and_its_successor_is_another_one(lane: Lane, start: Callable[..., Redis]) -> None:
+def test_a_killed_server_is_noticed_and_its_successor_is_another_one(lane: Lane, start: Start) -> None:
     server = start()
 
     async def scenario() -> None:
@@ -50,7 +49,7 @@ def test_a_killed_server_is_noticed_and_its_successor_is_another_one(lane: Lane,
     lane.run(scenario())
 
 
-def test_a_stopped_server_costs_one_timeout_and_then_nothing(lane: Lane, start: Callable[..., Redis]) -> None:
+def test_a_stopped_server_costs_one_timeout_and_then_nothing(lane: Lane, start: Start) -> None:
     server = start()
 
     async def scenario() -> None:
@@ -72,7 +71,7 @@ def test_a_stopped_server_costs_one_timeout_and_then_nothing(lane: Lane, start: 
     lane.run(scenario())
 
 
-def test_nobody_there_is_unavailable_and_then_it_comes(lane: Lane, start: Callable[..., Redis]) -> None:
+def test_nobody_there_is_unavailable_and_then_it_comes(lane: Lane, start: Start) -> None:
     server = start()
     server.kill()
 
@@ -88,7 +87,7 @@ def test_nobody_there_is_unavailable_and_then_it_comes(lane: Lane, start: Callab
     lane.run(scenario())
 
 
-def test_a_replica_is_refused_until_it_is_the_master(lane: Lane, shared: Redis, start: Callable[..., Redis]) -> None:
+def test_a_replica_is_refused_until_it_is_the_master(lane: Lane, shared: Redis, start: Start) -> None:
     replica = start("--replicaof", f"127.0.0.1 {shared.port}")
 
     async def scenario() -> None:
@@ -108,7 +107,7 @@ def test_a_replica_is_refused_until_it_is_the_master(lane: Lane, shared: Redis, 
     lane.run(scenario())
 
 
-def test_a_connection_that_the_server_closed_while_idle_costs_nothing(lane: Lane, start: Callable[..., Redis]) -> None:
+def test_a_connection_that_the_server_closed_while_idle_costs_nothing(lane: Lane, start: Start) -> None:
     server = start()
 
     async def scenario() -> None:
@@ -137,7 +136,7 @@ def test_what_is_no_redis_is_refused(lane: Lane) -> None:
         lane.run(scenario())
 
 
-def test_each_change_is_logged_once(lane: Lane, start: Callable[..., Redis], caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_is_logged_once(lane: Lane, start: Start, caplog: pytest.LogCaptureFixture) -> None:
     server = start()
     caplog.set_level(logging.DEBUG, "sessile.redis")
 
@@ -157,7 +156,7 @@ def test_each_change_is_logged_once(lane: Lane, start: Callable[..., Redis], cap
     assert levels == ["INFO", "WARNING", "INFO"]
 
 
-def test_calls_do_not_wait_for_a_server_that_is_flooded(lane: Lane, start: Callable[..., Redis]) -> None:
+def test_calls_do_not_wait_for_a_server_that_is_flooded(lane: Lane, start: Start) -> None:
     """DEBUG SLEEP holds the server for longer than a call may take; what was asked meanwhile fails, and nothing is misordered after."""
     server = start("--enable-debug-command", "yes")
 

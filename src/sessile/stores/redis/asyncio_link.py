@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from sessile.model.fence import CacheUnavailable
-from sessile.stores.redis.address import Node
 from sessile.stores.redis.asyncio_connection import AsyncConnection, OnPush, open_connection
 from sessile.stores.redis.asyncio_keeper import Keeper
-from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, OnReply
+from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, Locate, OnReply
 from sessile.stores.redis.wire import Command, Greeting
 
-Locate = Callable[[], Awaitable[Node]]
 _of_parents: Final[list[Keeper]] = []
 """What a fork has left us is kept and never touched: closing it would take its file descriptors out of the parent's poll set."""
 

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sessile.stores.redis.address import Node
-from sessile.stores.redis.link import Limits
-from sessile.stores.redis.wire import LOOK_AGAIN, NOTHING, Command, ProtocolFault, Push, ServerFault, new_reader, pack
+from sessile.stores.redis.wire import LOOK_AGAIN, NOTHING, Command, Push, ServerFault, new_reader, pack
 
 _READ_BYTES: Final = 65_536
 _IDLE_S: Final = 0.25
@@ -23,15 +22,15 @@ class BlockingConnection:
 
     __slots__ = ("_call_timeout_s", "_gets", "_reader", "_socket", "_used_at", "generation", "identity")
 
-    def __init__(self, connected: socket.socket, limits: Limits) -> None:
+    def __init__(self, connected: socket.socket, call_timeout_s: float) -> None:
         self.identity = ""
         self.generation = 0
         self._socket = connected
-        self._call_timeout_s = limits.call_timeout_s
+        self._call_timeout_s = call_timeout_s
         self._reader = new_reader()
         self._gets = self._reader.gets
         self._used_at = time.monotonic()
-        connected.settimeout(limits.call_timeout_s)
+        connected.settimeout(call_timeout_s)
 
     def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, in order. Raises OSError (TimeoutError, ssl.SSLError and EOFError's place: ConnectionError), ProtocolFault."""
@@ -83,7 +82,7 @@ def wants_new_look(replies: Sequence[Any]) -> bool:
     return any(isinstance(reply, ServerFault) and reply.code in LOOK_AGAIN for reply in replies)
 
 
-def open_socket(node: Node, tls: ssl.SSLContext | None, limits: Limits, timeout_s: float) -> BlockingConnection:
+def open_socket(node: Node, tls: ssl.SSLContext | None, call_timeout_s: float, timeout_s: float) -> BlockingConnection:
     """Connected, not greeted, in `timeout_s` seconds; a name server may take longer, for that there is no way to wait less. Raises OSError
     (ssl.SSLError is one)."""
     deadline = time.monotonic() + timeout_s
@@ -95,7 +94,7 @@ def open_socket(node: Node, tls: ssl.SSLContext | None, limits: Limits, timeout_
         except BaseException:
             connected.close()
             raise
-        return BlockingConnection(connected, limits)
+        return BlockingConnection(connected, call_timeout_s)
     connected = socket.create_connection((node.host, node.port), timeout=timeout_s)
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -103,10 +102,7 @@ def open_socket(node: Node, tls: ssl.SSLContext | None, limits: Limits, timeout_
         if tls is not None:
             connected.settimeout(max(0.001, deadline - time.monotonic()))
             connected = tls.wrap_socket(connected, server_hostname=node.host)
-        return BlockingConnection(connected, limits)
+        return BlockingConnection(connected, call_timeout_s)
     except BaseException:
         connected.close()
         raise
-
-
-__all__ = ["BlockingConnection", "ProtocolFault", "open_socket", "wants_new_look"]
