@@ -138,6 +138,11 @@ def lane(request: pytest.FixtureRequest) -> Lane:
     return LANES[request.param]
 
 
+@pytest.fixture
+def lanes() -> dict[str, Lane]:
+    return LANES
+
+
 @pytest.fixture(params=["asyncio", "blocking"])
 def either(request: pytest.FixtureRequest) -> Lane:
     """Without uvloop, for what takes seconds."""

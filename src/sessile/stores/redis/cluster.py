@@ -186,17 +186,17 @@ class ClusterRoute:
         for index, reply in enumerate(replies):
             if type(reply) is ServerFault:
                 if reply.code in {"MOVED", "ASK"}:
-                    replies[index] = await self._redirected(view, reply, commands[index])
+                    replies[index] = await self._redirected(view, node, reply, commands[index])
                 elif reply.code in LOOK_AGAIN:
                     self._doubts += 1
         return replies
 
-    async def _redirected(self, view: View, fault: ServerFault, command: Command) -> Any:
+    async def _redirected(self, view: View, asked: Node, fault: ServerFault, command: Command) -> Any:
         """Slots are on the move (MOVED: this one has arrived). Followed once, and only to a master that is a part of what was meant."""
         if fault.code == "MOVED":
             self._doubts += 1
         host, _, port = fault.detail.partition(" ")[2].rpartition(":")
-        node = Node(host, int(port)) if port.isdigit() else None
+        node = Node(host or asked.host, int(port)) if port.isdigit() else None
         if node is not None and fault.code == "MOVED":
             self._known = [node, *(known for known in self._known if known != node)]  # it has heard of it
         link = None if node is None else self._links.get(node)
