@@ -7,7 +7,7 @@ import pytest
 from sessile.model.errors import ConfigurationError
 from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.address import Address, Login, Node, TlsFiles, Topology, parse_address
-from sessile.stores.redis.cluster import SLOTS, digest, key_slot, read_slots
+from sessile.stores.redis.slots import SLOTS, digest, key_slot, read_slots
 from sessile.stores.redis.wire import Greeting, ServerFault
 
 LOCAL = Node("localhost", 6379)

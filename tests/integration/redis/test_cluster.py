@@ -8,7 +8,7 @@ import time
 import pytest
 
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss, Publication
-from sessile.stores.redis.cluster import SLOTS, key_slot
+from sessile.stores.redis.slots import SLOTS, key_slot
 from sessile.testing.servers import free_port
 from tests.integration.redis.conftest import Cache, Lane, Redis, Start, epoch, place_of
 

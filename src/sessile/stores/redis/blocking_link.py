@@ -109,7 +109,7 @@ class BlockingLink:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if connection.is_fresh():
+            if connection.generation == self._generation and connection.is_fresh():
                 return connection
             connection.close()
 
@@ -147,7 +147,7 @@ class BlockingLink:
             connection = open_socket(
                 node, self._tls, self._limits.call_timeout_s, max(0.001, deadline - time.monotonic())
             )
-        except (OSError, CacheUnavailable) as error:
+        except (OSError, UnicodeError, CacheUnavailable) as error:
             raise self._failed(error) from None
         try:
             connection.identity = self._greeting.identity(connection.exchange(self._greeting.commands()))

@@ -6,52 +6,19 @@ after a failover, which are few, and saves the fence a row for each master.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from binascii import crc_hqx
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.address import Address, Node
 from sessile.stores.redis.lanes import Lane
 from sessile.stores.redis.link import OTHER_SERVER, Journal, Link, LinkStatus, OnReply, State
 from sessile.stores.redis.route import Keyed
-from sessile.stores.redis.sentinel import ASKED_MAX, fixed
-from sessile.stores.redis.wire import LOOK_AGAIN, Command, Greeting, ServerFault, text_of, unavailable
-
-SLOTS: Final = 16_384
-
-
-def key_slot(key: str) -> int:
-    """CRC16 of the key, or of what stands between its first `{` and the next `}`."""
-    data = key.encode()
-    begin = data.find(b"{")
-    if begin >= 0:
-        end = data.find(b"}", begin + 1)
-        if end > begin + 1:
-            data = data[begin + 1 : end]
-    return crc_hqx(data, 0) % SLOTS
-
-
-def digest(run_ids: Sequence[str]) -> str:
-    """The identity of servers together, in whatever order."""
-    return hashlib.sha256("\n".join(sorted(set(run_ids))).encode()).hexdigest()
-
-
-def read_slots(reply: object, asked: Node) -> list[tuple[int, int, Node]]:
-    """First slot, last slot and master, from what CLUSTER SLOTS answers. Raises CacheUnavailable."""
-    try:
-        if isinstance(reply, list) and reply:
-            # A node that does not know its own host names it with nothing: it is the one that was asked.
-            return [
-                (int(first), int(last), Node(text_of(master[0]) or asked.host, int(master[1])))
-                for first, last, master, *_ in reply
-            ]
-    except (TypeError, ValueError, IndexError):
-        pass
-    raise CacheUnavailable("the cluster does not say who has which slot")
+from sessile.stores.redis.sentinel import fixed
+from sessile.stores.redis.slots import SLOTS, SlotMap, digest, key_slot
+from sessile.stores.redis.wire import LOOK_AGAIN, Command, Greeting, ServerFault, unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +45,11 @@ class ClusterRoute:
     link knows its server, and a node refuses keys that are not its own."""
 
     def __init__(self, address: Address, lane: Lane) -> None:
-        self._login = address.login
         self._lane = lane
         self._greeting = Greeting(address.login, in_cluster=True)
         self._journal = Journal(str(address), lane.limits)
         self._turns = lane.turns()
-        self._known = list(address.nodes)
+        self._map = SlotMap(address, lane)
         self._links: dict[Node, Link] = {}
         self._view: View | None = None
         self._doubts = 1
@@ -198,7 +164,7 @@ class ClusterRoute:
         host, _, port = fault.detail.partition(" ")[2].rpartition(":")
         node = Node(host or asked.host, int(port)) if port.isdigit() else None
         if node is not None and fault.code == "MOVED":
-            self._known = [node, *(known for known in self._known if known != node)]  # it has heard of it
+            self._map.ask_first(node)  # it has heard of it
         link = None if node is None else self._links.get(node)
         if node is None or link is None or node not in view.run_ids:
             raise unavailable(fault)
@@ -226,7 +192,7 @@ class ClusterRoute:
         self._looked_at = time.monotonic()
 
     async def _viewed(self) -> View:
-        ranges = await self._ranges()
+        ranges = await self._map.ranges()
         masters = list(dict.fromkeys(node for _, _, node in ranges))
         links = {node: self._links.get(node) or self._link(node) for node in masters}
         left = [link for node, link in self._links.items() if node not in links]
@@ -236,20 +202,7 @@ class ClusterRoute:
         owners: list[Node | None] = [None] * SLOTS
         for first, last, node in ranges:
             owners[first : last + 1] = [node] * (last + 1 - first)
-        self._known = list(dict.fromkeys([*self._known, *masters]))
         return View(digest(run_ids), dict(zip(masters, run_ids, strict=True)), owners)
-
-    async def _ranges(self) -> list[tuple[int, int, Node]]:
-        """From any node that answers, whatever its role. Those that do not are asked last the next time."""
-        within_s = self._lane.limits.connect_timeout_s / (ASKED_MAX + 1)
-        for node in self._known[:ASKED_MAX]:
-            self._known.remove(node)
-            self._known.append(node)
-            try:
-                return read_slots(await self._lane.ask(node, self._login, ("CLUSTER", "SLOTS"), within_s), node)
-            except CacheUnavailable:
-                continue
-        raise CacheUnavailable("no node of the cluster says who has which slot")
 
     def _link(self, node: Node) -> Link:
         return self._lane.link(f"cluster node {node}", fixed(node), self._greeting)

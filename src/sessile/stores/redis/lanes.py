@@ -81,7 +81,7 @@ class AsyncLane:
                     return _told(await connection.call_many(_asked(login, question)))
                 finally:
                     await connection.closed()
-        except (OSError, TimeoutError, ProtocolFault) as error:
+        except (OSError, UnicodeError, ProtocolFault) as error:
             raise CacheUnavailable(f"{node} does not answer") from error
 
     async def together(self, works: Sequence[Awaitable[T]]) -> list[T]:
@@ -148,7 +148,7 @@ class BlockingLane:
                 return _told(connection.exchange(_asked(login, question)))
             finally:
                 connection.close()
-        except (OSError, ProtocolFault) as error:
+        except (OSError, UnicodeError, ProtocolFault) as error:
             raise CacheUnavailable(f"{node} does not answer") from error
 
     async def together(self, works: Sequence[Awaitable[T]]) -> list[T]:

@@ -42,6 +42,6 @@ class Sentinels:
                 named = await self._lane.ask(node, self._address.sentinel_login, question, within_s)
             except CacheUnavailable:
                 continue
-            if isinstance(named, list) and len(named) == 2:
+            if isinstance(named, list) and len(named) == 2 and text_of(named[1]).isdigit():
                 return Node(text_of(named[0]), int(named[1]))
         raise CacheUnavailable("no sentinel that answers knows the master of this service")
