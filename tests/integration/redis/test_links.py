@@ -262,3 +262,22 @@ def test_a_server_that_comes_back_between_threads_is_one_identity(start: Start) 
     assert after.server != place.server
     assert {drive(cache.get(after, "s")) for _ in range(8)} == {Miss.ABSENT}
     drive(cache.close())
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_loop_that_was_late_finds_its_replies(name: str, lanes: dict[str, Lane], shared: Redis) -> None:
+    """The handler that keeps the loop busy is to blame, not the server."""
+
+    async def scenario() -> None:
+        cache = AsyncRedisCache(shared.url)
+        place = await filled(cache, 1)
+        for _ in range(3):
+            call = asyncio.create_task(cache.get(place, "s0"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            time.sleep(0.4)  # noqa: ASYNC251 - it is what is tried
+            assert await call == b"s0"
+        assert cache.status()[0].timeouts == 0
+        await cache.close()
+
+    lanes[name].run(scenario())
