@@ -93,25 +93,36 @@ class AsyncConnection(asyncio.Protocol):
         """Raises CacheUnavailable when there is no room."""
         self._enqueue(pack(command), _Waiting(self.loop.time() + self._limits.call_timeout_s, None, 1, on_reply))
 
+    def tell(self, command: Command) -> None:
+        """Sends what is answered by pushes only. Raises CacheUnavailable."""
+        self._check_room()
+        self._send(pack(command))
+
     def _submit(self, packed: bytes, count: int) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()
         self._enqueue(packed, _Waiting(self.loop.time() + self._limits.call_timeout_s, future, count, None))
         return future
 
     def _enqueue(self, packed: bytes, waiting: _Waiting) -> None:
+        self._check_room()
+        self._send(packed)
+        self._waiting.append(waiting)
+        if self._timer is None:
+            self._timer = self.loop.call_at(waiting.deadline, self._look_at_the_clock)
+
+    def _check_room(self) -> None:
         if self._transport is None or self.reason:
             raise CacheUnavailable(self.reason or "it is not connected")
         limits = self._limits
         if self._is_paused or len(self._waiting) >= limits.pending_max or self._unsent_bytes > limits.unsent_bytes_max:
             self._journal.refusals += 1
             raise CacheUnavailable("too much is waiting for the cache already")
+
+    def _send(self, packed: bytes) -> None:
         if not self._unsent:
             self.loop.call_soon(self._flush)
         self._unsent.append(packed)
         self._unsent_bytes += len(packed)
-        self._waiting.append(waiting)
-        if self._timer is None:
-            self._timer = self.loop.call_at(waiting.deadline, self._look_at_the_clock)
 
     def _flush(self) -> None:
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
