@@ -12,6 +12,7 @@ import pytest
 
 from sessile.testing.servers import free_port
 from sessile.testing.servers.process import is_free
+from sessile.testing.servers.reaper import lives
 from tests.conftest import postgres_or_skip, redis_or_skip
 from tests.integration.testing_servers.echo import until
 
@@ -31,7 +32,6 @@ print(server.pid, server.folder, flush=True)
     [
         ("RedisServer", "", "sys.exit(0)", None),
         ("RedisServer", "", "time.sleep(60)", signal.SIGINT),
-        ("RedisServer", "", "time.sleep(60)", signal.SIGKILL),
         ("RedisServer", "server.pause()", "time.sleep(60)", signal.SIGKILL),
         ("PostgresServer", "", "time.sleep(60)", signal.SIGKILL),
     ],
@@ -49,14 +49,6 @@ def test_a_server_ends_with_the_run(server: str, then: str, end: str, how: signa
             run.send_signal(how)
     until(lambda: not lives(int(pid)))
     until(lambda: not Path(folder).exists())
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_ctrl_c_is_for_the_tests_and_not_for_their_servers() -> None:

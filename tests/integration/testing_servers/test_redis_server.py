@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sessile.testing.servers import RedisRefused, RedisServer
 from tests.conftest import redis_or_skip
@@ -82,7 +84,7 @@ def test_tls_is_spoken_and_nothing_else() -> None:
         with redis.Redis.from_url(server.url(), ssl_ca_certs=str(server.ca_file)) as client:
             assert client.get("a") == b"1"
         with (
-            redis.Redis(port=server.port, password="secret", retry=None) as plain,
+            redis.Redis(port=server.port, password="secret", retry=Retry(NoBackoff(), 0)) as plain,
             pytest.raises(redis.ConnectionError),
         ):
             plain.get("a")

@@ -104,12 +104,12 @@ def test_a_dead_master_is_replaced(sentinels: RedisSentinelSet) -> None:
 
 def test_without_a_majority_of_sentinels_nobody_is_promoted(sentinels: RedisSentinelSet) -> None:
     for sentinel in sentinels.sentinels[:2]:
-        sentinel.pause()
+        sentinel.kill()
     killed = sentinels.kill_master()
     with pytest.raises(TimeoutError, match="agree on another master"):
         sentinels.wait_for_failover(timeout_s=2)
     for sentinel in sentinels.sentinels[:2]:
-        sentinel.resume()
+        sentinel.start()
     assert sentinels.wait_for_failover() is not killed
 
 

@@ -14,7 +14,7 @@ from sessile.testing.servers.server_set import ServerSet
 
 _BUS: Final = 10_000
 """What the port of the cluster's bus lies above the one for clients. Version 6 cannot be told another."""
-_NODE_TIMEOUT_MS: Final = 1500
+_NODE_TIMEOUT_MS: Final = 2000
 _PORT_ATTEMPTS: Final = 200
 
 
@@ -42,6 +42,8 @@ class RedisClusterSet(ServerSet):
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": str(_NODE_TIMEOUT_MS),
+            # A replica stays with its master, or a test could not say which one takes over.
+            "cluster-migration-barrier": "100",
             **(extra or {}),
         }
         self.servers = [RedisServer(port=_free_pair(), extra=settings) for _ in range(masters * (1 + replicas))]
@@ -76,7 +78,8 @@ class RedisClusterSet(ServerSet):
         return self._owners(next(iter(self._active()), self.servers[0]))
 
     def failover(self, index: int) -> RedisServer:
-        """Makes a replica of this master the master, as an operator would: no write is lost. Returns it when all nodes know. Raises TimeoutError."""
+        """Makes a replica of this master the master, as an operator would: no write is lost. Returns it when all nodes know. Raises TimeoutError, and LookupError without a living replica."""
+        wait_until(self._is_whole, "every node knows the cluster")
         before = self.masters()[index]
         after = self._replica_of(before)
 
@@ -120,18 +123,29 @@ class RedisClusterSet(ServerSet):
         if not self._is_served():
             return False
         owners = self.masters()
-        followers = [server for server in self._active() if server not in owners]
-        return all(server.info("replication").get("master_link_status") == "up" for server in followers)
+        followers = {server.port for server in self._active() if server not in owners}
+        if any(self._followers(seen_by) != followers for seen_by in self._active()):
+            return False
+        return all(self._at(port).info("replication").get("master_link_status") == "up" for port in followers)
 
     def _owners(self, seen_by: RedisServer) -> list[RedisServer]:
         owners = [node for node in _nodes(seen_by) if node.first_slot is not None]
         return [self._at(node.port) for node in sorted(owners, key=lambda node: node.first_slot or 0)]
 
+    def _followers(self, seen_by: RedisServer) -> set[int]:
+        """Ports of the replicas that are there, with a master that is there."""
+        nodes = _nodes(seen_by)
+        masters = {node.node_id for node in nodes if self._at(node.port).is_active}
+        return {node.port for node in nodes if node.master_id in masters and self._at(node.port).is_active}
+
     def _replica_of(self, master: RedisServer) -> RedisServer:
         nodes = _nodes(master)
         its_id = next(node.node_id for node in nodes if "myself" in node.flags)
         followers = [self._at(node.port) for node in nodes if node.master_id == its_id]
-        return next(server for server in followers if server.is_active)
+        for follower in followers:
+            if follower.is_active:
+                return follower
+        raise LookupError("this master has no replica that is there")
 
     def _at(self, port: int) -> RedisServer:
         return next(server for server in self.servers if server.port == port)

@@ -24,7 +24,10 @@ _REPLICA: Final = "replica"
 
 
 class RedisSentinel(RedisProcess):
-    """One sentinel. A majority of them has to agree that a master is gone."""
+    """One sentinel. A majority of them has to agree that a master is gone.
+
+    One that was paused for more than two seconds takes its clock for broken and does nothing for thirty: kill and start it instead.
+    """
 
     def __init__(self, master: RedisServer, quorum: int) -> None:
         super().__init__("redis-sentinel")
