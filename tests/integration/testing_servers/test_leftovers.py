@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sessile.testing.servers import free_port
+from sessile.testing.servers import free_port, postgres_binaries
 from sessile.testing.servers.process import is_free
 from sessile.testing.servers.reaper import lives
-from tests.conftest import postgres_or_skip, redis_or_skip
+from sessile.testing.servers.redis_server import redis_binary
+from tests.conftest import redis_or_skip, server_or_skip
 from tests.integration.testing_servers.echo import until
 
 RUN = """
@@ -37,7 +38,7 @@ print(server.pid, server.folder, flush=True)
     ],
 )
 def test_a_server_ends_with_the_run(server: str, then: str, end: str, how: signal.Signals | None) -> None:
-    (postgres_or_skip if server == "PostgresServer" else redis_or_skip)().close()
+    server_or_skip(postgres_binaries if server == "PostgresServer" else lambda: redis_binary("redis-server"))
     source = RUN.format(server=server, then=then, end=end)
     with subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -1,33 +1,33 @@
-"""The code of docs/how-to/test-outages.md, run as what it is: a file of tests."""
+"""The code of docs/how-to/test-outages.md is tests with their fixtures; here they are, word for word."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import xml.etree.ElementTree as ET
-from pathlib import Path
+
+import pytest
 
 from sessile.testing.fault_proxy import Faults
+from sessile.testing.servers import postgres_binaries
+from sessile.testing.servers.redis_server import redis_binary
 from tests.architecture.tree import ROOT
-from tests.conftest import postgres_or_skip, redis_or_skip
+from tests.conftest import server_or_skip
 
 PAGE = ROOT / "docs" / "how-to" / "test-outages.md"
+TOLD = PAGE.read_text(encoding="utf-8")
+CODE = "\n\n".join(re.findall(r"```python\n(.*?)```", TOLD, re.DOTALL))
+exec(compile(CODE, PAGE, "exec", dont_inherit=True))
 
 
-def test_the_page_works(tmp_path: Path) -> None:
-    postgres_or_skip().close()
-    redis_or_skip().close()
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "test_page.py").write_text("\n\n".join(blocks), encoding="utf-8")
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=out.xml"]
-    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    cases = {str(case.get("name")) for case in ET.parse(tmp_path / "out.xml").iter("testcase")}
-    assert cases == set(re.findall(r"def (test_\w+)", "".join(blocks))) != set()
+@pytest.fixture(scope="module", autouse=True)
+def _servers() -> None:
+    """The page's own fixtures skip nothing."""
+    server_or_skip(postgres_binaries)
+    server_or_skip(lambda: redis_binary("redis-server"))
+
+
+def test_the_page_has_tests() -> None:
+    assert len(re.findall(r"^def test_\w+", CODE, re.MULTILINE)) == 3
 
 
 def test_the_page_names_every_fault() -> None:
-    told = PAGE.read_text(encoding="utf-8")
-    assert [name for name in vars(Faults) if not name.startswith("_") and f"`{name}(" not in told] == []
+    assert [name for name in vars(Faults) if not name.startswith("_") and f"`{name}(" not in TOLD] == []
