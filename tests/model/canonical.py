@@ -6,55 +6,60 @@ from __future__ import annotations
 from tests.model.rules import Row
 from tests.model.world import ABSENT, VALUE, Entry, Late, Process, World
 
+Keys = tuple[tuple[Entry, ...], ...]
+
 
 def canonical(world: World, row: Row) -> World:
-    planted = row.planted
-    processes = tuple(forgetful(process, world, row) for process in world.processes)
-    keys, late = world.keys, world.late
+    """One world for all that can do the same."""
+    planted, keys, late = row.planted, world.keys, world.late
+    processes = tuple([forgetful(process, world, row) for process in world.processes])
     if not (planted.no_epoch_in_key or planted.no_identity):
-        used = {world.number, *(process.number for process in processes), *(process.epoch for process in processes)}
+        used = {world.number}
+        for process in processes:
+            used.add(process.number)
+            used.add(process.epoch)
         keys = reachable(keys, world.servers, used)
         late = late if late and late.epoch in used else None
     if len(set(row.roles)) < len(processes):
         processes = in_order(processes, row.roles)
-    keys, processes, late = renamed(keys, processes, late)
-    due = tuple(promise for promise in world.due if promise[0] > world.promised)
-    residual = world.is_residual and is_residual_possible(world._replace(keys=keys, processes=processes, late=late), row)
+    if not planted.tokens_reused:
+        keys, processes, late = renamed(keys, processes, late)
+    due = world.due
+    if due:
+        due = tuple(promise for promise in due if promise[0] > world.promised)
     raised = world.raised if planted.open_from_raised_at and not world.is_open else 0
-    return world._replace(keys=keys, processes=processes, late=late, due=due, is_residual=residual, raised=raised)
+    is_residual = world.is_residual and is_residual_possible(world, keys, processes, late)
+    version, number, is_open, servers, promised = world[:5]
+    return World(
+        version, number, is_open, servers, promised, due, keys, processes, late, is_residual, world.is_forked, raised
+    )
 
 
 def forgetful(process: Process, world: World, row: Row) -> Process:
     """A number matters while its look is open, or while it is the present closed one: for opening it, and for waiting."""
     planted, life = row.planted, row.life
-    number, age, seen = process.number, process.age, process.seen
+    number, age, seen, server, at, version, epoch, look_age, token, lost = process
     if age >= life and not planted.serve_without_age:
         age = life + 1
-    is_present = number == world.number and not world.is_open
-    if not is_present:
+    if number != world.number or world.is_open:
         if not (planted.open_without_number or planted.raise_keeps_number or planted.no_look_after_degraded):
             seen = 0
         if age > life and not (seen and number >= 0):
             number, seen = -1, 0
-    if (number, age, seen) == process[:3] and (process.at != "raising" or not process.look_age):
-        return process
-    look_age = process.look_age
-    if process.at == "raising" and not (planted.wait_from_statement or planted.open_from_raised_at):
+    if at == "raising" and not (planted.wait_from_statement or planted.open_from_raised_at):
         look_age = 0
-    return process._replace(number=number, age=age, seen=seen, look_age=look_age)
+    if number == process.number and age == process.age and seen == process.seen and look_age == process.look_age:
+        return process
+    return Process(number, age, seen, server, at, version, epoch, look_age, token, lost)
 
 
-def reachable(
-    keys: tuple[tuple[Entry, ...], ...], servers: tuple[int, ...], used: set[int]
-) -> tuple[tuple[Entry, ...], ...]:
+def reachable(keys: Keys, servers: tuple[int, ...], used: set[int]) -> Keys:
     """Without entries of epochs that nobody uses, and entries on a server that is not the one of their epoch."""
     for server, entries in enumerate(keys):
-        kept = tuple(
-            entry if entry and epoch in used and servers[epoch] == server else ABSENT
-            for epoch, entry in enumerate(entries)
-        )
-        if kept != entries:
-            keys = (*keys[:server], kept, *keys[server + 1 :])
+        for epoch, entry in enumerate(entries):
+            if entry and (epoch not in used or servers[epoch] != server):
+                kept = (*keys[server][:epoch], ABSENT, *keys[server][epoch + 1 :])
+                keys = (*keys[:server], kept, *keys[server + 1 :])
     return keys
 
 
@@ -71,18 +76,17 @@ def in_order(processes: tuple[Process, ...], roles: tuple[str, ...]) -> tuple[Pr
 
 
 def renamed(
-    keys: tuple[tuple[Entry, ...], ...], processes: tuple[Process, ...], late: Late | None
-) -> tuple[tuple[tuple[Entry, ...], ...], tuple[Process, ...], Late | None]:
+    keys: Keys, processes: tuple[Process, ...], late: Late | None
+) -> tuple[Keys, tuple[Process, ...], Late | None]:
     """Tokens are numbered in the order in which they are found."""
-    names: dict[int, int] = {-1: -1}
-    for entries in keys:
-        for entry in entries:
-            if entry and entry[0] != VALUE:
-                names.setdefault(entry[1], len(names) - 1)
-    for process in processes:
-        names.setdefault(process.token, len(names) - 1)
-    if late:
-        names.setdefault(late.token, len(names) - 1)
+    found = [entry[1] for entries in keys for entry in entries if entry and entry[0] != VALUE]
+    found += [process.token for process in processes if process.token >= 0]
+    if late and late.token >= 0:
+        found.append(late.token)
+    names = {-1: -1}
+    for token in found:
+        if token not in names:
+            names[token] = len(names) - 1
     if all(token == name for token, name in names.items()):
         return keys, processes, late
     keys = tuple(
@@ -93,10 +97,11 @@ def renamed(
     return keys, processes, late and late._replace(token=names[late.token])
 
 
-def is_residual_possible(world: World, row: Row) -> bool:
+def is_residual_possible(world: World, keys: Keys, processes: tuple[Process, ...], late: Late | None) -> bool:
     """Whether what a dead writer left can still be, or become, a stale entry: the entry itself, or somebody who is about to put an old version."""
-    if any(entry and entry[0] == VALUE and entry[1] < world.version for entry in world.keys[world.servers[-1]]):
+    current = world.version
+    if any(entry and entry[0] == VALUE and entry[1] < current for entry in keys[world.servers[-1]]):
         return True
-    if world.late and world.late.call in {"fill", "publish"} and world.late.version < world.version:
+    if late and late.call in {"fill", "publish"} and late.version < current:
         return True
-    return any(process.at in {"filling", "publishing"} and process.version < world.version for process in world.processes)
+    return any(process.at in {"filling", "publishing"} and process.version < current for process in processes)

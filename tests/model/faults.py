@@ -11,11 +11,13 @@ def faults(world: World, row: Row, moves: list[Move]) -> None:
     """Crashes, lost keys, calls that arrive late, a second server, raises by writers of other sessions, and time."""
     for who, process in enumerate(world.processes):
         if process.at != "idle":
-            crash(world, row, who, moves)
+            if not row.is_calm:
+                crash(world, row, who, moves)
         elif world.is_forked:
             other = process._replace(server=1 - process.server)
             moves.append(Move(f"p{who} RECONNECTS", replaced(world, who, other), is_chance=True))
-    lose(world, row, moves)
+    if not row.is_calm:
+        lose(world, row, moves)
     if world.late:
         call, server, epoch, version, token = world.late
         entry = execute(call, world.keys[server][epoch], version, token, row.planted)

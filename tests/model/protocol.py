@@ -33,6 +33,7 @@ from tests.model.writing import (
     waited,
 )
 
+
 def steps(world: World, row: Row, who: int, moves: list[Move]) -> None:
     """What this process can do next of its own will."""
     turn = Turn(world, row, who, moves)
@@ -54,7 +55,7 @@ def steps(world: World, row: Row, who: int, moves: list[Move]) -> None:
 
 def fence(turn: Turn) -> None:
     """Looks; opens the epoch that it has seen closed for F; raises the fence when it is bound to another server than the one I reach."""
-    process, world, row = turn.process, turn.world, turn.row
+    process, world = turn.process, turn.world
     look(turn)
     if not world.is_open and not is_fence_locked(world) and may_open(turn):
         turn.go("OPEN", process, world._replace(is_open=True))
@@ -66,7 +67,9 @@ def fence(turn: Turn) -> None:
 def look(turn: Turn) -> None:
     process = turn.process
     if turn.row.planted.look_aged_from_reply and process.at == "idle":
-        turn.go("look is asked", process._replace(at="looking", epoch=turn.world.number, version=int(turn.world.is_open)))
+        turn.go(
+            "look is asked", process._replace(at="looking", epoch=turn.world.number, version=int(turn.world.is_open))
+        )
         return
     turn.go("looks: open" if turn.world.is_open else "looks: closed", process._replace(**turn.looked()))
 
@@ -117,4 +120,4 @@ STEPS: dict[str, Callable[[Turn], None]] = {
     "touching": touch,
     "looking": take_look,
 }
-assert (LOCKED | OWING) < set(STEPS)
+assert set(STEPS) > LOCKED | OWING

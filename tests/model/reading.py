@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.model.turn import Turn
-from tests.model.world import MARK, VALUE
+from tests.model.world import VALUE
 
 
 def read(turn: Turn) -> None:

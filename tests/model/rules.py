@@ -29,6 +29,7 @@ class Planted:
     lease_after_sql: bool = False
     fill_while_closed: bool = False
     join_sent_flight: bool = False
+    tokens_reused: bool = False
     # Looks and epochs
     serve_without_age: bool = False
     look_aged_from_reply: bool = False
@@ -73,6 +74,8 @@ class Row:
     """A second server with an old copy turns up."""
     busy_looks: bool = False
     """A process looks at the fence and opens it also in the middle of an operation, as one with several operations at once does."""
+    is_calm: bool = False
+    """No call fails, no key is lost, nobody crashes. Only for planted errors that are found without."""
     checks_return: bool = False
     """P4 is checked: from every state a fault-free way leads back."""
     promises_only: bool = False

@@ -30,11 +30,9 @@ class Turn:
 
     def idle(self, **changes: Any) -> Process:
         """This process after its operation."""
-        return self.process._replace(
-            at="idle", version=0, epoch=-1, look_age=0, token=-1, lost=0, **changes
-        )
+        return self.process._replace(at="idle", version=0, epoch=-1, look_age=0, token=-1, lost=0, **changes)
 
-    def looked(self) -> dict[str, int]:
+    def looked(self) -> dict[str, Any]:
         """What a look would leave in the process now."""
         process, world = self.process, self.world
         seen = process.seen if process.number == world.number else 0
@@ -53,11 +51,13 @@ class Turn:
             return world._replace(is_open=False, raised=since)
         return raised(world, server, since)
 
-    def after_raise(self, world: World, since: int = 0) -> dict[str, int]:
+    def after_raise(self, world: World, since: int = 0) -> dict[str, Any]:
         """What the answer to one's own raise, after its commit, leaves in the process."""
         return {"number": world.number, "age": self.closed, "seen": since}
 
-    def call(self, call: str, answered: Process, unanswered: Process, version: int, token: int = -1, promises: bool = False) -> None:
+    def call(
+        self, call: str, answered: Process, unanswered: Process, version: int, token: int = -1, promises: bool = False
+    ) -> None:
         """A call to the cache for the operation's epoch. It is answered (and then the operation returns, if it `promises`); or carried out
         without an answer; or not carried out; or later."""
         world, process = self.world, self.process
@@ -67,6 +67,8 @@ class Turn:
             after = execute(call, entry, version, token, self.row.planted)
             done = world if after == entry else put(world, process.server, slot, after)
             self.go(call, answered, done._replace(promised=max(done.promised, version)) if promises else done)
+            if self.row.is_calm:
+                return
             if not self.row.late:  # otherwise: late, but at once
                 self.go(f"{call}, carried out, NO ANSWER", unanswered, done, is_chance=True)
             elif world.late is None:
@@ -75,4 +77,4 @@ class Turn:
         self.go(f"{call} FAILS", unanswered, is_chance=self.is_bound(process.epoch))
 
     def free_token(self) -> int:
-        return free_token(self.world)
+        return self.who if self.row.planted.tokens_reused else free_token(self.world)

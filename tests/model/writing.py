@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.model.turn import Turn
 from tests.model.world import LOCKED, Process, World
 
@@ -23,22 +25,49 @@ def begin_write(turn: Turn) -> None:
     if planted.ended_answered_at_once and world.version == turn.row.versions:
         turn.go("is revoked already, returns", process, world._replace(promised=world.version))
         return
+    if world.version == turn.row.versions > world.promised:
+        begin_again(turn)
     if planted.look_before_lock and has_open_look(turn):
-        turn.go("look is open, asks for the lock", process._replace(at="queued", epoch=process.number, look_age=process.age), is_chance=True)
+        turn.go(
+            "look is open, asks for the lock",
+            process._replace(at="queued", epoch=process.number, look_age=process.age),
+            is_chance=True,
+        )
     if planted.closed_look_remembered and not world.is_open and process.number == world.number:
         turn.go("look is closed, asks for the lock", process._replace(at="queued"), is_chance=True)
     if is_row_locked(turn):
         return
     if has_open_look(turn):
-        turn.go("locks, look is open", process._replace(at="marking", epoch=process.number, look_age=process.age), is_chance=True)
+        turn.go(
+            "locks, look is open",
+            process._replace(at="marking", epoch=process.number, look_age=process.age),
+            is_chance=True,
+        )
         return
     looked = turn.looked()
     if not world.is_open:
         turn.go("locks, looks: closed", process._replace(at="degraded", **looked), is_chance=True)
     elif turn.is_bound(world.number):
-        turn.go("locks, looks: open", process._replace(at="marking", epoch=world.number, look_age=0, **looked), is_chance=True)
+        turn.go(
+            "locks, looks: open",
+            process._replace(at="marking", epoch=world.number, look_age=0, **looked),
+            is_chance=True,
+        )
     else:
         turn.go("locks, looks: other server", process._replace(at="unmarked", **looked), is_chance=True)
+
+
+def begin_again(turn: Turn) -> None:
+    """W7 without a lock, also for a row that is gone: it is revoked already, by a query that looks at the fence too. As after a degraded commit."""
+    version = turn.world.version
+    process = turn.process._replace(version=version)
+    if not turn.world.is_open:
+        finish(turn, "is revoked already, looks: closed", process, turn.looked())
+    elif turn.is_bound(turn.world.number):
+        cleaning = process._replace(at="cleaning", epoch=turn.world.number, **turn.looked())
+        turn.go("is revoked already, looks: open", cleaning)
+    else:
+        turn.go("is revoked already, looks: other server", process._replace(at="unsure", **turn.looked()))
 
 
 def queued(turn: Turn) -> None:
@@ -129,7 +158,9 @@ def publish(turn: Turn) -> None:
     own = process.epoch if planted.raise_own_number_only else -1
     unsure = process._replace(at="unsure", epoch=own, look_age=0, token=-1)
     published = process._replace(at="published", token=-1)
-    turn.call("publish", published, published if planted.failed_publish_ignored else unsure, process.version, process.token)
+    turn.call(
+        "publish", published, published if planted.failed_publish_ignored else unsure, process.version, process.token
+    )
 
 
 def judge(turn: Turn) -> None:
@@ -161,7 +192,7 @@ def settle(turn: Turn) -> None:
         finish(turn, "RAISE after the commit", process, turn.after_raise(following), following)
 
 
-def to_clean(turn: Turn, what: str, looked: dict[str, int]) -> None:
+def to_clean(turn: Turn, what: str, looked: dict[str, Any]) -> None:
     """The look of after the commit is open: publish without a token in its epoch, if its server can be reached."""
     if turn.is_bound(turn.world.number):
         following = turn.process._replace(at="cleaning", epoch=turn.world.number, look_age=0, token=-1, **looked)
@@ -178,7 +209,7 @@ def clean(turn: Turn) -> None:
     turn.call("publish without token", turn.idle(), unsure, process.version, promises=True)
 
 
-def finish(turn: Turn, what: str, process: Process, looked: dict[str, int], world: World | None = None) -> None:
+def finish(turn: Turn, what: str, process: Process, looked: dict[str, Any], world: World | None = None) -> None:
     """The fence is closed: whoever still has an open look loses it F after I first saw this number. Only a final write waits for that."""
     base = turn.world if world is None else world
     wait = max(0, turn.row.life - looked["seen"])
