@@ -3,7 +3,7 @@ order of equal processes."""
 
 from __future__ import annotations
 
-from tests.model.rules import Row
+from tests.model.rules import Planted, Row
 from tests.model.world import ABSENT, VALUE, Entry, Late, Process, World
 
 Keys = tuple[tuple[Entry, ...], ...]
@@ -42,7 +42,7 @@ def forgetful(process: Process, world: World, row: Row) -> Process:
     if age >= life and not planted.serve_without_age:
         age = life + 1
     if number != world.number or world.is_open:
-        if not (planted.open_without_number or planted.raise_keeps_number or planted.no_look_after_degraded):
+        if not has_old_seen(planted):
             seen = 0
         if age > life and not (seen and number >= 0):
             number, seen = -1, 0
@@ -51,6 +51,16 @@ def forgetful(process: Process, world: World, row: Row) -> Process:
     if number == process.number and age == process.age and seen == process.seen and look_age == process.look_age:
         return process
     return Process(number, age, seen, server, at, version, epoch, look_age, token, lost)
+
+
+def has_old_seen(planted: Planted) -> bool:
+    """Errors that act on what was seen of a number that is not the present closed one."""
+    return (
+        planted.open_without_number
+        or planted.raise_keeps_number
+        or planted.no_look_after_degraded
+        or planted.raise_apart_before
+    )
 
 
 def reachable(keys: Keys, servers: tuple[int, ...], used: set[int]) -> Keys:

@@ -149,8 +149,8 @@ def invariant(world: World, row: Row) -> str:
             if entry and entry[0] == VALUE and entry[1] > world.version:
                 return "P3 an entry that SQL never held"
     entry = world.keys[world.servers[-1]][0 if row.planted.no_epoch_in_key else world.number]
-    is_stale = bool(entry) and entry[0] == VALUE and entry[1] < world.version
-    is_exempted = world.is_residual and not row.no_residual
-    if is_stale and not is_exempted and not any(process.at in OWING for process in world.processes):
-        return "P2b stale, and no writer is left who would mend it"
-    return ""
+    if not entry or entry[0] != VALUE or entry[1] >= world.version or (world.is_residual and not row.no_residual):
+        return ""
+    if any(process.at in OWING for process in world.processes):
+        return ""
+    return "P2b stale, and no writer is left who would mend it"

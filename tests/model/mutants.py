@@ -63,7 +63,7 @@ MUTANTS: list[tuple[Row, str]] = [
     mutant("no look after a publish", "P1", Planted(no_look_after_publish=True)),
     mutant("no look after a degraded commit", "P1", Planted(no_look_after_degraded=True)),
     mutant("mark failed, no raise", "P1", Planted(no_raise=True)),
-    mutant("raise before the commit, apart", "P1", Planted(raise_apart_before=True, no_look_after_degraded=True)),
+    mutant("raise before the commit, apart", "P1", Planted(raise_apart_before=True)),
     mutant("raise after the commit, apart", "P2b", Planted(raise_apart_after=True)),
     mutant("failed publish: raise of the own number only", "P1", Planted(raise_own_number_only=True)),
     mutant("failed publish ignored", "P1", Planted(failed_publish_ignored=True)),

@@ -17,6 +17,7 @@ from tests.model.world import LOCKED, OWING, Move, World, is_fence_locked
 from tests.model.writing import (
     begin_write,
     clean,
+    commit_after_raise,
     commit_degraded,
     commit_marked,
     commit_raise,
@@ -111,6 +112,7 @@ STEPS: dict[str, Callable[[Turn], None]] = {
     "remarking": remark,
     "marked": commit_marked,
     "raising": commit_raise,
+    "raised": commit_after_raise,
     "degraded": commit_degraded,
     "publishing": publish,
     "published": judge,

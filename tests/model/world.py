@@ -11,9 +11,9 @@ ABSENT: Entry = ()
 VALUE, MARK, LEASE = "value", "mark", "lease"
 """A value has its version, marks and leases have their token."""
 
-LOCKED = frozenset({"marking", "unmarked", "marked", "raising", "degraded"})
+LOCKED = frozenset({"marking", "unmarked", "marked", "raising", "raised", "degraded"})
 """Where an operation holds the lock of the session's row: from W0 until the commit."""
-OWING = frozenset({"publishing", "published", "unsure", "cleaning", "waiting"})
+OWING = frozenset({"remarking", "publishing", "published", "unsure", "cleaning", "waiting"})
 """Where a commit is done and its part in the cache is not."""
 AGEING = LOCKED | {"queued", "publishing", "published"}
 """Where `look_age` grows. While waiting it shrinks."""

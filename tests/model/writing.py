@@ -105,7 +105,7 @@ def unmarked(turn: Turn) -> None:
         turn.go("gives up (no epoch left in the model)", turn.idle())
     elif planted.raise_apart_before:
         following = turn.raised()
-        turn.go("RAISE, committed apart", process._replace(at="degraded", **turn.after_raise(following)), following)
+        turn.go("RAISE, committed apart", process._replace(at="raised", **turn.after_raise(following)), following)
     else:
         turn.go("RAISE in the transaction", process._replace(at="raising", look_age=0))
 
@@ -138,7 +138,7 @@ def commit_degraded(turn: Turn) -> None:
     process = turn.process._replace(version=following.version)
     words = f"COMMIT {following.version} without a mark"
     if turn.row.planted.no_look_after_degraded:
-        finish(turn, words, process, {"number": process.number, "age": process.age, "seen": process.seen}, following)
+        commit_after_raise(turn)
     else:
         turn.go(words, process._replace(at="unsure", lost=int(turn.world.is_open)), following)
 
@@ -150,6 +150,14 @@ def commit_raise(turn: Turn) -> None:
     looked = turn.after_raise(following, since if turn.row.planted.wait_from_statement else 0)
     process = turn.process._replace(version=following.version)
     finish(turn, f"COMMIT {following.version} and RAISE", process, looked, following)
+
+
+def commit_after_raise(turn: Turn) -> None:
+    """A planted error only: the raise was a transaction of its own, and its epoch is taken to be closed still."""
+    process, following = turn.process, committed(turn)
+    done = process._replace(version=following.version)
+    looked = {"number": process.number, "age": process.age, "seen": process.seen}
+    finish(turn, f"COMMIT {following.version} alone", done, looked, following)
 
 
 def publish(turn: Turn) -> None:
