@@ -19,14 +19,6 @@ from tests.simulation import world
 Plant = Callable[[], AbstractContextManager[Any]]
 
 
-def _no_mark() -> AbstractContextManager[Any]:
-    async def mark(_self: SessionCache, plans: Sequence[Plan]) -> None:
-        for plan in plans:
-            plan.is_marked = plan.place is not None
-
-    return patch.object(SessionCache, "mark", mark)
-
-
 def _no_raise_in_the_commit() -> AbstractContextManager[Any]:
     return patch.object(SessionCache, "within", lambda _self, _tx, _plan: None)
 
@@ -142,11 +134,6 @@ def _publishes(rule: Callable[[bytes | None, Publication], bytes | None]) -> Pla
 
 def _without_compare(found: bytes | None, publication: Publication) -> bytes | None:
     return b"V" + publication.entry if publication.token is not None else None
-
-
-def _drops_a_mark(found: bytes | None, publication: Publication) -> bytes | None:
-    is_own = publication.token is not None and found == b"M" + publication.token
-    return b"V" + publication.entry if is_own else None
 
 
 def _keeps_a_lease(found: bytes | None, publication: Publication) -> bytes | None:
@@ -269,7 +256,6 @@ class _both:  # noqa: N801 - reads as what it does
 
 
 PLANTS: Final[dict[str, Plant]] = {
-    "no mark": _no_mark,
     "the commit does not raise the fence": _no_raise_in_the_commit,
     "nobody waits": _no_wait,
     "an end does not wait": _ends_without_wait,
@@ -282,7 +268,6 @@ PLANTS: Final[dict[str, Plant]] = {
     "the truth is read before the lease": _read_before_the_lease,
     "filled without the lease": _filled_without_the_lease,
     "published without a compare": _publishes(_without_compare),
-    "published over another's mark": _publishes(_drops_a_mark),
     "a publication keeps a lease": _publishes(_keeps_a_lease),
     "a publication keeps a value": _publishes(_keeps_a_value),
     "a publication fills an absent key": _publishes(_puts_into_an_absent_key),
