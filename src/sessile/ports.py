@@ -405,6 +405,17 @@ class Cache(Protocol):
     async def close(self) -> None: ...
 
 
+class Messenger(Protocol):
+    """Carries news between processes beside the store: fast, and some of it may be lost."""
+
+    @property
+    def is_up(self) -> bool: ...
+
+    def publish(self, payload: bytes) -> None:
+        """Sends without waiting; raises nothing."""
+        ...
+
+
 class SessionReader(Protocol):
     """Where an engine looks for a session that somebody names."""
 
