@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss
+from sessile.stores.redis.cache import AsyncRedisCache
 from tests.integration.redis.conftest import Cache, Lane, Redis, Start, epoch, place_of
 
 CALL_TIMEOUT_S = 0.25
@@ -259,3 +261,48 @@ def test_a_unix_socket(lane: Lane, start: Start) -> None:
         await nobody.close()
 
     lane.run(scenario())
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_replies_that_dribble_are_bounded_too(name: str, lanes: dict[str, Lane]) -> None:
+    """Something comes all the time, but each call has to wait for all before it."""
+    with dribbling_server() as url:
+
+        async def scenario() -> None:
+            cache = AsyncRedisCache(url)
+            place = await place_of(cache)
+
+            async def ask() -> float:
+                started_at = time.monotonic()
+                with suppress(CacheUnavailable):
+                    await cache.get(place, "s")
+                return time.monotonic() - started_at
+
+            waits = await asyncio.gather(*(ask() for _ in range(300)))
+            assert max(waits) < CALL_TIMEOUT_S + SLACK_S
+            await cache.close()
+
+        lanes[name].run(scenario())
+
+
+@contextmanager
+def dribbling_server() -> Iterator[str]:
+    """One reply every five milliseconds, to one client; its URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    is_over = threading.Event()
+
+    def serve() -> None:
+        connected, _ = listening.accept()
+        with connected, suppress(OSError):
+            connected.recv(65_536)
+            connected.sendall(GREETING)
+            connected.recv(65_536)
+            while not is_over.wait(0.005):
+                connected.sendall(b"$2\r\nVa\r\n")
+
+    served = threading.Thread(target=serve)
+    served.start()
+    yield f"redis://127.0.0.1:{listening.getsockname()[1]}"
+    is_over.set()
+    served.join()
+    listening.close()
