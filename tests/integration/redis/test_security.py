@@ -92,22 +92,22 @@ def test_a_certificate_of_our_own_is_shown(lane: Lane, start: Start, certificate
     lane.run(scenario())
 
 
-def test_a_stopped_tls_server_is_bounded_too(lane: Lane, start: Start, certificates: Path) -> None:
+def test_a_stopped_tls_server_is_bounded_too(either: Lane, start: Start, certificates: Path) -> None:
     server = start(tls=tls_options(certificates, asks_for_certificate=False))
 
     async def scenario() -> None:
-        cache = lane.make(f"rediss://127.0.0.1:{server.port}?ca={certificates}/ca.pem")
+        cache = either.make(f"rediss://127.0.0.1:{server.port}?ca={certificates}/ca.pem")
         place = await place_of(cache)
         server.pause()
-        for _ in range(50):
+        for _ in range(20):
             with pytest.raises(CacheUnavailable):
                 await cache.get(place, "s")
-            await lane.sleep(0.01)
+            await either.sleep(0.01)
         server.resume()
-        await lane.until(cache.server)
+        await either.until(cache.server)
         await cache.close()
 
-    lane.run(scenario())
+    either.run(scenario())
 
 
 def test_a_file_that_cannot_be_read_is_named_by_its_option(tmp_path: Path) -> None:
