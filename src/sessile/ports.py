@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sessile.model.audit import AuditEvent, AuditStream
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
@@ -413,6 +413,21 @@ class Messenger(Protocol):
 
     def publish(self, payload: bytes) -> None:
         """Sends without waiting; raises nothing."""
+        ...
+
+
+@runtime_checkable
+class NewsTeller(Protocol):
+    """A store that several processes share, and whose news a messenger may carry."""
+
+    def carry_by(self, messenger: Messenger) -> None: ...
+
+    def hear(self, payload: str | bytes) -> None:
+        """What the messenger brought from another process."""
+        ...
+
+    def missed(self) -> None:
+        """For some time nothing may have been heard."""
         ...
 
 

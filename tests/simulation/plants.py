@@ -172,8 +172,8 @@ def _opened_at_once() -> AbstractContextManager[Any]:
 def _any_server_is_believed() -> AbstractContextManager[Any]:
     call = world.SimCache._call
 
-    async def called(self: world.SimCache, place: CachePlace, act: Callable[[], Any]) -> Any:
-        return await call(self, CachePlace(self.at.identity, place.epoch), act)
+    async def called(self: world.SimCache, name: str, place: CachePlace, act: Callable[[], Any]) -> Any:
+        return await call(self, name, CachePlace(self.at.identity, place.epoch), act)
 
     def ask(self: FakeCache, name: str, _place: CachePlace | None = None) -> None:
         self.calls.append(name)

@@ -171,6 +171,7 @@ class SimStore(MemoryStore):
     def __init__(self, world: World) -> None:
         super().__init__(world.tables)
         self._world = world
+        self.is_about_to_commit = False
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         await step()
@@ -192,7 +193,9 @@ class SimStore(MemoryStore):
             if guard is not None and plan is not None:
                 await guard.mark([plan])
                 guard.within(tx, plan)
+            self.is_about_to_commit = True
             await step()
+            self.is_about_to_commit = False
             tx.commit()
         finally:
             self._world.is_locked = False
@@ -208,14 +211,20 @@ class SimCache(FakeCache):
     def __init__(self, world: World) -> None:
         super().__init__(world.servers[0])
         self._world = world
+        self.about_to = ""
+        """The call that this process makes next."""
+        self.faults: dict[str, str] = {}
+        """What becomes of the next call of that name, for a test that says how it goes."""
 
-    async def _call(self, place: CachePlace, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _call(self, name: str, place: CachePlace, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self.about_to = name
         await step()
+        self.about_to = ""
         world = self._world
         if world.draw(world.chances.fork):
             self.at = world.rng.choice(world.servers)
             world.say(f"somebody reaches the {self.at.identity} server")
-        fault = world.rng.choice(FAULTS) if world.draw(world.chances.fault) else ""
+        fault = world.rng.choice(FAULTS) if world.draw(world.chances.fault) else self.faults.pop(name, "")
         if place.server != self.at.identity or fault == "lost":
             raise CacheUnavailable
         if fault == "late":
@@ -241,22 +250,22 @@ class SimCache(FakeCache):
         return self.at.identity
 
     async def get(self, place: CachePlace, session_id: str) -> bytes | Miss:
-        return await self._call(place, lambda: FakeCache.get(self, place, session_id))
+        return await self._call("get", place, lambda: FakeCache.get(self, place, session_id))
 
     async def lease(self, place: CachePlace, session_id: str, token: bytes) -> bool:
-        return await self._call(place, lambda: FakeCache.lease(self, place, session_id, token))
+        return await self._call("lease", place, lambda: FakeCache.lease(self, place, session_id, token))
 
     async def fill(self, place: CachePlace, session_id: str, token: bytes, entry: bytes, ttl_s: float) -> None:
         try:
-            await self._call(place, lambda: FakeCache.fill(self, place, session_id, token, entry, ttl_s))
+            await self._call("fill", place, lambda: FakeCache.fill(self, place, session_id, token, entry, ttl_s))
         except CacheUnavailable:
             return
 
     async def mark(self, place: CachePlace, tokens: Sequence[tuple[str, bytes]]) -> None:
-        await self._call(place, lambda: FakeCache.mark(self, place, tokens))
+        await self._call("mark", place, lambda: FakeCache.mark(self, place, tokens))
 
     async def publish(self, place: CachePlace, publications: Sequence[Publication]) -> None:
-        await self._call(place, lambda: FakeCache.publish(self, place, publications))
+        await self._call("publish", place, lambda: FakeCache.publish(self, place, publications))
 
 
 def _finish(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -178,7 +178,7 @@ class _PostgresStore:
         self._tell([Event(EventKind.NEWS_MISSED, "")])
 
     def carry_by(self, messenger: Messenger) -> None:
-        """From now on `messenger` carries the news while it is up; what it hears goes to `hear`. Called before `open`."""
+        """From now on `messenger` carries the news while it is up; what it hears goes to `hear`."""
         self._messenger = messenger
 
 
@@ -380,6 +380,7 @@ class AsyncPostgresStore(_PostgresStore):
                 logger.info("The connection that listens for news is lost: %s", type(error).__name__)
             connection.terminate()
             self._listener = await self._listen_again()
+            self.missed()
 
     async def _listen_again(self) -> Any:
         while True:
