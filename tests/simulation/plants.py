@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 from sessile.engine.caching import ABSENT_TTL_S, ENTRY_TTL_S, Plan, SessionCache
 from sessile.engine.looks import Look, Looks
-from sessile.model.fence import CachePlace, CacheUnavailable, Fence, Miss, Publication, SessionChanges
+from sessile.model.fence import CachePlace, CacheUnavailable, Fence, Publication, SessionChanges
 from sessile.model.session import Session
-from sessile.model.session_format import pack_session, unpack_session
+from sessile.model.session_format import pack_session
 from sessile.ports import Transaction
 from sessile.testing.fake_cache import FakeCache
 from tests.simulation import world
@@ -62,24 +62,6 @@ def _old_look_is_good_enough() -> AbstractContextManager[Any]:
             await late(self, plan)
 
     return patch.object(SessionCache, "_settle_late", settle_late)
-
-
-def _served_with_an_old_look() -> AbstractContextManager[Any]:
-    async def get(self: SessionCache, session_id: str) -> Session | None:
-        look = self._looks.usable()
-        if look is None or look.fence.place is None:
-            return await self._truth.get(session_id)
-        try:
-            found = await self._cache.get(look.fence.place, session_id)
-            if isinstance(found, bytes):
-                return unpack_session(found) if found else None
-            if found is Miss.ABSENT:
-                return await self._fill(look.fence.place, session_id)
-        except CacheUnavailable:
-            pass
-        return await self._truth.get(session_id)
-
-    return patch.object(SessionCache, "get", get)
 
 
 def _look_never_grows_old() -> AbstractContextManager[Any]:
@@ -262,7 +244,6 @@ PLANTS: Final[dict[str, Plant]] = {
     "a failed publication is ignored": _failed_publication_is_ignored,
     "no second look after the commit": _no_second_look,
     "an old look is good enough for a writer": _old_look_is_good_enough,
-    "served with an old look": _served_with_an_old_look,
     "a look never grows old": _look_never_grows_old,
     "a look ages from its answer": _look_aged_from_its_answer,
     "the truth is read before the lease": _read_before_the_lease,
