@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from sessile.model.fence import CachePlace, Fence, Miss, Publication, SessionChanges
+from sessile.model.health import CacheLink
 from sessile.model.session import Session
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Cache(Protocol):
 
     async def publish(self, place: CachePlace, publications: Sequence[Publication]) -> None:
         """Where its own mark stands: puts the value. Another's mark stays. Any other content is removed. An absent key stays absent."""
+        ...
+
+    def status(self) -> CacheLink:
+        """How the way to it is; asks nobody."""
         ...
 
     async def close(self) -> None: ...

@@ -65,12 +65,12 @@ def test_a_stopped_server_costs_one_timeout_and_then_nothing(lane: Lane, start: 
         assert CALL_TIMEOUT_S - 0.05 < await refused_after_s(cache, place) < CALL_TIMEOUT_S + SLACK_S
         refusals = [await refused_after_s(cache, place) for _ in range(200)]
         assert sorted(refusals)[190] < AT_ONCE_S
-        [status] = cache.status()
+        [status] = cache.links()
         assert (status.state, status.timeouts >= 1) == ("down", True)
         server.resume()
         assert await lane.until(cache.server) == place.server
         assert await cache.get(place, "s") is Miss.ABSENT
-        assert cache.status()[0].state == "up"
+        assert cache.links()[0].state == "up"
         await cache.close()
 
     lane.run(scenario())

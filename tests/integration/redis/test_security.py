@@ -61,7 +61,7 @@ def test_tls_is_verified(lane: Lane, start: Start, certificates: Path) -> None:
         assert await cache.get(place, "s2") is Miss.BUSY
         await lane.sleep(0.3)
         assert await cache.get(place, "s2") is Miss.BUSY
-        assert cache.status()[0].connects == 1
+        assert cache.links()[0].connects == 1
         await cache.close()
         for refused in (url, f"rediss://localhost:{server.port}?ca={certificates}/ca.pem"):
             cache = lane.make(refused)
@@ -130,7 +130,7 @@ def test_a_user_with_few_rights_is_enough(lane: Lane, start: Start, caplog: pyte
         await cache.mark(place, [("m", b"m")])
         await cache.publish(place, [Publication("m", b"m", b"v", 60), Publication("s", None)])
         assert [await cache.get(place, name) for name in "sm"] == [Miss.ABSENT, b"v"]
-        told.append(repr(cache.status()))
+        told.append(repr(cache.links()))
         await cache.close()
         other = lane.make(f"redis://app:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}", namespace="other")
         with pytest.raises(CacheUnavailable, match="NOPERM"):
