@@ -82,6 +82,11 @@ class AsyncSessionManager:
         self._opening = asyncio.Lock()
         self._is_open = False
 
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._is_open
+
     async def open(self) -> None:
         """Makes the store usable (an embedded database migrates itself) and starts the background work. Again is no harm.
         Raises StoreUnavailable, ConfigurationError."""
