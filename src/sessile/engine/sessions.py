@@ -13,7 +13,7 @@ from sessile.engine.principals import admit_user, check_user_id
 from sessile.engine.transitions import end, session_event
 from sessile.model import token as tokens
 from sessile.model.delta import DataOperation, apply_delta
-from sessile.model.errors import AuthenticationRequired, SessionNotFound, SessionUpdateError
+from sessile.model.errors import AuthenticationRequired, InvalidValue, SessionNotFound, SessionUpdateError
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
 from sessile.model.session import EndReason, Issued, Session, Standing
@@ -157,8 +157,11 @@ class SessionEngine:
         """Ends all sessions of a user but `keep`; how many. The principal's lock keeps a login from slipping through."""
         return await self._store.write(self._end_of_user, user_id, keep, reason)
 
-    async def of_user(self, user_id: str) -> list[Session]:
-        return await self._store.read(_of_user, user_id, self._clock.now())
+    async def of_user(self, user_id: str, after: str | None = None, limit: int | None = None) -> list[Session]:
+        """Live ones, oldest first; a page of them. Raises InvalidValue."""
+        if limit is not None and limit < 1:
+            raise InvalidValue("/limit", "is at least 1")
+        return await self._store.read(_of_user, user_id, self._clock.now(), after or "", limit)
 
     async def sweep(self, batch: int) -> int:
         """Ends at most `batch` sessions that are past a deadline; how many."""
@@ -299,8 +302,8 @@ def _touch(tx: Transaction, seen: Sequence[Session]) -> None:
     tx.sessions.touch(seen)
 
 
-def _of_user(tx: Transaction, user_id: str, now: datetime) -> list[Session]:
-    return tx.sessions.of_user(user_id, now)
+def _of_user(tx: Transaction, user_id: str, now: datetime, after: str, limit: int | None) -> list[Session]:
+    return tx.sessions.of_user(user_id, now, after=after, limit=limit)
 
 
 def expiry_policy(

@@ -73,8 +73,11 @@ class SessionRows(Protocol):
         None of them: the same for those that it did not find."""
         ...
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
-        """Live sessions (not ended, not expired at `now`), oldest first."""
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
+        """Live sessions (not ended, not expired at `now`), in the order of their handles, which is that of their beginnings: those behind the handle
+        `after`, at most `limit`."""
         ...
 
     def expired(self, now: datetime, limit: int) -> list[Session]:

@@ -220,9 +220,10 @@ class AsyncSessionManager:
         """Ends all sessions of a user but `keep`; how many."""
         return await self._sessions.end_of_user(user_id, keep, reason)
 
-    async def list_sessions(self, user_id: str) -> list[Session]:
-        """The user's live sessions, oldest first."""
-        return await self._sessions.of_user(user_id)
+    async def list_sessions(self, user_id: str, *, after: str | None = None, limit: int | None = None) -> list[Session]:
+        """The user's live sessions, oldest first. In pages: at most `limit` of those behind the handle `after`, the last one of the page before. Raises
+        InvalidValue."""
+        return await self._sessions.of_user(user_id, after, limit)
 
     async def get_principal(self, user_id: str) -> Principal | None:
         """What is known of a user; None for one who never had a session."""

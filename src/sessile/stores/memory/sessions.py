@@ -57,10 +57,12 @@ class MemorySessionRows:
             self._sessions.put(session.session_id, touched)
             self.changes.touched.add(session.session_id)
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
-        live = [session for session in self._live(now) if session.user_id == user_id]
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
+        live = [session for session in self._live(now) if session.user_id == user_id and session.session_id > after]
         self.changes.read(live)
-        return sorted(live, key=lambda session: (session.created_at, session.session_id))
+        return sorted(live, key=lambda session: session.session_id)[:limit]
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         return sorted({s.user_id for s in self._live(now) if s.user_id is not None and s.user_id > after})[:limit]

@@ -113,16 +113,18 @@ class SqlSessionRows:
             )
             self.changes.touched.add(session.session_id)
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
         statement = (
             select(sessions)
-            .where(sessions.c.user_id == user_id, *_live(now))
-            .order_by(sessions.c.session_id)  # handles sort by the moment they were made
+            .where(sessions.c.user_id == user_id, sessions.c.session_id > after, *_live(now))
+            .order_by(sessions.c.session_id)
+            .limit(limit)
         )
         if lock:
             statement = statement.with_for_update(key_share=True)
-        found = self._read(statement, is_locked=lock)
-        return sorted(found, key=lambda session: (session.created_at, session.session_id))
+        return self._read(statement, is_locked=lock)
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         statement = (
