@@ -13,11 +13,12 @@ What the methods of the row groups promise, together:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from sessile.model.audit import AuditEvent, AuditStream
+from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.fence import CachePlace, Fence, Miss, Publication, SessionChanges
@@ -25,7 +26,7 @@ from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
-from sessile.model.session import Principal, Session
+from sessile.model.session import Lifetime, Principal, Session
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Event]], None]
@@ -98,6 +99,10 @@ class SessionRows(Protocol):
 
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         """By handle; locked in id order, so that two batches cannot wait for each other."""
+        ...
+
+    def lifetimes(self, session_ids: Sequence[str]) -> dict[str, Lifetime]:
+        """By handle, held in id order: none of them changes before the transaction is over. Several transactions may hold the same one."""
         ...
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None: ...
@@ -240,6 +245,15 @@ class DocumentRows(Protocol):
     def needing_compaction(self, versions_kept: int, before: datetime, limit: int) -> list[str]:
         """Ids of documents whose log has lines to forget: more than `versions_kept` behind the head, the first of them older than `before`,
         not ahead of the state's row, and older than every open conflict."""
+        ...
+
+    def surroundings(self, after: Mapping[str, int | None]) -> dict[str, Surroundings]:
+        """Of each document that is named: its log behind that version (None: none of it), its devices, its open conflicts. The caller holds the
+        locks, and asks after it has them."""
+        ...
+
+    def record(self, progress: Sequence[Progress]) -> None:
+        """Writes what a batch of changes came to. The caller holds the locks. Raises VersionConflict when one of the changes is in the log already."""
         ...
 
     def devices(self, document_id: str) -> list[DocumentDevice]: ...

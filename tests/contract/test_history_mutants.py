@@ -63,7 +63,7 @@ MUTANTS = [
            "test_old_lines_are_forgotten_in_bounded_batches_and_the_rest_stays_whole", ("sqlite",)),
     Mutant("what is forgotten counts as seen", f"{CHANGES}_load_one", "if base_version < known_from", "if False",
            "test_a_change_based_on_what_is_forgotten_collides_where_it_differs", BOTH),
-    Mutant("any number of lines is compared", f"{CHANGES}_load_one",
+    Mutant("any number of lines is compared", "sessile.engine.changes:_read_after",
            "max(base_version, row.version - JUDGED_CHANGES_MAX)", "base_version",
            "test_a_change_is_compared_with_so_many_lines_at_most"),
     Mutant("pages of activity overlap", f"{SQL}transaction:SqlTransaction.recent_audit",

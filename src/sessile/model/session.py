@@ -96,6 +96,26 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """Of a session only what tells whether it is over."""
+
+    idle_expires_at: datetime
+    absolute_expires_at: datetime
+    ended_at: datetime | None = None
+    end_reason: EndReason | None = None
+
+    @property
+    def expires_at(self) -> datetime:
+        """The nearer of the two deadlines."""
+        return min(self.idle_expires_at, self.absolute_expires_at)
+
+    @property
+    def can_extend(self) -> bool:
+        """Whether activity would move the deadline."""
+        return self.idle_expires_at < self.absolute_expires_at
+
+
+@dataclass(frozen=True, slots=True)
 class Issued:
     """A session together with the token that was just made for it: the only time the token is known."""
 

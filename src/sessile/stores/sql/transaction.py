@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
+from sessile.stores.sql.batches import batch_rows
 from sessile.stores.sql.dialects import upsert
-from sessile.stores.sql.documents import SqlDocumentRows
 from sessile.stores.sql.fence import SqlFenceRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
@@ -26,7 +26,7 @@ class SqlTransaction(SqlAuditRows):
         self._at = at
         self.sessions = SqlSessionRows(connection)
         self.platforms = SqlPlatformRows(connection)
-        self.documents = SqlDocumentRows(connection)
+        self.documents = batch_rows(connection)
         self.handoffs = SqlHandoffRows(connection)
         self.presence = SqlPresenceRows(connection)
         self.fence = SqlFenceRows(connection, at)
