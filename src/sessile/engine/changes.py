@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
+from msgspec import structs
 
 from sessile.engine.documents import register_device
 from sessile.engine.kinds import brought_up_to_date, touched_at
@@ -295,9 +296,9 @@ class ChangeEngine:
         """Moves the device's mark on; it is the primary one now."""
         for other in work.devices.values():
             if other.is_primary and other.device_id != device.device_id:
-                work.devices[other.device_id] = replace(other, is_primary=False)
+                work.devices[other.device_id] = structs.replace(other, is_primary=False)
                 work.moved.add(other.device_id)
-        work.devices[device.device_id] = replace(
+        work.devices[device.device_id] = structs.replace(
             device, last_seq=seq, is_primary=True, session_id=actor.session_id or device.session_id, last_active_at=now
         )
         work.moved.add(device.device_id)
@@ -333,7 +334,7 @@ def _progress(work: _Work) -> Progress:
         or work.lag_bytes >= STATE_LAG_BYTES_MAX
     )
     return Progress(
-        replace(document, state_version=document.version if inline else work.row.state_version),
+        structs.replace(document, state_version=document.version if inline else work.row.state_version),
         inline,
         work.logged,
         [work.devices[device_id] for device_id in sorted(work.moved)],

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sessile.model.document import Conflict, Document, DocumentDevice, LoggedChange
+from sessile.model.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Record, frozen=True):
     """Of one document: the part of its log that was asked for, oldest first; its devices, by their number; its open conflicts, oldest first."""
 
     log: Sequence[LoggedChange] = ()
@@ -17,8 +16,7 @@ class Surroundings:
     conflicts: Sequence[Conflict] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Record, frozen=True):
     """Of one document: what it is now, and the rows that brought it there. The devices were registered before."""
 
     document: Document

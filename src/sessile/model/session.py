@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sessile.model.record import Record
+
 
 class EndReason(StrEnum):
     LOGOUT = "logout"
@@ -95,8 +97,7 @@ class Session:
         return self.standing is Standing.SUPERSEDED
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(Record, frozen=True):
     """Of a session only what tells whether it is over."""
 
     idle_expires_at: datetime
