@@ -101,10 +101,6 @@ class SessionRows(Protocol):
         """By handle; locked in id order, so that two batches cannot wait for each other."""
         ...
 
-    def lifetimes(self, session_ids: Sequence[str]) -> dict[str, Lifetime]:
-        """By handle, held in id order: none of them changes before the transaction is over. Several transactions may hold the same one."""
-        ...
-
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None: ...
 
     def put_principal(self, principal: Principal) -> None: ...
@@ -305,6 +301,13 @@ class Transaction(Protocol):
 
     @property
     def fence(self) -> FenceRows: ...
+
+    def hold(
+        self, session_ids: Sequence[str], document_ids: Sequence[str]
+    ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
+        """First the sessions, each in id order: no other transaction changes them before this one is over, but several may hold the same session.
+        The documents are locked, as by `get_many`."""
+        ...
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         """Appends to each event's stream, chained by hash."""

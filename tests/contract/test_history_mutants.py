@@ -61,7 +61,7 @@ MUTANTS = [
     Mutant("one line too few is forgotten", f"{SQL}history:SqlHistoryRows.delete_changes",
            "changes.c.version <= up_to", "changes.c.version < up_to",
            "test_old_lines_are_forgotten_in_bounded_batches_and_the_rest_stays_whole", ("sqlite",)),
-    Mutant("what is forgotten counts as seen", f"{CHANGES}_load_one", "if base_version < known_from", "if False",
+    Mutant("what is forgotten counts as seen", "sessile.engine.changes:_touches", "if base_version < known_from", "if False",
            "test_a_change_based_on_what_is_forgotten_collides_where_it_differs", BOTH),
     Mutant("any number of lines is compared", "sessile.engine.changes:_read_after",
            "max(base_version, row.version - JUDGED_CHANGES_MAX)", "base_version",

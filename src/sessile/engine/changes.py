@@ -113,8 +113,12 @@ class ChangeEngine:
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
     def _submit(self, tx: Transaction, batch: Sequence[Submission]) -> list[Outcome]:
-        sessions = tx.sessions.lifetimes([s.actor.session_id for s in batch if s.actor.session_id is not None])
-        works = self._load(tx, batch)
+        bases: dict[str, list[int]] = {}
+        for submission in batch:
+            bases.setdefault(submission.document_id, []).extend(change.base_version for change in submission.changes)
+        handles = {s.actor.session_id for s in batch if s.actor.session_id is not None}
+        sessions, rows = tx.hold(sorted(handles), sorted(bases))
+        works = self._load(tx, rows, bases)
         outcomes = [
             self._submit_one(tx, submission, works.get(submission.document_id), sessions) for submission in batch
         ]
@@ -173,11 +177,9 @@ class ChangeEngine:
             self._save(tx, [work])
         return logged
 
-    def _load(self, tx: Transaction, batch: Sequence[Submission]) -> dict[str, _Work]:
-        bases: dict[str, list[int]] = {}
-        for submission in batch:
-            bases.setdefault(submission.document_id, []).extend(change.base_version for change in submission.changes)
-        rows = tx.documents.get_many(sorted(bases), lock=True)
+    def _load(
+        self, tx: Transaction, rows: Mapping[str, Document], bases: Mapping[str, Sequence[int]]
+    ) -> dict[str, _Work]:
         oldest = {document_id: min(bases[document_id], default=row.version) for document_id, row in rows.items()}
         around = tx.documents.surroundings({key: _read_after(row, oldest[key]) for key, row in rows.items()})
         return {key: self._load_one(row, oldest[key], around[key]) for key, row in rows.items()}
@@ -185,7 +187,6 @@ class ChangeEngine:
     def _load_one(self, row: Document, base_version: int, around: Surroundings) -> _Work:
         """The document rolled forward, with what other changes touched since the oldest base in the batch, as far as is looked back."""
         log = around.log
-        known_from = log[0].version - 1 if log else row.version  # later than `since` where the log was shortened
         behind = [change for change in log if change.version > row.state_version]
         document = roll(row, behind)
         rules, unknown = self._rules_of(row)
@@ -194,15 +195,7 @@ class ChangeEngine:
             head=Head(
                 document=document,
                 size_bytes=len(msgspec.json.encode(document.state)),
-                touches=[
-                    # Whoever looked last before that: everything may have been changed by somebody else.
-                    *([Touch(known_from, None, 0, (), ABSENT)] if base_version < known_from else ()),
-                    *(
-                        Touch(touched_at(change), change.device_id, change.device_no, parse(path), value)
-                        for change in log
-                        for path, value in change.before
-                    ),
-                ],
+                touches=_touches(log, base_version, row.version),
                 conflicts={conflict.path: conflict for conflict in around.conflicts},
                 policies=policies if policies is not None else self._policies_of(row.name),
                 check=rules.check if rules is not None else None,
@@ -324,6 +317,16 @@ def _read_after(row: Document, base_version: int) -> int | None:
     """From where the log is needed: to roll the state forward, and to see what others did since the base. None: nothing of it."""
     since = min(max(base_version, row.version - JUDGED_CHANGES_MAX), row.state_version)
     return since if since < row.version else None
+
+
+def _touches(log: Sequence[LoggedChange], base_version: int, version: int) -> list[Touch]:
+    """What the lines wrote to. Whoever looked last before the first of them: everything may have been changed by somebody else."""
+    known_from = log[0].version - 1 if log else version  # later than asked for where the log was shortened
+    touches = [Touch(known_from, None, 0, (), ABSENT)] if base_version < known_from else []
+    for change in log:
+        at = touched_at(change)
+        touches += [Touch(at, change.device_id, change.device_no, parse(path), value) for path, value in change.before]
+    return touches
 
 
 def _progress(work: _Work) -> Progress:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
-from sessile.model.session import Lifetime, Principal, Session, Standing
+from sessile.model.session import Principal, Session, Standing
 from sessile.stores.memory.table import Table
 
 
@@ -84,12 +84,6 @@ class MemorySessionRows:
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         found = [self.get(session_id) for session_id in session_ids]
         return {session.session_id: session for session in found if session is not None}
-
-    def lifetimes(self, session_ids: Sequence[str]) -> dict[str, Lifetime]:
-        return {
-            handle: Lifetime(s.idle_expires_at, s.absolute_expires_at, s.ended_at, s.end_reason)
-            for handle, s in self.get_many(session_ids).items()
-        }
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
         return self._principals.get(user_id)

@@ -23,10 +23,10 @@ from sessile.model.errors import ConfigurationError, StoreUnavailable
 from sessile.model.events import Event
 from sessile.model.health import PoolStatus
 from sessile.ports import CommitGuard, Listener
-from sessile.stores.sql.drivers import driver_of, told
+from sessile.stores.sql.drivers import told
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
 from sessile.stores.sql.postgres_errors import Repeat, errors, repeatable
-from sessile.stores.sql.postgres_news import CHANNEL, Listening, hints, payloads
+from sessile.stores.sql.postgres_news import Listening, hints, notifying, payloads
 from sessile.stores.sql.store import Written
 from sessile.stores.sql.transaction import SqlTransaction
 
@@ -40,6 +40,8 @@ _LOCK_TIMEOUT_MS: Final = 5_000
 _TRIES: Final = 4
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_VIEW: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_COMMIT: Final = "COMMIT"
+_ROLLBACK: Final = "ROLLBACK"
 
 
 def _within(guard: CommitGuard, written: Written[Any], _connection: Connection) -> None:
@@ -81,10 +83,13 @@ class _PostgresStore:
     def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> Written[T]:
         tx = SqlTransaction(connection, self._origin, datetime.now(UTC))
         result = work(tx, *args)
-        for payload in payloads(self._origin, tx.events):
-            driver_of(connection).fetch("SELECT pg_notify($1, $2)", CHANNEL, payload)
         plan = None if self._guard is None else self._guard.plan(tx, tx.sessions.changes)
         return Written(result, tx, plan)
+
+    def _ending(self, written: Written[Any]) -> str:
+        """The news and the commit, in one statement for the server."""
+        told = (notifying(payload) for payload in payloads(self._origin, written.tx.events))
+        return "; ".join((*told, _COMMIT))
 
     async def _settle(self, written: Written[T]) -> T:
         self._tell(written.tx.events)
@@ -116,6 +121,7 @@ _SESSION_SETTINGS: Final = {
     "application_name": "sessile",
     "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(_LOCK_TIMEOUT_MS),
+    "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": "60000",
 }
 
@@ -157,6 +163,8 @@ class BlockingPostgresStore(_PostgresStore):
                     if self._guard is not None and written.plan is not None:
                         await self._guard.mark([written.plan])
                         self._guard.within(written.tx, written.plan)
+                    for payload in payloads(self._origin, written.tx.events):
+                        connection.exec_driver_sql(notifying(payload).replace("%", "%%"))
             except Repeat:
                 continue
             except StoreUnavailable:
@@ -231,11 +239,13 @@ class AsyncPostgresStore(_PostgresStore):
             written: Written[T] | None = None
             try:
                 with errors(), repeatable(tries_left):
-                    async with self._transaction(_BEGIN, "COMMIT") as connection:
+                    async with self._transaction(_BEGIN) as connection:
                         written = await connection.run_sync(self._write_on, work, args)
                         if self._guard is not None and written.plan is not None:
                             await self._guard.mark([written.plan])
                             await connection.run_sync(partial(_within, self._guard, written))
+                        if await _run(connection, self._ending(written)) != _COMMIT:
+                            raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
             except Repeat:
                 continue
             except StoreUnavailable:
@@ -250,8 +260,10 @@ class AsyncPostgresStore(_PostgresStore):
 
     async def _read(self, work: Callable[..., T], args: Sequence[Any]) -> T:
         with errors():
-            async with self._transaction(_BEGIN_VIEW, "ROLLBACK") as connection:
-                return await connection.run_sync(self._read_on, work, args)
+            async with self._transaction(_BEGIN_VIEW) as connection:
+                result = await connection.run_sync(self._read_on, work, args)
+                await _run(connection, _ROLLBACK)
+                return result
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         async def run() -> T:
@@ -279,33 +291,38 @@ class AsyncPostgresStore(_PostgresStore):
         return self._engine
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, end: str) -> AsyncIterator[AsyncConnection]:
-        """A connection of the pool in a transaction. After an error it is rolled back, or thrown away when that is not to be had."""
+    async def _transaction(self, begin: str) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool in a transaction, which the caller ends. After an error it is rolled back, or thrown away when that is not to be had."""
         async with self._opened().connect() as connection:
-            raw: Any = (await connection.get_raw_connection()).driver_connection
             try:
-                await _run(raw, begin)
+                await _run(connection, begin)
                 yield connection
-                if await _run(raw, end) != end:  # COMMIT of what an error has spoiled is a ROLLBACK
-                    raise StoreUnavailable("The transaction could not be committed.")
             except BaseException as error:
-                await _abandon(connection, raw, error)
+                await _abandon(connection, error)
                 raise
 
 
-async def _run(raw: Any, statement: str) -> str:
-    """The tag of what was done. Raises what SQLAlchemy would raise."""
+def _raw(connection: AsyncConnection) -> Any:
+    """The connection of asyncpg itself."""
+    assert connection.sync_connection is not None, "it is connected"
+    return connection.sync_connection.connection.driver_connection
+
+
+async def _run(connection: AsyncConnection, statements: str) -> str:
+    """The tag of the last statement. Raises what SQLAlchemy would raise."""
     try:
-        done: str = await raw.execute(statement)
+        done: str = await _raw(connection).execute(statements)
     except Exception as error:
         raise told(error) from error
     return done
 
 
-async def _abandon(connection: AsyncConnection, raw: Any, error: BaseException) -> None:
-    if not raw.is_closed() and not isinstance(error, TimeoutError):
+async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
+    if connection.invalidated:  # SQLAlchemy saw that it is lost
+        return
+    if not _raw(connection).is_closed() and not isinstance(error, TimeoutError):
         try:
-            await _run(raw, "ROLLBACK")
+            await _run(connection, _ROLLBACK)
         except (DBAPIError, OSError, TimeoutError):
             pass
         else:

@@ -14,7 +14,8 @@ from sessile.stores.sql.drivers import UNIQUE_VIOLATION
 
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: nothing happened, the same work can be done once more."""
-_NOT_TEXT: Final = "22021"
+_NOT_TEXT: Final = frozenset({"22021", "22P05"})
+"""U+0000, as it is or in JSON."""
 
 
 class Repeat(Exception):
@@ -33,7 +34,7 @@ def errors() -> Iterator[None]:
     except DBAPIError as error:
         if _is_away(error) or _sqlstate(error) in _AGAIN:
             raise StoreUnavailable from error
-        if isinstance(error, DataError) or _sqlstate(error) == _NOT_TEXT:
+        if isinstance(error, DataError) or _sqlstate(error) in _NOT_TEXT:
             raise InvalidValue("", "a text has the character U+0000, which PostgreSQL cannot keep") from error
         raise
 

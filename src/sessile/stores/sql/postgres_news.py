@@ -44,6 +44,11 @@ def _payload(origin: str, entries: Sequence[_Entry]) -> str:
     return msgspec.json.encode((origin, entries)).decode()
 
 
+def notifying(payload: str) -> str:
+    """The statement that sends it, for a server with `standard_conforming_strings`."""
+    return f"NOTIFY {CHANNEL}, '{payload.replace(chr(39), chr(39) * 2)}'"
+
+
 def hints(payload: str, origin: str) -> list[Event]:
     """News of another process than `origin`. What cannot be read is no news: versions are the truth, and heads are compared again at every ping."""
     try:

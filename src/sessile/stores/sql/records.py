@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sessile.model.batch import Progress
 from sessile.model.document import ABSENT, Conflict, ConflictReason, Document, DocumentDevice, LoggedChange, Owner, Verdict
 from sessile.model.session import EndReason, Lifetime
 from sessile.stores.sql.types import from_bytes, from_micros, to_bytes, to_micros
@@ -47,8 +48,10 @@ def document(row: Row) -> Document:
     )
 
 
-def progress_row(document: Document, *, with_state: bool) -> tuple[Any, ...]:
-    """What a change moves in `documents`: see `PROGRESS`."""
+def moved(progress: Progress) -> tuple[Any, ...]:
+    """What a batch moves in a row of `documents`, its state apart: id, schema_version, version, generation, updated_at, last_activity_at, and
+    state_version where the state is written."""
+    document = progress.document
     return (
         document.document_id,
         document.schema_version,
@@ -56,14 +59,8 @@ def progress_row(document: Document, *, with_state: bool) -> tuple[Any, ...]:
         document.generation,
         to_micros(document.updated_at),
         to_micros(document.last_activity_at),
-        to_bytes(document.state) if with_state else None,
-        document.state_version if with_state else None,
+        document.state_version if progress.with_state else None,
     )
-
-
-PROGRESS = (
-    "document_id", "schema_version", "version", "generation", "updated_at", "last_activity_at", "state", "state_version",
-)  # fmt: skip
 
 
 def device(row: Row) -> DocumentDevice:
@@ -84,8 +81,8 @@ def device(row: Row) -> DocumentDevice:
     )
 
 
-def mark_row(device: DocumentDevice) -> tuple[Any, ...]:
-    """What a change moves in `document_devices`: see `MARK`."""
+def mark(device: DocumentDevice) -> tuple[Any, ...]:
+    """What a change moves in a row of `document_devices`: its ids, last_seq, is_primary, session_id, last_active_at."""
     return (
         device.document_id,
         device.device_id,
@@ -94,9 +91,6 @@ def mark_row(device: DocumentDevice) -> tuple[Any, ...]:
         device.session_id,
         to_micros(device.last_active_at),
     )
-
-
-MARK = ("document_id", "device_id", "last_seq", "is_primary", "session_id", "last_active_at")
 
 
 def change(row: Row) -> LoggedChange:
@@ -127,10 +121,11 @@ def change(row: Row) -> LoggedChange:
     )
 
 
-_NOTHING = to_bytes([])
+NOTHING = to_bytes([])
 
 
 def change_row(change: LoggedChange) -> tuple[Any, ...]:
+    """All columns of `changes`."""
     return (
         change.document_id,
         change.version,
@@ -144,9 +139,9 @@ def change_row(change: LoggedChange) -> tuple[Any, ...]:
         change.device_no,
         change.seq,
         change.idempotency_key,
-        to_bytes(before_to(change.before)) if change.before else _NOTHING,
-        to_bytes([conflict_to_json(conflict) for conflict in change.conflicts]) if change.conflicts else _NOTHING,
-        to_bytes(change.resolved) if change.resolved else _NOTHING,
+        to_bytes(before_to(change.before)) if change.before else NOTHING,
+        to_bytes([conflict_to_json(conflict) for conflict in change.conflicts]) if change.conflicts else NOTHING,
+        to_bytes(change.resolved) if change.resolved else NOTHING,
         change.state_hash,
         change.session_id,
         to_micros(change.created_at),

@@ -28,10 +28,8 @@ from sqlalchemy.engine import Connection
 
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
-from sessile.model.session import EndReason, Lifetime, Principal, RetiredToken, Session, Standing
-from sessile.stores.sql import records
+from sessile.model.session import EndReason, Principal, RetiredToken, Session, Standing
 from sessile.stores.sql.dialects import lock_name, put, upsert
-from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.tables import principals, sessions
 
 _COLUMNS: Final = (
@@ -48,13 +46,6 @@ _GET_MANY = (
 )
 _GET_MANY_LOCKED = _GET_MANY.with_for_update(key_share=True)
 
-
-_LIFETIMES: Final = "SELECT session_id, idle_expires_at, absolute_expires_at, ended_at, end_reason FROM sessions WHERE session_id "
-_LIFETIMES_OF: Final = {
-    "sqlite": _LIFETIMES + "IN (SELECT value FROM json_each(?))",
-    # Whoever ends one of them waits; other batches of the same session do not.
-    "postgresql": _LIFETIMES + "= ANY($1::text[]) ORDER BY session_id FOR SHARE",
-}
 
 
 def _later(column: Column[Any], name: str) -> Case[Any]:
@@ -187,13 +178,6 @@ class SqlSessionRows:
         # Each by the prepared statement: an IN of varying length would be compiled anew for each length.
         found = (self.get(session_id, lock=lock) for session_id in sorted(set(session_ids)))
         return {session.session_id: session for session in found if session is not None}
-
-    def lifetimes(self, session_ids: Sequence[str]) -> dict[str, Lifetime]:
-        if not session_ids:
-            return {}
-        statement = _LIFETIMES_OF[self._connection.dialect.name]
-        rows = driver_of(self._connection).fetch(statement, list(session_ids))
-        return {row[0]: records.lifetime(row) for row in rows}
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
         if lock:
