@@ -13,18 +13,19 @@ What the methods of the row groups promise, together:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from sessile.model.audit import AuditEvent, AuditStream
+from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
-from sessile.model.session import Principal, Session
+from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports.caching import (
     Cache,
     CommitGuard,
@@ -242,6 +243,15 @@ class DocumentRows(Protocol):
         not ahead of the state's row, and older than every open conflict."""
         ...
 
+    def surroundings(self, after: Mapping[str, int | None]) -> dict[str, Surroundings]:
+        """Of each document that is named: its log behind that version (None: none of it), its devices, its open conflicts. The caller holds the
+        locks, and asks after it has them."""
+        ...
+
+    def record(self, progress: Sequence[Progress]) -> None:
+        """Writes what a batch of changes came to. The caller holds the locks. Raises VersionConflict when one of the changes is in the log already."""
+        ...
+
     def devices(self, document_id: str) -> list[DocumentDevice]: ...
 
     def device(self, document_id: str, device_id: str) -> DocumentDevice | None: ...
@@ -291,6 +301,13 @@ class Transaction(Protocol):
 
     @property
     def fence(self) -> FenceRows: ...
+
+    def hold(
+        self, session_ids: Sequence[str], document_ids: Sequence[str]
+    ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
+        """First the sessions, each in id order: no other transaction changes them before this one is over, but several may hold the same session.
+        The documents are locked, as by `get_many`."""
+        ...
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         """Appends to each event's stream, chained by hash."""

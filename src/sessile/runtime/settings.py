@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
@@ -21,6 +22,7 @@ from sessile.model.merge import Policies
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
 _SECRET_KEY_LENGTH_MIN: Final = 32
+_KEEP_BOTH: Final = Policies()
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
 _OLD_NAMES: Final = {
     "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
@@ -234,14 +236,12 @@ class Settings(BaseSettings):
 
     def policies_of(self, name: str) -> Policies:
         """What holds for a document of this name: the first pattern that fits, else keep_both everywhere."""
-        from fnmatch import fnmatchcase
-
         for pattern, patterns in self.document_policies.items():
             if fnmatchcase(name, pattern):
                 if pattern not in self._policies:
                     self._policies[pattern] = Policies.from_mapping(patterns)
                 return self._policies[pattern]
-        return Policies()
+        return _KEEP_BOTH
 
 
 class _OldNames(PydanticBaseSettingsSource):

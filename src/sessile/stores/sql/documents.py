@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from sessile.model.document import (
     ABSENT,
     Conflict,
-    ConflictReason,
     Document,
     DocumentDevice,
     LoggedChange,
@@ -22,6 +21,14 @@ from sessile.model.document import (
 from sessile.model.errors import VersionConflict
 from sessile.stores.sql.dialects import put, upsert
 from sessile.stores.sql.history import SqlHistoryRows
+from sessile.stores.sql.records import (
+    before_from,
+    before_to,
+    conflict_from,
+    conflict_from_json,
+    conflict_to_json,
+    conflict_values,
+)
 from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
 
 _GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
@@ -202,27 +209,6 @@ class SqlDocumentRows(SqlHistoryRows):
             self._connection.execute(statement, conflict_values(conflict))
 
 
-def conflict_values(conflict: Conflict) -> dict[str, Any]:
-    return {
-        "conflict_id": conflict.conflict_id,
-        "document_id": conflict.document_id,
-        "path": conflict.path,
-        "reason": str(conflict.reason),
-        "base": conflict.base,
-        "winner": conflict.winner,
-        "loser": conflict.loser,
-        "winner_device_no": conflict.winner_device_no,
-        "loser_device_no": conflict.loser_device_no,
-        "version": conflict.version,
-        "opened_at": conflict.opened_at,
-        "status": conflict.status,
-    }
-
-
-def conflict_from(values: dict[str, Any]) -> Conflict:
-    return Conflict(**{**values, "reason": ConflictReason(values["reason"])})
-
-
 _INSERT_CHANGE = insert(changes)
 _CONFLICTS = conflicts
 
@@ -266,8 +252,8 @@ def _change_values(change: LoggedChange) -> dict[str, Any]:
         "device_no": change.device_no,
         "seq": change.seq,
         "idempotency_key": change.idempotency_key,
-        "before": [[path] if value is ABSENT else [path, value] for path, value in change.before],
-        "conflicts": [_conflict_to_json(conflict) for conflict in change.conflicts],
+        "before": before_to(change.before),
+        "conflicts": [conflict_to_json(conflict) for conflict in change.conflicts],
         "resolved": list(change.resolved),
         "state_hash": change.state_hash,
         "session_id": change.session_id,
@@ -279,15 +265,6 @@ def _change(row: Row[Any]) -> LoggedChange:
     values = row._asdict()
     values["verdict"] = Verdict(values["verdict"])
     values["detail"] = None if values["detail"] is ABSENT else values["detail"]
-    values["before"] = [(item[0], item[1] if len(item) > 1 else ABSENT) for item in values["before"]]
-    values["conflicts"] = [_conflict_from_json(item) for item in values["conflicts"]]
+    values["before"] = before_from(values["before"])
+    values["conflicts"] = [conflict_from_json(item) for item in values["conflicts"]]
     return LoggedChange(**values)
-
-
-def _conflict_to_json(conflict: Conflict) -> dict[str, Any]:
-    values = {key: value for key, value in conflict_values(conflict).items() if value is not ABSENT}
-    return {**values, "opened_at": conflict.opened_at.isoformat()}
-
-
-def _conflict_from_json(values: dict[str, Any]) -> Conflict:
-    return conflict_from({**values, "opened_at": datetime.fromisoformat(values["opened_at"])})
