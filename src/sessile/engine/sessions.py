@@ -10,7 +10,7 @@ from typing import Any
 from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
 from sessile.engine.principals import admit_user, check_user_id
-from sessile.engine.transitions import end, session_event
+from sessile.engine.transitions import confirm_ended, end, session_event
 from sessile.model import token as tokens
 from sessile.model.delta import DataOperation, apply_delta
 from sessile.model.errors import AuthenticationRequired, InvalidValue, SessionNotFound, SessionUpdateError
@@ -262,6 +262,7 @@ class SessionEngine:
         if session.user_id is None or seen is None or session.user_id != seen.user_id:
             raise AuthenticationRequired("anonymous")
         others = [s for s in tx.sessions.of_user(session.user_id, now, lock=True) if s.session_id != session_id]
+        confirm_ended(tx, session.user_id, now)
         ended = end(tx, others, EndReason.PASSWORD_CHANGED, now)
         issued = self._renewed(tx, session)
         return issued, ended
@@ -286,7 +287,7 @@ class SessionEngine:
         tx.sessions.principal(user_id, lock=True)
         now = self._clock.now()
         live = tx.sessions.of_user(user_id, now, lock=True)
-        tx.sessions.confirm([])
+        confirm_ended(tx, user_id, now)
         return end(tx, [session for session in live if session.session_id != keep], reason, now)
 
     def _sweep(self, tx: Transaction, batch: int) -> int:

@@ -64,6 +64,10 @@ class SessionRows(Protocol):
         """Writes the whole record. The caller holds the row's lock."""
         ...
 
+    def update_many(self, sessions: Sequence[Session]) -> None:
+        """The same for several, together."""
+        ...
+
     def touch(self, seen: Sequence[Session]) -> None:
         """Max-merge of last_seen_at, idle_expires_at (never beyond the row's absolute deadline) and first token_seen_at; never matches an ended
         row, changes no version."""
@@ -91,6 +95,10 @@ class SessionRows(Protocol):
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
         """Locked: sessions that ended before it, those longest over first, at most `limit`."""
+        ...
+
+    def ended_since(self, user_id: str, moment: datetime) -> list[Session]:
+        """Locked: sessions of a user that ended at `moment` or later."""
         ...
 
     def delete(self, session_ids: Sequence[str]) -> None:

@@ -264,8 +264,7 @@ class AsyncPostgresStore(_PostgresStore):
                         if self._guard is not None and written.plan is not None:
                             await self._guard.mark([written.plan])
                             await connection.run_sync(partial(_within, self._guard, written))
-                        if await _run(connection, self._ending(written)) != _COMMIT:
-                            raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
+                        await self._commit(connection, written)
             except Repeat:
                 continue
             except StoreUnavailable:
@@ -273,6 +272,10 @@ class AsyncPostgresStore(_PostgresStore):
                 raise
             return await self._settle(written)
         raise AssertionError("the last try returns or raises")
+
+    async def _commit(self, connection: AsyncConnection, written: Written[Any]) -> None:
+        if await _run(connection, self._ending(written)) != _COMMIT:
+            raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         # Not cancelled either: a connection that is in the middle of an answer is no good for the next one.
