@@ -21,13 +21,19 @@ from tests.faults.load import Round
 from tests.faults.nodes import Node, proxied
 
 IS_SOAK: Final = os.environ.get("SESSILE_SOAK") == "1"
-PERIOD_S: Final = 0.3
-HOLD_S: Final = 5.0 if IS_SOAK else 0.8
+PERIOD_S: Final = 0.2
+HOLD_S: Final = 5.0 if IS_SOAK else 0.6
 """How long a fault lasts, unless a cell says otherwise."""
 BOTH_LANES: Final = ("asyncio", "blocking")
-CREWS: Final = [BOTH_LANES, ("asyncio", "asyncio"), ("blocking", "blocking")] if IS_SOAK else [BOTH_LANES]
-"""The nodes of a cell by their lanes. In the soak also those that have only one."""
-SEEDS: Final = range(3) if IS_SOAK else range(1)
+_ROUNDS: Final = [
+    (lanes, seed)
+    for lanes in (BOTH_LANES, *([("asyncio", "asyncio"), ("blocking", "blocking")] if IS_SOAK else []))
+    for seed in range(2 if IS_SOAK else 1)
+]
+rounds: Final = pytest.mark.parametrize(
+    ("lanes", "seed"), _ROUNDS, ids=[f"{'+'.join(lanes)}-{seed}" for lanes, seed in _ROUNDS]
+)
+"""The nodes of a cell by their lanes, and what its randomness begins with. In the soak also nodes of one lane only, and more seeds."""
 
 
 @dataclass
@@ -102,6 +108,8 @@ def postgres() -> Iterator[PostgresServer]:
         server.start()
         yield server
     finally:
+        if server.is_running:
+            server.kill()  # an orderly end takes seconds, and its data goes anyway
         server.close()
 
 

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 from typing import Final
 
@@ -174,7 +175,11 @@ def _lost_changes(history: History, kept: Kept) -> Iterator[str]:
         for name, number in acknowledged.items():
             if times[name] != 1 or at[name] != number:
                 yield f"change {name} of {document_id}, acknowledged as {number}, is there {times[name]} times, at {at.get(name)}"
-        yield from (f"twice: change {name} of {document_id} is there {count} times" for name, count in times.items() if count > 1)
+        yield from (
+            f"twice: change {name} of {document_id} is there {count} times"
+            for name, count in times.items()
+            if count > 1
+        )
         ordered = list(acknowledged.values())
         if ordered != sorted(ordered):
             yield f"order: {document_id} has its changes in another order than they were acknowledged"
@@ -210,7 +215,7 @@ def line(name: str, history: History) -> str:
     told = ", ".join(f"{count} {error}" for error, count in sorted(errors.items())) or "none"
     p50, p99, longest = (took[int(len(took) * share)] for share in (0.5, 0.99, 0.999999))
     return (
-        f"{name:<34} calls {len(took):>5}  errors: {told}  p50 {p50:.1f} p99 {p99:.1f} max {longest:.0f} ms"
+        f"{name:<58} calls {len(took):>5}  errors: {told}  p50 {p50:.1f} p99 {p99:.1f} max {longest:.0f} ms"
         f"  longest gap {longest_gap_s(history) * 1000:.0f} ms"
     )
 
@@ -224,6 +229,8 @@ def longest_gap_s(history: History) -> float:
     """Between two logins that were let in, on the node where that took longest."""
     longest = 0.0
     for node in {call.node for call in history.calls}:
-        moments = sorted(c.ended for c in history.calls if c.node == node and c.verb == "authenticate" and c.outcome == OK)
-        longest = max([longest, *(after - before for before, after in zip(moments, moments[1:], strict=False))])
+        moments = sorted(
+            c.ended for c in history.calls if c.node == node and c.verb == "authenticate" and c.outcome == OK
+        )
+        longest = max([longest, *(after - before for before, after in pairwise(moments))])
     return longest

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sessile.model.document import Actor, Submission
 from sessile.model.errors import SessileError, StoreUnavailable
 from sessile.model.values import decode
 from sessile.testing.lab import change
-from tests.faults.history import AWAY, OK, Call, History
+from tests.faults.history import AWAY, OK, RECOVERED_WITHIN_S, VERBS, Call, History
 from tests.faults.nodes import Node
 
 T = TypeVar("T")
@@ -68,6 +69,8 @@ class Round:
         self.gone: deque[Person] = deque(maxlen=40)
         self.rest = False
         self._stops = False
+        self._done_at: dict[tuple[str, str], float] = {}
+        """When what succeeded last had begun, by node and verb."""
         self.stations = [self._station(node, random.Random(seed * 97 + n)) for n, node in enumerate(nodes)]
 
     def _station(self, node: Node, rng: random.Random) -> Station:
@@ -92,7 +95,7 @@ class Round:
         """Returns when every node serves from the cache."""
         for station in self.stations:
             for work in (self._read, self._read, self._write_data, self._write_document, self._come_and_go):
-                station.node.begin(lambda work=work, station=station: work(station))  # type: ignore[misc]
+                station.node.begin(partial(work, station))
         self._until_cached("at the beginning")
 
     def play(self, fault: AbstractContextManager[object], hold_s: float) -> None:
@@ -102,7 +105,7 @@ class Round:
             time.sleep(hold_s)
         self.history.healed_at = time.monotonic()
         self._until_cached("after the heal")
-        time.sleep(CALM_S)
+        self._until_recovered()
 
     def stop(self) -> None:
         """Returns when all calls have ended."""
@@ -122,6 +125,15 @@ class Round:
         while cold := [node.name for node in self.nodes if node.cache.hits < before[node.name] + HITS_AGAIN]:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{when} the cache is not used within {within_s:g} s on {', '.join(cold)}")
+            time.sleep(0.01)
+
+    def _until_recovered(self) -> None:
+        """Returns when every node has done everything once more, or had the time to."""
+        time.sleep(CALM_S)
+        due = {(node.name, verb) for node in self.nodes for verb in VERBS}
+        while time.monotonic() < self.history.healed_at + RECOVERED_WITHIN_S:
+            if all(self._done_at.get(one, 0.0) > self.history.healed_at for one in due):
+                return
             time.sleep(0.01)
 
     # -- the workers ------------------------------------------------------------------------------------------------------------------
@@ -208,7 +220,9 @@ class Round:
     async def _go(self, station: Station, person: Person, *, all_of_user: bool) -> None:
         """Repeated until it is acknowledged."""
         self.history.end_began[person.session_id] = time.monotonic()
-        verb, subject = ("cleanup_user_sessions", person.user_id) if all_of_user else ("destroy_session", person.session_id)
+        verb, subject = (
+            ("cleanup_user_sessions", person.user_id) if all_of_user else ("destroy_session", person.session_id)
+        )
         done = None
         while done is None and not self._stops:
             done = await self._noted(station.node, "end", person.session_id, station.node.call(verb, subject))
@@ -244,6 +258,7 @@ class Round:
         else:
             outcome, number = seen(result)
             self.history.calls.append(Call(node.name, verb, subject, began, time.monotonic(), outcome, number))
+            self._done_at[node.name, verb] = began
             return result
         self.history.calls.append(Call(node.name, verb, subject, began, time.monotonic(), outcome, number, told))
         return None

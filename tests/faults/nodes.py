@@ -94,7 +94,9 @@ class Node(ABC):
 class AsyncioNode(Node):
     lane = "asyncio"
 
-    def __init__(self, name: str, settings: Settings, redis: FaultProxy | None = None, sql: FaultProxy | None = None) -> None:
+    def __init__(
+        self, name: str, settings: Settings, redis: FaultProxy | None = None, sql: FaultProxy | None = None
+    ) -> None:
         super().__init__(name, settings, redis, sql)
         self.manager = AsyncSessionManager(settings, cache=self.cache)
         self._loop = asyncio.new_event_loop()
@@ -129,7 +131,9 @@ class AsyncioNode(Node):
 class BlockingNode(Node):
     lane = "blocking"
 
-    def __init__(self, name: str, settings: Settings, redis: FaultProxy | None = None, sql: FaultProxy | None = None) -> None:
+    def __init__(
+        self, name: str, settings: Settings, redis: FaultProxy | None = None, sql: FaultProxy | None = None
+    ) -> None:
         super().__init__(name, settings, redis, sql)
         self.manager = SessionManager(settings, cache=self.cache)
         self._threads: list[threading.Thread] = []
