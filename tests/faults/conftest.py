@@ -106,6 +106,10 @@ def postgres() -> Iterator[PostgresServer]:
     server = postgres_or_skip()
     try:
         server.start()
+        # Waiting a second for a deadlock, and synchronizing a thousand files one by one after a kill, would be most of the time that a cell takes.
+        for setting in ("deadlock_timeout = '20ms'", "recovery_init_sync_method = 'syncfs'"):
+            server.run_sql(f"ALTER SYSTEM SET {setting}")
+        server.run_sql("SELECT pg_reload_conf()")
         yield server
     finally:
         if server.is_running:

@@ -22,7 +22,8 @@ VERBS: Final = ("authenticate", "change_data", "submit", "change", "create", "en
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`outcome` is "ok" or the name of the error. `seen` is the counter in the session that was read, or the number that was written."""
+    """`outcome` is "ok" or the name of the error. `seen` is the counter in the session that was read, the number that was written, or the version that a
+    document's change got; `told` is what an error said, or the name of that change."""
 
     node: str
     verb: str
@@ -32,19 +33,16 @@ class Call:
     outcome: str
     seen: int = 0
     told: str = ""
-    """What an unexpected error said."""
 
 
 @dataclass(slots=True)
 class History:
-    """One round. `end_began` and `end_returned` are of the sessions that were ended, by handle; `versions` are of acknowledged changes of documents, by
-    document and name of the change."""
+    """One round. `end_began` and `end_returned` are of the sessions that were ended, by handle."""
 
     period_s: float
     calls: list[Call] = field(default_factory=list)
     end_began: dict[str, float] = field(default_factory=dict)
     end_returned: dict[str, float] = field(default_factory=dict)
-    versions: dict[str, dict[str, int]] = field(default_factory=dict)
     broken_at: float = inf
     healed_at: float = inf
 
@@ -171,7 +169,7 @@ def _lost_changes(history: History, kept: Kept) -> Iterator[str]:
             yield f"state: {document_id} counts {counter}, its log has {len(log)} lines"
         times = Counter(name for _, name in log)
         at = {name: number for number, name in log}
-        acknowledged = history.versions.get(document_id, {})
+        acknowledged = {c.told: c.seen for c in _acknowledged(history, document_id)}
         for name, number in acknowledged.items():
             if times[name] != 1 or at[name] != number:
                 yield f"change {name} of {document_id}, acknowledged as {number}, is there {times[name]} times, at {at.get(name)}"
@@ -183,6 +181,11 @@ def _lost_changes(history: History, kept: Kept) -> Iterator[str]:
         ordered = list(acknowledged.values())
         if ordered != sorted(ordered):
             yield f"order: {document_id} has its changes in another order than they were acknowledged"
+
+
+def _acknowledged(history: History, document_id: str) -> list[Call]:
+    """Changes of a document, in the order in which its one writer sent them."""
+    return [c for c in history.calls if c.subject == document_id and c.verb in {"submit", "change"} and c.outcome == OK]
 
 
 def _no_recovery(history: History) -> Iterator[str]:

@@ -119,6 +119,20 @@ class Round:
         node.run(node.call("destroy_session", person.session_id))
         self._ended(person)
 
+    def doom(self, count: int) -> list[Person]:
+        """Sessions that every node has in its cache."""
+        doomed = [self.admit(self.nodes[0], f"doomed-{next(_NUMBERS)}") for _ in range(count)]
+        for node in self.nodes:
+            for person in doomed:
+                for _ in range(2):
+                    node.run(node.call("authenticate", person.token))
+        return doomed
+
+    def ask_again(self, people: Sequence[Person]) -> None:
+        """Has every node ask for these at once, several times."""
+        for station in self.stations:
+            station.refuse.extend((person, 0) for person in people)
+
     def _until_cached(self, when: str, within_s: float = 8.0) -> None:
         before = {node.name: node.cache.hits for node in self.nodes}
         deadline = time.monotonic() + within_s
@@ -172,33 +186,32 @@ class Round:
             number += 1
             operations = [("set", ("n",), number), ("set", ("seen", str(number)), 1)]
             call = station.node.call("change_session_data", person.session_id, operations, user_id=person.user_id)
-            await self._noted(station.node, "change_data", person.session_id, call, lambda _session, n=number: (OK, n))
+            await self._noted(station.node, "change_data", person.session_id, call, partial(_numbered, number))
 
     async def _write_document(self, station: Station) -> None:
         """One change after the other, each repeated until it is acknowledged: by turns a device's and one with a key."""
-        acknowledged = self.history.versions.setdefault(station.document_id, {})
         for number in itertools.count(1):
-            is_device = number % 2 == 1
-            name = str(number // 2 + 1) if is_device else f"key-{number}"
-            version = None
-            while version is None and not self._stops:
+            is_done = False
+            while not is_done:
                 await station.node.sleep(WRITE_PAUSE_S)
+                if self._stops:
+                    return
                 if not self.rest:
-                    version = await self._change(station, name, is_device=is_device)
-            if version is None:
-                return
-            acknowledged[name] = version
+                    is_done = await self._change(station, number)
 
-    async def _change(self, station: Station, name: str, *, is_device: bool) -> int | None:
-        if is_device:
-            one = change(station.actor, int(name), 0, _COUNT)
+    async def _change(self, station: Station, number: int) -> bool:
+        """Whether it is acknowledged."""
+        if number % 2:
+            seq = number // 2 + 1
+            one = change(station.actor, seq, 0, _COUNT)
             call = station.node.call("documents.submit", Submission(station.document_id, [one], station.actor))
-            outcome = await self._noted(station.node, "submit", station.document_id, call, _answered)
-            return outcome.logged[0].version if outcome is not None and outcome.error is None else None
+            outcome = await self._noted(station.node, "submit", station.document_id, call, _verdict, str(seq))
+            return outcome is not None and outcome.error is None
+        key = f"key-{number}"
         actor = Actor(user_id=station.actor.user_id)
-        call = station.node.call("documents.change", actor, station.document_id, [_COUNT], idempotency_key=name)
-        logged = await self._noted(station.node, "change", station.document_id, call)
-        return None if logged is None else logged.version
+        call = station.node.call("documents.change", actor, station.document_id, [_COUNT], idempotency_key=key)
+        logged = await self._noted(station.node, "change", station.document_id, call, _version, key)
+        return logged is not None
 
     async def _come_and_go(self, station: Station) -> None:
         for number in itertools.count(1):
@@ -234,8 +247,7 @@ class Round:
     def _ended(self, person: Person) -> None:
         self.history.end_returned[person.session_id] = time.monotonic()
         self.gone.append(person)
-        for station in self.stations:
-            station.refuse.append((person, 0))
+        self.ask_again([person])
 
     async def _noted(
         self,
@@ -244,26 +256,34 @@ class Round:
         subject: str,
         call: Awaitable[T],
         seen: Callable[[T], tuple[str, int]] = lambda _result: (OK, 0),
+        name: str = "",
     ) -> T | None:
         """What it returned; None when it raised. Either way it is in the history."""
         began = time.monotonic()
+        result: T | None = None
         try:
             result = await call
         except StoreUnavailable:
-            outcome, number, told = AWAY, 0, ""
+            outcome, number = AWAY, 0
         except SessileError as error:
-            outcome, number, told = type(error).__name__, 0, str(error)
+            outcome, number, name = type(error).__name__, 0, str(error)
         except Exception as error:  # noqa: BLE001 - that there is none is what is looked at
-            outcome, number, told = type(error).__name__, 0, repr(error)
+            outcome, number, name = type(error).__name__, 0, repr(error)
         else:
             outcome, number = seen(result)
-            self.history.calls.append(Call(node.name, verb, subject, began, time.monotonic(), outcome, number))
             self._done_at[node.name, verb] = began
-            return result
-        self.history.calls.append(Call(node.name, verb, subject, began, time.monotonic(), outcome, number, told))
-        return None
+        self.history.calls.append(Call(node.name, verb, subject, began, time.monotonic(), outcome, number, name))
+        return result
 
 
-def _answered(outcome: Any) -> tuple[str, int]:
+def _numbered(number: int, _result: object) -> tuple[str, int]:
+    return OK, number
+
+
+def _version(logged: Any) -> tuple[str, int]:
+    return OK, logged.version
+
+
+def _verdict(outcome: Any) -> tuple[str, int]:
     """Every change is the device's next one, so an answer without a verdict is an error."""
-    return (OK, 0) if outcome.error is None else (type(outcome.error).__name__, 0)
+    return (OK, outcome.logged[0].version) if outcome.error is None else (type(outcome.error).__name__, 0)
