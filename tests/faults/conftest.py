@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,6 +36,15 @@ rounds: Final = pytest.mark.parametrize(
 """The nodes of a cell by their lanes, and what its randomness begins with. In the soak also nodes of one lane only, and more seeds."""
 
 
+def listed(usual: Iterable[str], rare: Iterable[str] = ()) -> list[Any]:
+    """Names of cells, for a parametrization; the rare ones are played in the soak only."""
+    return [*usual, *(pytest.param(name, marks=pytest.mark.soak) for name in rare)]
+
+
+class Wrong(AssertionError):
+    """All that was not as it must be, a line each."""
+
+
 @dataclass
 class World:
     """The servers of a cell and what is connected to them. `database_url` is straight to the database, past all proxies."""
@@ -45,6 +54,7 @@ class World:
     database_url: str
     stack: ExitStack
     name: str
+    log: pytest.LogCaptureFixture
     round: Round = None  # type: ignore[assignment]  # `staff` makes it
 
     def node(self, lane: str, name: str, **settings: Any) -> Node:
@@ -66,13 +76,19 @@ class World:
         return self.round.nodes
 
     def judge(self, allowed: Allowed = NOTHING) -> History:
-        """Ends the load, prints the figures, and raises AssertionError with all that is not as it must be."""
+        """Ends the load, prints the figures, and raises Wrong; also for what went wrong where no caller could see it."""
         self.round.stop()
         history = self.round.history
         kept = read(Settings(database_url=self.database_url), self.round.stations)
         print("\n" + line(self.name, history), end="", flush=True)
         found = faults(history, kept, allowed)
-        assert not found, "\n".join(["", *found])
+        found += [
+            f"logged as an error: {record.getMessage()}"
+            for record in self.log.records
+            if record.levelno >= logging.ERROR
+        ]
+        if found:
+            raise Wrong("\n".join(["", *found]))
         return history
 
     def play(
@@ -132,8 +148,5 @@ def world(
     database_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> Iterator[World]:
-    """Also sees to it that nothing went wrong where no caller could see it."""
     with ExitStack() as stack:
-        yield World(redis, postgres, database_url, stack, request.node.name.removeprefix("test_"))
-    wrong = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
-    assert not wrong, f"logged as errors: {wrong[:3]}"
+        yield World(redis, postgres, database_url, stack, request.node.name.removeprefix("test_"), caplog)

@@ -172,7 +172,7 @@ def _lost_changes(history: History, kept: Kept) -> Iterator[str]:
         acknowledged = {c.told: c.seen for c in _acknowledged(history, document_id)}
         for name, number in acknowledged.items():
             if times[name] != 1 or at[name] != number:
-                yield f"change {name} of {document_id}, acknowledged as {number}, is there {times[name]} times, at {at.get(name)}"
+                yield f"lost change {name} of {document_id}: acknowledged as {number}, is there {times[name]} times, at {at.get(name)}"
         yield from (
             f"twice: change {name} of {document_id} is there {count} times"
             for name, count in times.items()
@@ -212,7 +212,7 @@ def _when(history: History, call: Call) -> str:
 
 
 def line(name: str, history: History) -> str:
-    """One line of figures: calls, errors by type, latency in ms, the longest time in which a node let nobody in."""
+    """One line of figures: calls, errors by type, latency in ms, the longest time in which a node told nobody who they are."""
     took = sorted((call.ended - call.began) * 1000 for call in history.calls)
     errors = Counter(call.outcome for call in history.calls if call.outcome != OK and not _is_due(history, call))
     told = ", ".join(f"{count} {error}" for error, count in sorted(errors.items())) or "none"
@@ -229,11 +229,11 @@ def _is_due(history: History, call: Call) -> bool:
 
 
 def longest_gap_s(history: History) -> float:
-    """Between two logins that were let in, on the node where that took longest."""
+    """Between two answers to who asked to be let in, on the node where that took longest."""
     longest = 0.0
     for node in {call.node for call in history.calls}:
         moments = sorted(
-            c.ended for c in history.calls if c.node == node and c.verb == "authenticate" and c.outcome == OK
+            c.ended for c in history.calls if c.node == node and c.verb == "authenticate" and c.outcome != AWAY
         )
         longest = max([longest, *(after - before for before, after in pairwise(moments))])
     return longest

@@ -10,8 +10,8 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -27,6 +27,7 @@ T = TypeVar("T")
 READ_PAUSE_S: Final = 0.003
 WRITE_PAUSE_S: Final = 0.012
 STAY_S: Final = 0.05
+REST_S: Final = 0.15
 CALM_S: Final = 0.2
 HITS_AGAIN: Final = 5
 _ASKED_AGAIN_MAX: Final = 4
@@ -59,7 +60,7 @@ class Station:
 
 
 class Round:
-    """The nodes under load. `rest` keeps writers and logins still, readers go on."""
+    """The nodes under load."""
 
     def __init__(self, nodes: Sequence[Node], seed: int = 0) -> None:
         self.nodes = nodes
@@ -67,7 +68,7 @@ class Round:
         self.here: list[Person] = []
         """Live sessions; those that may end meanwhile, too."""
         self.gone: deque[Person] = deque(maxlen=40)
-        self.rest = False
+        self._rests = False
         self._stops = False
         self._done_at: dict[tuple[str, str], float] = {}
         """When what succeeded last had begun, by node and verb."""
@@ -133,6 +134,16 @@ class Round:
         for station in self.stations:
             station.refuse.extend((person, 0) for person in people)
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Only readers go on; what others had begun is over."""
+        self._rests = True
+        time.sleep(REST_S)
+        try:
+            yield
+        finally:
+            self._rests = False
+
     def _until_cached(self, when: str, within_s: float = 8.0) -> None:
         before = {node.name: node.cache.hits for node in self.nodes}
         deadline = time.monotonic() + within_s
@@ -181,7 +192,7 @@ class Round:
         person = station.writer
         while not self._stops:
             await station.node.sleep(WRITE_PAUSE_S)
-            if self.rest:
+            if self._rests:
                 continue
             number += 1
             operations = [("set", ("n",), number), ("set", ("seen", str(number)), 1)]
@@ -196,7 +207,7 @@ class Round:
                 await station.node.sleep(WRITE_PAUSE_S)
                 if self._stops:
                     return
-                if not self.rest:
+                if not self._rests:
                     is_done = await self._change(station, number)
 
     async def _change(self, station: Station, number: int) -> bool:
@@ -218,7 +229,7 @@ class Round:
             await station.node.sleep(WRITE_PAUSE_S)
             if self._stops:
                 return
-            if self.rest:
+            if self._rests:
                 continue
             user_id = f"{station.actor.user_id}-guest-{number}"
             issued = await self._noted(station.node, "create", user_id, station.node.call("create_session", user_id))

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from operator import attrgetter
 from typing import Any, Final
 
+from sessile.engine.caching import SessionCache
 from sessile.model.fence import CachePlace, Miss, Publication
 from sessile.ports import Cache
 from sessile.runtime.blocking import SessionManager
@@ -79,6 +80,11 @@ class Node(ABC):
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """What it returns; called from a thread that is none of the node's."""
 
+    @property
+    @abstractmethod
+    def cached(self) -> SessionCache:
+        """What reads through the cache."""
+
     @abstractmethod
     def begin(self, work: Work) -> None:
         """Has it done beside everything else."""
@@ -104,6 +110,11 @@ class AsyncioNode(Node):
         self._thread.start()
         self._begun: list[Any] = []
         self.run(self.manager.open())
+
+    @property
+    def cached(self) -> SessionCache:
+        assert self.manager._cached is not None
+        return self.manager._cached
 
     async def call(self, verb: str, *args: Any, **options: Any) -> Any:
         return await attrgetter(verb)(self.manager)(*args, **options)
@@ -140,6 +151,11 @@ class BlockingNode(Node):
         self._failures: list[BaseException] = []
         self.manager.open()
 
+    @property
+    def cached(self) -> SessionCache:
+        assert self.manager._cached is not None
+        return self.manager._cached
+
     async def call(self, verb: str, *args: Any, **options: Any) -> Any:
         return attrgetter(verb)(self.manager)(*args, **options)
 
@@ -172,7 +188,7 @@ class BlockingNode(Node):
         self.manager.close()
 
 
-LANES: Final = {"asyncio": AsyncioNode, "blocking": BlockingNode}
+LANES: Final[dict[str, Callable[..., Node]]] = {"asyncio": AsyncioNode, "blocking": BlockingNode}
 MakeUrl = Callable[[int], str]
 
 
