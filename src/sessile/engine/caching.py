@@ -235,8 +235,11 @@ class SessionCache:
 
     @property
     def is_due(self) -> bool:
-        """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life."""
-        return self._is_wanted and self._looks.age_s > self._looks.period_s / 3
+        """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life or shows a
+        closed fence. That one does not grow old where much is written, because each write looks; but only `keep` opens it."""
+        look = self._looks.last
+        is_closed = look is not None and not look.fence.is_open
+        return self._is_wanted and (is_closed or self._looks.age_s > self._looks.period_s / 3)
 
     async def _keep_now(self) -> None:
         now = self._looks.now()
