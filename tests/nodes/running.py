@@ -58,6 +58,15 @@ class Node(ServerProcess):
         if self._to_redis is not None:
             self._to_redis.faults.heal()
 
+    def plant(self, name: str | None) -> None:
+        """An error of `tests.nodes.server.PLANTS`, or none any more."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("POST", "/plant", body=json.dumps({"name": name}))
+            assert connection.getresponse().status == 200
+        finally:
+            connection.close()
+
     def _command(self) -> Sequence[str]:
         settings = json.dumps(self._settings)
         return [sys.executable, str(SERVER), "--name", self.name, "--port", str(self.port), "--settings", settings]
@@ -120,9 +129,7 @@ def _status(node: Node, token: str) -> int:
 
 
 @contextmanager
-def running(
-    postgres: PostgresServer, redis: RedisServer | RedisSentinelSet, **settings: Any
-) -> Iterator[Running]:
+def running(postgres: PostgresServer, redis: RedisServer | RedisSentinelSet, **settings: Any) -> Iterator[Running]:
     """Starts the two servers that are given, and three nodes on them; closes all of it."""
     with ExitStack() as stack, ThreadPoolExecutor() as threads:
         for server in (postgres, redis):

@@ -1,6 +1,6 @@
 """One node: a small application with Sessile in it, served as `sessile serve` does. Run by its path, so it imports nothing of the tests.
 
-    python server.py --name a --port N --settings JSON
+python server.py --name a --port N --settings JSON
 """
 
 from __future__ import annotations
@@ -16,9 +16,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from sessile.engine.caching import SessionCache
+from sessile.engine.looks import Looks
 from sessile.integrations.starlette import Sessile, session_of
 from sessile.model.session import EndReason
 from sessile.server.serving import run
+from sessile.stores.redis.wire import Greeting
+
+PLANTS: dict[str, tuple[type, str, Any]] = {
+    "tells_no_cache": (SessionCache, "plan", lambda *_: None),
+    "waits_for_nobody": (Looks, "left_s", lambda *_: 0.0),
+    "believes_old_looks": (Looks, "is_usable", lambda _self, look: look.fence.is_open),
+    "takes_any_redis": (Greeting, "identity", lambda *_: "the one and only"),
+}
+"""Errors that can be planted into a running node: the class, its method, and what is there instead."""
 
 
 class Node:
@@ -36,10 +47,12 @@ class Node:
                 Route("/end", self.end, methods=["POST"]),
                 Route("/end-all", self.end_all, methods=["POST"]),
                 Route("/connected", self.connected, methods=["POST"]),
+                Route("/plant", self.plant, methods=["POST"]),
             ]
         )
         self.sessile = Sessile(self.app, **settings)
         self.manager = self.sessile.manager
+        self._planted: tuple[type, str, Any] | None = None
 
     async def alive(self, _request: Request) -> JSONResponse:
         return JSONResponse({"node": self.name})
@@ -79,6 +92,18 @@ class Node:
         """Which of these sessions have a device that is there."""
         present = await self.manager.presence.of_sessions((await request.json())["session_ids"])
         return JSONResponse({session_id: one.is_connected for session_id, one in present.items()})
+
+    async def plant(self, request: Request) -> JSONResponse:
+        """An error of `PLANTS`, or none any more."""
+        name = (await request.json())["name"]
+        if self._planted is not None:
+            setattr(*self._planted)
+        self._planted = None
+        if name is not None:
+            kind, method, instead = PLANTS[name]
+            self._planted = (kind, method, getattr(kind, method))
+            setattr(kind, method, instead)
+        return JSONResponse({})
 
 
 def main() -> None:

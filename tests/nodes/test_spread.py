@@ -28,7 +28,9 @@ async def test_one_login_is_good_on_every_node_and_every_node_reads_what_was_wri
     limits = httpx.Limits(max_keepalive_connections=0)
     nodes: Counter[str] = Counter()
     written: dict[str, int] = {}
-    async with httpx.AsyncClient(base_url=service.balancer.url, limits=limits, timeout=WITHIN_S, trust_env=False) as browser:
+    async with httpx.AsyncClient(
+        base_url=service.balancer.url, limits=limits, timeout=WITHIN_S, trust_env=False
+    ) as browser:
         login = await browser.post("/login", json={"user": "ann"})
         assert login.status_code == 200
         assert len(login.headers.get_list("set-cookie")) == 1

@@ -71,9 +71,7 @@ async def wrote(http: httpx.AsyncClient, node: Node, login: Login, key: str, val
     return await _visit(http, node, login, "PUT", f"/data/{key}", value)
 
 
-async def _visit(
-    http: httpx.AsyncClient, node: Node, login: Login, method: str, path: str, body: Any = None
-) -> Visit:
+async def _visit(http: httpx.AsyncClient, node: Node, login: Login, method: str, path: str, body: Any = None) -> Visit:
     began = time.monotonic()
     answer = await http.request(method, node.url + path, json=body, headers={"cookie": f"sessile={login.token}"})
     return Visit(login.session_id, node.name, answer.status_code, began, time.monotonic(), answer.json())
