@@ -6,17 +6,20 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import httpx
+import pytest
 
 from tests.nodes.running import Node, Running
 from tests.nodes.visits import End, Login, Visit, ended, ended_everywhere, logged_in, plain_client, visited, wrote
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
+LONG_MARKS = (pytest.mark.soak, pytest.mark.skipif(not IS_SOAK, reason="takes long: SESSILE_SOAK=1"))
 RECOVERS_WITHIN_S = 20.0
 DEVICES = 2
 PAUSE_MAX_S = 0.03
@@ -47,6 +50,10 @@ class Book:
     def faults(self, cut_off: Collection[str] = ()) -> list[str]:
         """What must not have been answered. 503 is for nodes that were cut off from the database."""
         return [fault for visit in self.visits if (fault := self._fault(visit, cut_off)) is not None]
+
+    def accepted(self, cut_off: Collection[str] = ()) -> list[str]:
+        """Those of the faults that must never be: sessions that came back."""
+        return [fault for fault in self.faults(cut_off) if "accepted a session" in fault]
 
     def statuses(self) -> Counter[tuple[str, int]]:
         """How often each node answered what."""
@@ -82,6 +89,9 @@ class Crowd:
         self._rng = rng
         self._clicking: list[asyncio.Task[None]] = []
         self._losing: set[str] = set()
+        self._writing: set[asyncio.Task[Visit]] = set()
+        self.may_write = True
+        """Whether anybody changes their session's data."""
         self.ghosts: list[Login] = []
         """What was ended, the latest last."""
 
@@ -110,6 +120,11 @@ class Crowd:
     async def lose_all_of_one(self, by: Node) -> End:
         """All sessions of somebody are ended on this node in one go."""
         return await self._lose(by, is_everywhere=True)
+
+    async def only_read(self) -> None:
+        """Returns when nobody writes any more."""
+        self.may_write = False
+        await asyncio.gather(*self._writing)
 
     async def haunt(self) -> None:
         """Every node is asked for every session that is over. Also when everybody else has gone."""
@@ -159,10 +174,16 @@ class Crowd:
             ghosts = self.ghosts[-GHOSTS_ASKED:] if self._rng.random() < GHOSTS_SHARE else []
             if logins := ghosts or person.devices:
                 login, node = self._rng.choice(logins), self._rng.choice(self._nodes)
-                is_write = self._rng.random() < WRITES_SHARE
-                visit = wrote(self.http, node, login, "n", 1) if is_write else visited(self.http, node, login)
-                self.book.visits.append(await visit)
+                self.book.visits.append(await self._visit(node, login))
             await asyncio.sleep(self._rng.random() * PAUSE_MAX_S)
+
+    async def _visit(self, node: Node, login: Login) -> Visit:
+        if not self.may_write or self._rng.random() >= WRITES_SHARE:
+            return await visited(self.http, node, login)
+        writing = asyncio.create_task(wrote(self.http, node, login, "n", 1))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return await writing
 
 
 async def warmed(service: Running) -> None:
@@ -178,5 +199,18 @@ async def recovered(service: Running) -> None:
         login = await logged_in(http, service.nodes[0], "nobody in particular")
         async with asyncio.timeout(RECOVERS_WITHIN_S):
             for node in service.nodes:
-                while (await visited(http, node, login)).status != 200:
+                while (await visited(http, node, login)).status != 200:  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(0.05)
+
+
+@contextmanager
+def planted(service: Running, name: str) -> Iterator[None]:
+    """An error in every node, see `tests.nodes.server.PLANTS`."""
+    for node in service.nodes:
+        node.plant(name)
+    try:
+        yield
+    finally:
+        service.heal()
+        for node in service.nodes:
+            node.plant(None)
