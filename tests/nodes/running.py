@@ -23,7 +23,7 @@ NAMES = ("a", "b", "c")
 SERVER = Path(__file__).with_name("server.py")
 FENCE_PERIOD_S = 0.5
 PING_INTERVAL_S = 1.0
-PRESENCE_LEASE_S = 3.0
+PRESENCE_LEASE_S = 2.0
 SETTINGS: dict[str, Any] = {
     "fence_period_s": FENCE_PERIOD_S,
     "ping_interval_s": PING_INTERVAL_S,

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from sessile.client import Backoff, Client, Document
+from sessile.client import Backoff, Client, ConnectionStatus, Document
 from sessile.client.changes import Change
+from sessile.client.events import ConnectionStatusChanged
 
 NAME = "intake"
 BACKOFF = Backoff(cap_s=2.0, reset_after_s=0.5)
@@ -25,6 +26,9 @@ class Writer:
         self.document = document
         self.made: list[str] = []
         self.changes: list[Change] = []
+        self.statuses: list[ConnectionStatus] = []
+        """Of its connection, each change."""
+        client.on(ConnectionStatusChanged, lambda event: self.statuses.append(event.after))
 
     async def write(self) -> None:
         """One more line."""
@@ -55,8 +59,9 @@ async def writers(places: Sequence[tuple[str, str]]) -> AsyncIterator[list[Write
         made = []
         for number, (url, token) in enumerate(places):
             client = await stack.enter_async_context(Client(url, token=token, backoff=BACKOFF, seed=number))
-            async with asyncio.timeout(CONVERGES_WITHIN_S):
-                made.append(Writer(f"w{number}", client, await client.document(NAME, default={})))
+            made.append(Writer(f"w{number}", client, client.open(NAME, default={})))
+        async with asyncio.timeout(CONVERGES_WITHIN_S):
+            await asyncio.gather(*(writer.document.ready() for writer in made))
         yield made
 
 
