@@ -1,4 +1,4 @@
-"""One set of servers for a module, healed before each test."""
+"""One set of servers for all tests of this folder that a worker runs; healed, and all of its nodes there, after each test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.conftest import postgres_or_skip, redis_or_skip
 from tests.nodes.running import Node, Running, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def started() -> Iterator[Running]:
     with running(postgres_or_skip(), redis_or_skip()) as made:
         yield made

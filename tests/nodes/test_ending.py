@@ -16,7 +16,8 @@ from tests.nodes.running import Node, Running
 pytestmark = pytest.mark.server
 
 ROUNDS = 15 if IS_SOAK else 1
-ROUND_S = 6.0 if IS_SOAK else 2.0
+ROUND_S = 6.0 if IS_SOAK else 1.5
+ENDS_MIN = 8
 BULK_SHARE = 0.3
 
 
@@ -71,7 +72,7 @@ async def under_load(case: Case, service: Running, rng: random.Random, seconds: 
         until = time.monotonic() + seconds
 
         async def end() -> None:
-            while time.monotonic() < until:
+            while time.monotonic() < until or len(crowd.book.returned) < ENDS_MIN:
                 by = rng.choice(service.nodes)
                 await (crowd.lose_all_of_one(by) if rng.random() < BULK_SHARE else crowd.lose_one(by))
 
@@ -86,9 +87,7 @@ async def test_an_end_is_final_under_load(name: str, service: Running, rng: rand
     case = CASES[name]
     for _ in range(ROUNDS):
         crowd = await under_load(case, service, rng, ROUND_S)
-        print(len(crowd.ghosts), len(crowd.book.visits), crowd.book.statuses())
         assert crowd.book.faults(case.cut_off) == []
-        assert len(crowd.ghosts) > 5
         await recovered(service)
 
 
