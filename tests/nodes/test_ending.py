@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.nodes.crowd import IS_SOAK, LONG_MARKS, Crowd, planted, recovered, warmed
-from tests.nodes.running import Node, Running
+from tests.nodes.running import FENCE_PERIOD_S, Node, Running
 
 pytestmark = pytest.mark.server
 
-ROUNDS = 15 if IS_SOAK else 1
-ROUND_S = 6.0 if IS_SOAK else 1.5
+ROUNDS = 6 if IS_SOAK else 1
+ROUND_S = 5.0 if IS_SOAK else 1.5
+STOPPED_S = 1.5 * FENCE_PERIOD_S
 ENDS_MIN = 8
 BULK_SHARE = 0.3
 
@@ -42,6 +45,17 @@ def _neither(b: Node, c: Node) -> None:
     _no_sql(b, c)
 
 
+def _silent_sql(_b: Node, c: Node) -> None:
+    c.to_postgres.faults.half_open()
+
+
+def _stopped(b: Node, c: Node) -> None:
+    """It wakes up with what it believed before, and must not believe it any more."""
+    c.pause()
+    _no_redis(b, c)
+    threading.Timer(STOPPED_S, c.resume).start()
+
+
 @dataclass(frozen=True)
 class Case:
     """What is cut off, and the error that must be found when it is planted into every node."""
@@ -49,6 +63,7 @@ class Case:
     cut: Callable[[Node, Node], None]
     cut_off: frozenset[str] = frozenset()
     plant: str = ""
+    takes_long: bool = False
 
 
 CASES = {
@@ -57,7 +72,15 @@ CASES = {
     "b before a silent Redis": Case(_silent_redis, plant="waits_for_nobody"),
     "c without SQL": Case(_no_sql, frozenset("c"), plant="tells_no_cache"),
     "b without Redis and c without SQL": Case(_neither, frozenset("c"), plant="believes_old_looks"),
+    "c before a silent SQL": Case(_silent_sql, frozenset("c"), plant="tells_no_cache", takes_long=True),
+    "b without Redis while c is stopped": Case(_stopped, takes_long=True),
 }
+KNOWN_BY = "b without Redis and c without SQL"
+"""Whose planted error is looked for in every run."""
+
+
+def _cases(names: Iterable[str], *, long: Callable[[str], bool]) -> list[Any]:
+    return [pytest.param(name, marks=LONG_MARKS if long(name) else ()) for name in names]
 
 
 async def under_load(case: Case, service: Running, rng: random.Random, seconds: float) -> Crowd:
@@ -82,7 +105,7 @@ async def under_load(case: Case, service: Running, rng: random.Random, seconds: 
     return crowd
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", _cases(CASES, long=lambda name: CASES[name].takes_long))
 async def test_an_end_is_final_under_load(name: str, service: Running, rng: random.Random) -> None:
     case = CASES[name]
     for _ in range(ROUNDS):
@@ -92,15 +115,7 @@ async def test_an_end_is_final_under_load(name: str, service: Running, rng: rand
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "b without Redis and c without SQL",
-        *(
-            pytest.param(name, marks=LONG_MARKS)
-            for name, case in CASES.items()
-            if case.plant and name != "b without Redis and c without SQL"
-        ),
-    ],
+    "name", _cases((name for name, case in CASES.items() if case.plant), long=lambda name: name != KNOWN_BY)
 )
 async def test_a_planted_error_is_found(name: str, service: Running, rng: random.Random) -> None:
     case = CASES[name]
