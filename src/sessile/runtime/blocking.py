@@ -284,7 +284,8 @@ class SessionManager:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
         began = time.perf_counter()
         drive(self._store.read(_look))
-        return Health((time.perf_counter() - began) * 1000, self._store.pool())
+        cache = None if self._cached is None else self._cached.status()
+        return Health((time.perf_counter() - began) * 1000, self._store.pool(), cache)
 
     def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

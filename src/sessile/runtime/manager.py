@@ -23,7 +23,7 @@ from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
-from sessile.runtime.caching import make_cache, make_reader, make_session_cache
+from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
@@ -70,6 +70,7 @@ class AsyncSessionManager:
         self._retention = engines.retention
         self._keys = engines.keys
         probe = probe or no_probe
+        self._news = make_news(self.settings, self._store)
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
@@ -80,6 +81,11 @@ class AsyncSessionManager:
         self.documents = AsyncDocuments(engines, self._commits.submit, probe)
         self._opening = asyncio.Lock()
         self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._is_open
 
     async def open(self) -> None:
         """Makes the store usable (an embedded database migrates itself) and starts the background work. Again is no harm.
@@ -92,6 +98,12 @@ class AsyncSessionManager:
             if self._is_open:
                 return
             await self._store.open()
+            try:
+                if self._news is not None:
+                    await self._news.open()
+            except BaseException:
+                await self._store.close()
+                raise
             self._background.start()
             self._is_open = True
 
@@ -103,6 +115,8 @@ class AsyncSessionManager:
             self._is_open = False
             await self._commits.drained()
             await self._background.stop()
+            if self._news is not None:
+                await self._news.close()
             await self._store.close()
             if self._cache is not None:
                 await self._cache.close()
@@ -299,7 +313,8 @@ class AsyncSessionManager:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
         began = time.perf_counter()
         await self._store.read(_look)
-        return Health((time.perf_counter() - began) * 1000, self._store.pool())
+        cache = None if self._cached is None else self._cached.status()
+        return Health((time.perf_counter() - began) * 1000, self._store.pool(), cache)
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

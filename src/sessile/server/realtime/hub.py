@@ -195,10 +195,20 @@ class Hub:
                 channel = self._channels.get(event.key)
                 if channel is not None and event.detail != self.leases.node_id:
                     channel.around.look()
+            elif event.kind is EventKind.NEWS_MISSED:
+                self._look_again()
             else:
                 channel = self._channels.get(event.key)
                 if channel is not None:
                     self._document_event(channel, event)
+
+    def _look_again(self) -> None:
+        """At what the next pings would look at."""
+        for channel in tuple(self._channels.values()):
+            channel.look()
+            channel.around.look()
+        for connection in tuple(self.connections):
+            connection.look_again()
 
     def _document_event(self, channel: Channel, event: Event) -> None:
         if event.kind is EventKind.CHECKPOINT_SAVED:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import msgspec
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
@@ -23,9 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.errors import ConfigurationError, InvalidValue, SessileError, StoreUnavailable
-from sessile.model.events import KNOWN_KINDS, Event, EventKind
+from sessile.model.events import Event, EventKind
 from sessile.model.health import PoolStatus
-from sessile.ports import CommitGuard, Listener
+from sessile.ports import CommitGuard, Listener, Messenger
+from sessile.stores.sql import news
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
 from sessile.stores.sql.store import Written
 from sessile.stores.sql.transaction import SqlTransaction
@@ -33,18 +33,15 @@ from sessile.stores.sql.transaction import SqlTransaction
 T = TypeVar("T")
 logger = logging.getLogger("sessile.postgres")
 
-_Entry = tuple[str, str, int, str, str]
-_Payload = tuple[str, list[_Entry]]
 SCHEMA: Final = "sessile"
 DURABLE: Final = ("fsync", "full_page_writes", "synchronous_commit")
 """Settings that must not be off: an acknowledged change would be lost with the machine."""
 CHANNEL: Final = "sessile"
+_NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 _CONNECT_TIMEOUT_S: Final = 5
 _STATEMENT_TIMEOUT_MS: Final = 10_000
 _LOCK_TIMEOUT_MS: Final = 5_000
 _TRIES: Final = 4
-_NOTIFY_BYTES_MAX: Final = 7_900
-"""PostgreSQL takes less than 8000 bytes (NOTIFY, "payload")."""
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: nothing happened, the same work can be done once more."""
 _NOT_TEXT: Final = "22021"
@@ -112,6 +109,7 @@ class _PostgresStore:
         self._origin = secrets.token_hex(8)
         self._listeners: list[Listener] = []
         self._guard: CommitGuard | None = None
+        self._messenger: Messenger | None = None
 
     def guard(self, guard: CommitGuard) -> None:
         self._guard = guard
@@ -137,13 +135,15 @@ class _PostgresStore:
     def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> Written[T]:
         tx = SqlTransaction(connection, self._origin, datetime.now(UTC))
         result = work(tx, *args)
-        for payload in payloads(self._origin, tx.events):
-            connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+        self._notify(connection, tx.events)
         plan = None if self._guard is None else self._guard.plan(tx, tx.sessions.changes)
         return Written(result, tx, plan)
 
     async def _settle(self, written: Written[T]) -> T:
         self._tell(written.tx.events)
+        if self._messenger is not None and self._messenger.is_up:
+            for payload in news.payloads(self._origin, written.tx.events):
+                self._messenger.publish(payload.encode())
         if self._guard is not None and written.plan is not None:
             await self._guard.settle(written.plan)
         return written.result
@@ -152,24 +152,34 @@ class _PostgresStore:
         if self._guard is not None and written is not None and written.plan is not None:
             await self._guard.doubt(written.plan)
 
+    def _notify(self, connection: Connection, events: Sequence[Event]) -> None:
+        """With the commit, unless a messenger takes them after it (`_settle`). Ends go with the commit in any case: whoever is cut off from the messenger
+        closes the sockets all the same."""
+        if self._messenger is not None and self._messenger.is_up:
+            events = [one for one in events if one.kind is EventKind.SESSION_ENDED]
+        for payload in news.payloads(self._origin, events):
+            connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
+
     def _read_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> T:
         return work(SqlTransaction(connection, self._origin, datetime.now(UTC)), *args)
 
-    def _hint(self, payload: str) -> None:
+    def hear(self, payload: str | bytes) -> None:
         """News of another process. What cannot be read is no news: versions are the truth, and heads are compared again at every ping."""
         try:
-            origin, events = msgspec.json.decode(payload, type=_Payload)
-        except msgspec.MsgspecError:
-            logger.warning("A notification on the channel %s is not one of ours", CHANNEL)
+            origin, events = news.read(payload)
+        except ValueError:
+            logger.warning("Something on the channel of news is not one of ours")
             return
         if origin != self._origin:
-            self._tell(
-                [
-                    Event(EventKind(kind), key, version, detail, epoch)
-                    for kind, key, version, detail, epoch in events
-                    if kind in KNOWN_KINDS
-                ]
-            )
+            self._tell(events)
+
+    def missed(self) -> None:
+        """For some time nothing may have been heard."""
+        self._tell([Event(EventKind.NEWS_MISSED, "")])
+
+    def carry_by(self, messenger: Messenger) -> None:
+        """From now on `messenger` carries the news while it is up; what it hears goes to `hear`."""
+        self._messenger = messenger
 
 
 def checked_url(url: str) -> URL:
@@ -178,23 +188,6 @@ def checked_url(url: str) -> URL:
     if made.get_backend_name() != "postgresql" or not made.database:
         raise ConfigurationError("SESSILE_DATABASE_URL: postgresql://user:password@host/database")
     return made
-
-
-def payloads(origin: str, events: Sequence[Event]) -> list[str]:
-    """As few notifications as hold the events of a commit."""
-    found: list[str] = []
-    batch: list[_Entry] = []
-    for one in events:
-        entry = (str(one.kind), one.key, one.version, one.detail, one.epoch)
-        if batch and len(_payload(origin, [*batch, entry])) > _NOTIFY_BYTES_MAX:
-            found.append(_payload(origin, batch))
-            batch = []
-        batch.append(entry)
-    return [*found, _payload(origin, batch)] if batch else found
-
-
-def _payload(origin: str, entries: Sequence[_Entry]) -> str:
-    return msgspec.json.encode((origin, entries)).decode()
 
 
 _SESSION_SETTINGS: Final = {
@@ -368,7 +361,7 @@ class AsyncPostgresStore(_PostgresStore):
 
         url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
         connection = await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S)
-        await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: self._hint(payload))
+        await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: self.hear(payload))
         return connection
 
     async def _listen(self) -> None:
@@ -387,6 +380,7 @@ class AsyncPostgresStore(_PostgresStore):
                 logger.info("The connection that listens for news is lost: %s", type(error).__name__)
             connection.terminate()
             self._listener = await self._listen_again()
+            self.missed()
 
     async def _listen_again(self) -> Any:
         while True:
