@@ -113,7 +113,7 @@ class Running:
         while not self.serves_from_cache([token]):
             if time.monotonic() > deadline:
                 raise TimeoutError("the cache is not used")
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def _hits(self) -> int:
         return int(self.master.info("stats")["keyspace_hits"])

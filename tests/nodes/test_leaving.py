@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 
 ROUNDS = 5 if IS_SOAK else 1
 VISITORS = 6
-PAUSE_S = 0.05
+PAUSE_S = 0.1
 WRITERS = 3
 SHOWN_WITHIN_S = PRESENCE_LEASE_S + 10.0
 """The lease, and the time until somebody looks; the rest is for a busy machine."""
