@@ -64,6 +64,7 @@ class SessionManager:
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
+        self._is_open = False
         reached = probe or no_probe
 
         async def submit(submission: Submission) -> Outcome:
@@ -78,12 +79,19 @@ class SessionManager:
         self.presence = Presence(engines.presence)
         self.documents = Documents(engines, submit, reached)
 
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._is_open
+
     def open(self) -> None:
         """Makes the store usable. Raises StoreUnavailable, ConfigurationError."""
         drive(self._store.open())
+        self._is_open = True
 
     def close(self) -> None:
         """Lets go of the store."""
+        self._is_open = False
         drive(self._store.close())
         if self._cache is not None:
             drive(self._cache.close())
