@@ -22,10 +22,10 @@ class EventKind(StrEnum):
     HANDOFF_CHANGED = "handoff_changed"
     PRESENCE_CHANGED = "presence_changed"
     NEWS_MISSED = "news_missed"
-    """Some news may have been lost on its way to this process: whoever shows something looks again. Never told to others."""
+    """Some news may have been lost: whoever shows something looks again."""
 
 
-KNOWN_KINDS: Final = frozenset(str(kind) for kind in EventKind if kind is not EventKind.NEWS_MISSED)
+KNOWN_KINDS: Final = frozenset(str(kind) for kind in EventKind)
 """While a new release is rolled out, news of other kinds can come from its processes; it is left alone."""
 
 
