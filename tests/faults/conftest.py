@@ -59,10 +59,13 @@ class World:
 
     def node(self, lane: str, name: str, **settings: Any) -> Node:
         """Another node, with its own ways to both servers."""
-        database = self.database_url.rpartition("/")[2]
+        settings = {"fence_period_s": PERIOD_S, **settings}
         redis = (self.redis.port, lambda port: self.redis.url(port=port))
+        if self.database_url.startswith("sqlite"):
+            return proxied(self.stack, lane, name, redis, None, database_url=self.database_url, **settings)
+        database = self.database_url.rpartition("/")[2]
         sql = (self.postgres.port, lambda port: self.postgres.url(database, port=port))
-        return proxied(self.stack, lane, name, redis, sql, **{"fence_period_s": PERIOD_S, **settings})
+        return proxied(self.stack, lane, name, redis, sql, **settings)
 
     def staff(self, lanes: Sequence[str], seed: int = 0, **settings: Any) -> Round:
         """Nodes of these lanes, under load and serving from the cache."""

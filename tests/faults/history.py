@@ -45,6 +45,8 @@ class History:
     end_returned: dict[str, float] = field(default_factory=dict)
     broken_at: float = inf
     healed_at: float = inf
+    dead: set[str] = field(default_factory=set)
+    """Nodes that were killed: what they were told last is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def _lost_sessions(history: History, kept: Kept) -> Iterator[str]:
     for session_id, (version, counter, seen) in kept.sessions.items():
         calls = [call for call in history.calls if call.verb == "change_data" and call.subject == session_id]
         done = [call.seen for call in calls if call.outcome == OK]
-        unknown = sum(call.outcome != OK for call in calls)
+        unknown = inf if {call.node for call in calls} & history.dead else sum(call.outcome != OK for call in calls)
         if missing := set(done) - seen:
             yield f"lost changes {sorted(missing)[:5]} of session {session_id}, acknowledged"
         if counter < max(done, default=0):
@@ -191,7 +193,7 @@ def _acknowledged(history: History, document_id: str) -> list[Call]:
 def _no_recovery(history: History) -> Iterator[str]:
     """Each verb works again on each node, without a restart."""
     within = history.healed_at + RECOVERED_WITHIN_S
-    nodes = {call.node for call in history.calls}
+    nodes = {call.node for call in history.calls} - history.dead
     done = {
         (call.node, call.verb)
         for call in history.calls

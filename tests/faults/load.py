@@ -68,7 +68,7 @@ class Round:
         self.here: list[Person] = []
         """Live sessions; those that may end meanwhile, too."""
         self.gone: deque[Person] = deque(maxlen=40)
-        self._rests = False
+        self.rests = False
         self._stops = False
         self._done_at: dict[tuple[str, str], float] = {}
         """When what succeeded last had begun, by node and verb."""
@@ -97,7 +97,7 @@ class Round:
         for station in self.stations:
             for work in (self._read, self._read, self._write_data, self._write_document, self._come_and_go):
                 station.node.begin(partial(work, station))
-        self._until_cached("at the beginning")
+        self.until_cached("at the beginning")
 
     def play(self, fault: AbstractContextManager[object], hold_s: float) -> None:
         """Breaks it, heals it, and returns when the cache is used again and there was a moment of calm."""
@@ -105,8 +105,8 @@ class Round:
         with fault:
             time.sleep(hold_s)
         self.history.healed_at = time.monotonic()
-        self._until_cached("after the heal")
-        self._until_recovered()
+        self.until_cached("after the heal")
+        self.until_recovered()
 
     def stop(self) -> None:
         """Returns when all calls have ended."""
@@ -137,14 +137,14 @@ class Round:
     @contextmanager
     def at_rest(self) -> Iterator[None]:
         """Only readers go on; what others had begun is over."""
-        self._rests = True
+        self.rests = True
         time.sleep(REST_S)
         try:
             yield
         finally:
-            self._rests = False
+            self.rests = False
 
-    def _until_cached(self, when: str, within_s: float = 8.0) -> None:
+    def until_cached(self, when: str, within_s: float = 8.0) -> None:
         before = {node.name: node.cache.hits for node in self.nodes}
         deadline = time.monotonic() + within_s
         while cold := [node.name for node in self.nodes if node.cache.hits < before[node.name] + HITS_AGAIN]:
@@ -152,7 +152,7 @@ class Round:
                 raise TimeoutError(f"{when} the cache is not used within {within_s:g} s on {', '.join(cold)}")
             time.sleep(0.01)
 
-    def _until_recovered(self) -> None:
+    def until_recovered(self) -> None:
         """Returns when every node has done everything once more, or had the time to."""
         time.sleep(CALM_S)
         due = {(node.name, verb) for node in self.nodes for verb in VERBS}
@@ -192,7 +192,7 @@ class Round:
         person = station.writer
         while not self._stops:
             await station.node.sleep(WRITE_PAUSE_S)
-            if self._rests:
+            if self.rests:
                 continue
             number += 1
             operations = [("set", ("n",), number), ("set", ("seen", str(number)), 1)]
@@ -207,7 +207,7 @@ class Round:
                 await station.node.sleep(WRITE_PAUSE_S)
                 if self._stops:
                     return
-                if not self._rests:
+                if not self.rests:
                     is_done = await self._change(station, number)
 
     async def _change(self, station: Station, number: int) -> bool:
@@ -229,7 +229,7 @@ class Round:
             await station.node.sleep(WRITE_PAUSE_S)
             if self._stops:
                 return
-            if self._rests:
+            if self.rests:
                 continue
             user_id = f"{station.actor.user_id}-guest-{number}"
             issued = await self._noted(station.node, "create", user_id, station.node.call("create_session", user_id))

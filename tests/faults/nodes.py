@@ -64,6 +64,7 @@ class Node(ABC):
     """`redis` and `sql` are its proxies; None where it has none. `call` asks its manager for a verb, by its path."""
 
     lane: str
+    manager: Any
 
     def __init__(self, name: str, settings: Settings, redis: FaultProxy | None, sql: FaultProxy | None) -> None:
         self.name = name
@@ -85,9 +86,10 @@ class Node(ABC):
         """What it returns; called from a thread that is none of the node's."""
 
     @property
-    @abstractmethod
     def cached(self) -> SessionCache:
         """What reads through the cache."""
+        found: SessionCache = self.manager._cached
+        return found
 
     @abstractmethod
     def begin(self, work: Work) -> None:
@@ -114,11 +116,6 @@ class AsyncioNode(Node):
         self._thread.start()
         self._begun: list[Any] = []
         self.run(self.manager.open())
-
-    @property
-    def cached(self) -> SessionCache:
-        assert self.manager._cached is not None
-        return self.manager._cached
 
     async def call(self, verb: str, *args: Any, **options: Any) -> Any:
         return await attrgetter(verb)(self.manager)(*args, **options)
@@ -154,11 +151,6 @@ class BlockingNode(Node):
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
         self.manager.open()
-
-    @property
-    def cached(self) -> SessionCache:
-        assert self.manager._cached is not None
-        return self.manager._cached
 
     async def call(self, verb: str, *args: Any, **options: Any) -> Any:
         return attrgetter(verb)(self.manager)(*args, **options)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.faults import cells, sql_cells
 from tests.faults.cells import Cell, loses_reply, of_one, on, redis_ways, reset_often, sql_away, sql_gone, sql_ways
-from tests.faults.conftest import World, listed, rounds
-from tests.faults.history import OK, SQL_AWAY
+from tests.faults.conftest import BOTH_LANES, World, listed, rounds
+from tests.faults.history import AWAY, OK, SQL_AWAY, Allowed
 
 SQL: Final[dict[str, Cell]] = {
     "refused": on(sql_ways, lambda faults: faults.refuse()),
@@ -41,6 +41,7 @@ SQL: Final[dict[str, Cell]] = {
     "the other node cut off": of_one(1, sql_gone),
 }
 
+GIVEN_UP_S: Final = 25.0
 RARE: Final = ("killed again and again", "stopped", "both killed", "both half-open", "reset")
 """Hardly another case than one of the others."""
 
@@ -66,3 +67,12 @@ def test_reads_go_on_for_a_fence_period(world: World, lanes: Sequence[str], seed
         after_s = [c.began - history.broken_at for c in let_in if c.node == node.name and c.ended < history.healed_at]
         assert any(s > 0.05 for s in after_s), f"{node.name} served nobody from its cache"
         assert max(after_s) < 0.6 + 0.1, f"{node.name} let somebody in {max(after_s):.2f} s after the database had gone"
+
+
+@pytest.mark.soak
+def test_a_network_that_stays_dead(world: World) -> None:
+    """Without a FIN, and for longer than all timeouts: each call is given up in bounded time."""
+    fault = contextmanager(SQL["half-open"])
+    history = world.play(BOTH_LANES, fault, Allowed(away=SQL_AWAY.away, longest_s=GIVEN_UP_S), hold_s=40.0)
+    for node in world.nodes:
+        assert any(c.outcome == AWAY and c.ended < history.healed_at for c in history.calls if c.node == node.name)

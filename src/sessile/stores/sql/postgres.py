@@ -155,6 +155,12 @@ def prepare(connection: Connection) -> None:
     check_schema(connection, SCHEMA)
 
 
+def _connect_patiently(_dialect: Any, _record: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    from sessile.stores.sql.patience import PatientConnection
+
+    return PatientConnection.connect(*args, **options)
+
+
 class BlockingPostgresStore(_PostgresStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
 
@@ -166,6 +172,7 @@ class BlockingPostgresStore(_PostgresStore):
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
             **self._options(),
         )
+        event.listen(self._engine, "do_connect", _connect_patiently)
 
     async def open(self) -> None:
         with errors(), self._engine.connect() as connection:
