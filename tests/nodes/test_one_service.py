@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 import httpx
 import pytest
 
-from tests.integration.server.peer import connected
+from tests.integration.server.peer import Peer, connected
+from tests.nodes.crowd import recovered
 from tests.nodes.running import PING_INTERVAL_S, Node, Running
-from tests.nodes.visits import WITHIN_S, Visit, ended, logged_in, plain_client, visited
+from tests.nodes.visits import WITHIN_S, ended, logged_in, plain_client, visited
 from tests.nodes.writers import NAME, converged, writers
 
 pytestmark = pytest.mark.server
@@ -54,27 +55,44 @@ async def test_one_login_is_good_on_every_node_and_every_node_reads_what_was_wri
     assert len(written) > 5
 
 
-async def test_an_end_is_known_everywhere_at_once_and_closes_every_socket(nodes: tuple[Node, ...]) -> None:
+def _nothing(_b: Node, _c: Node) -> None:
+    """All is well."""
+
+
+def _one_way_each(b: Node, c: Node) -> None:
+    """Each can be told by the other way only."""
+    b.to_redis.faults.refuse()
+    c.to_postgres.faults.refuse()
+
+
+@pytest.mark.parametrize("cut", [_nothing, _one_way_each])
+async def test_an_end_is_known_everywhere_at_once_and_closes_every_socket(
+    cut: Callable[[Node, Node], None], service: Running
+) -> None:
+    a, b, c = service.nodes
     async with plain_client() as http:
-        gone = await logged_in(http, nodes[0], "ann")
-        stays = await logged_in(http, nodes[1], "ann")
-        sockets = [connected(f"ws://127.0.0.1:{node.port}/ws", cookie=gone.token) for node in nodes]
+        gone, stays = await logged_in(http, a, "ann"), await logged_in(http, b, "ann")
+        sockets = [connected(f"ws://127.0.0.1:{node.port}/ws", cookie=gone.token) for node in service.nodes]
         async with sockets[0] as one, sockets[1] as two, sockets[2] as three:
             for peer in (one, two, three):
                 await peer.open()
             closing = [asyncio.create_task(_closed(peer)) for peer in (one, two, three)]
-            end = await ended(http, nodes[0], gone.session_id)
+            await asyncio.gather(*(visited(http, node, gone) for node in service.nodes))
+            cut(b, c)
+            end = await ended(http, a, gone.session_id)
             assert end.did_end
-            after = await asyncio.gather(*(visited(http, node, gone) for node in nodes))
-            assert [visit.status for visit in after] == [401, 401, 401]
+            after = await asyncio.gather(*(visited(http, node, gone) for node in (a, b)))
+            assert [visit.status for visit in after] == [401, 401]
+            assert (await visited(http, c, gone)).status in ({401} if cut is _nothing else {401, 503})
             codes_and_moments = await asyncio.gather(*closing)
         assert [code for code, _ in codes_and_moments] == [4501, 4501, 4501]
         assert max(moment for _, moment in codes_and_moments) - end.began < CLOSES_WITHIN_S
-        others: list[Visit] = [await visited(http, node, stays) for node in nodes]
-        assert [visit.status for visit in others] == [200, 200, 200]
+        service.heal()
+        await recovered(service)
+        assert [(await visited(http, node, stays)).status for node in service.nodes] == [200, 200, 200]
 
 
-async def _closed(peer) -> tuple[int, float]:
+async def _closed(peer: Peer) -> tuple[int, float]:
     code = await peer.expect_close()
     return code, time.monotonic()
 
