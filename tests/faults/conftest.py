@@ -13,12 +13,12 @@ import pytest
 
 from sessile.runtime.settings import Settings
 from sessile.stores.sql.postgres import upgrade
-from sessile.testing.servers import PostgresServer, RedisServer
+from sessile.testing.servers import PostgresServer, RedisSentinelSet, RedisServer
 from tests.conftest import postgres_or_skip
 from tests.faults.history import NOTHING, Allowed, History, faults, line
 from tests.faults.kept import read
 from tests.faults.load import Round
-from tests.faults.nodes import Node, proxied
+from tests.faults.nodes import LANES, Node, proxied
 
 IS_SOAK: Final = os.environ.get("SESSILE_SOAK") == "1"
 PERIOD_S: Final = 0.2
@@ -55,6 +55,8 @@ class World:
     stack: ExitStack
     name: str
     log: pytest.LogCaptureFixture
+    sentinels: RedisSentinelSet | None = None
+    """Where nodes ask for their Redis, instead of having a way of their own to `redis`."""
     round: Round = None  # type: ignore[assignment]  # `staff` makes it
 
     def node(self, lane: str, name: str, **settings: Any) -> Node:
@@ -69,10 +71,19 @@ class World:
 
     def staff(self, lanes: Sequence[str], seed: int = 0, **settings: Any) -> Round:
         """Nodes of these lanes, under load and serving from the cache."""
-        nodes = [self.node(lane, f"{chr(ord('A') + n)}-{lane}", **settings) for n, lane in enumerate(lanes)]
+        make = self.node if self.sentinels is None else self._node_of_sentinels
+        nodes = [make(lane, f"{chr(ord('A') + n)}-{lane}", **settings) for n, lane in enumerate(lanes)]
         self.round = Round(nodes, seed)
+        self.stack.callback(self.round.stop)  # also when the test fails: before its nodes are closed
         self.round.start()
         return self.round
+
+    def _node_of_sentinels(self, lane: str, name: str, **settings: Any) -> Node:
+        assert self.sentinels is not None
+        settings = {"fence_period_s": PERIOD_S, "redis_url": self.sentinels.url(), **settings}
+        node = LANES[lane](name, Settings(database_url=self.database_url, **settings))
+        self.stack.callback(node.close)
+        return node
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -118,6 +129,13 @@ def redis(require: Callable[[str], str]) -> Iterator[RedisServer]:
     require("redis-server")
     with RedisServer("always") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def sentinels(require: Callable[[str], str]) -> Iterator[RedisSentinelSet]:
+    require("redis-sentinel")
+    with RedisSentinelSet() as servers:
+        yield servers
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ OK: Final = "ok"
 AWAY: Final = "StoreUnavailable"
 REFUSALS: Final = frozenset({"SessionNotFound", "SessionEnded", "SessionExpired"})
 RECOVERED_WITHIN_S: Final = 3.0
+SEEN_KEPT: Final = 300
+"""So many of the numbers that were written last are kept in a session."""
 VERBS: Final = ("authenticate", "change_data", "submit", "change", "create", "end")
 
 
@@ -154,7 +156,7 @@ def _lost_sessions(history: History, kept: Kept) -> Iterator[str]:
         calls = [call for call in history.calls if call.verb == "change_data" and call.subject == session_id]
         done = [call.seen for call in calls if call.outcome == OK]
         unknown = inf if {call.node for call in calls} & history.dead else sum(call.outcome != OK for call in calls)
-        if missing := set(done) - seen:
+        if missing := {number for number in done if number > counter - SEEN_KEPT} - seen:
             yield f"lost changes {sorted(missing)[:5]} of session {session_id}, acknowledged"
         if counter < max(done, default=0):
             yield f"lost: session {session_id} counts to {counter}, {max(done)} was acknowledged"
@@ -213,15 +215,16 @@ def _when(history: History, call: Call) -> str:
     return f"({call.began - history.broken_at:+.3f} s from the fault)"
 
 
-def line(name: str, history: History) -> str:
-    """One line of figures: calls, errors by type, latency in ms, the longest time in which a node told nobody who they are."""
-    took = sorted((call.ended - call.began) * 1000 for call in history.calls)
-    errors = Counter(call.outcome for call in history.calls if call.outcome != OK and not _is_due(history, call))
+def line(name: str, history: History, calls: Sequence[Call] | None = None) -> str:
+    """One line of figures, of these calls or all: calls, errors by type, latency in ms, the longest time in which a node told nobody who they are."""
+    calls = history.calls if calls is None else calls
+    took = sorted((call.ended - call.began) * 1000 for call in calls)
+    errors = Counter(call.outcome for call in calls if call.outcome != OK and not _is_due(history, call))
     told = ", ".join(f"{count} {error}" for error, count in sorted(errors.items())) or "none"
     p50, p99, longest = (took[int(len(took) * share)] for share in (0.5, 0.99, 0.999999))
     return (
         f"{name:<58} calls {len(took):>5}  errors: {told}  p50 {p50:.1f} p99 {p99:.1f} max {longest:.0f} ms"
-        f"  longest gap {longest_gap_s(history) * 1000:.0f} ms"
+        f"  longest gap {longest_gap_s(calls) * 1000:.0f} ms"
     )
 
 
@@ -230,12 +233,10 @@ def _is_due(history: History, call: Call) -> bool:
     return call.outcome in REFUSALS and history.end_began.get(call.subject, inf) <= call.ended
 
 
-def longest_gap_s(history: History) -> float:
+def longest_gap_s(calls: Sequence[Call]) -> float:
     """Between two answers to who asked to be let in, on the node where that took longest."""
     longest = 0.0
-    for node in {call.node for call in history.calls}:
-        moments = sorted(
-            c.ended for c in history.calls if c.node == node and c.verb == "authenticate" and c.outcome != AWAY
-        )
+    for node in {call.node for call in calls}:
+        moments = sorted(c.ended for c in calls if c.node == node and c.verb == "authenticate" and c.outcome != AWAY)
         longest = max([longest, *(after - before for before, after in pairwise(moments))])
     return longest

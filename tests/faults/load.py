@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from sessile.model.delta import DataOperation
 from sessile.model.document import Actor, Submission
 from sessile.model.errors import SessileError, StoreUnavailable
 from sessile.model.values import decode
 from sessile.testing.lab import change
-from tests.faults.history import AWAY, OK, RECOVERED_WITHIN_S, VERBS, Call, History
+from tests.faults.history import AWAY, OK, RECOVERED_WITHIN_S, SEEN_KEPT, VERBS, Call, History
 from tests.faults.nodes import Node
 
 T = TypeVar("T")
@@ -195,7 +196,8 @@ class Round:
             if self.rests:
                 continue
             number += 1
-            operations = [("set", ("n",), number), ("set", ("seen", str(number)), 1)]
+            operations: list[DataOperation] = [("set", ("n",), number), ("set", ("seen", str(number)), 1)]
+            operations.append(("remove", ("seen", str(number - SEEN_KEPT)), None))
             call = station.node.call("change_session_data", person.session_id, operations, user_id=person.user_id)
             await self._noted(station.node, "change_data", person.session_id, call, partial(_numbered, number))
 

@@ -14,13 +14,12 @@ from unittest.mock import patch
 import pytest
 
 from sessile.engine.caching import Plan
-from sessile.runtime.settings import Settings
 from sessile.testing.servers import RedisSentinelSet
 from tests.faults.cells import heal, redis_away, redis_gone, redis_hears, redis_talks, sql_away, sql_gone
 from tests.faults.conftest import HOLD_S, PERIOD_S, World, listed, rounds
 from tests.faults.history import NOTHING, SQL_AWAY
-from tests.faults.load import Person, Round
-from tests.faults.nodes import LANES, Node
+from tests.faults.load import Person
+from tests.faults.nodes import Node
 
 Fault = Callable[[World], AbstractContextManager[None]]
 DOOMED: Final = 3
@@ -141,61 +140,32 @@ def _play(world: World, fault: str, lanes: Sequence[str], seed: int) -> None:
     world.play(lanes, FAULTS[fault], allowed, hold_s=HOLD_S / 2, seed=seed)
 
 
-@pytest.fixture(scope="module")
-def sentinels(require: Callable[[str], str]) -> Iterator[RedisSentinelSet]:
-    require("redis-sentinel")
-    with RedisSentinelSet() as servers:
-        yield servers
-
-
-def _with_sentinels(world: World, servers: RedisSentinelSet, lanes: Sequence[str], seed: int) -> Round:
-    """Nodes that ask the sentinels for their Redis."""
-    settings = Settings(database_url=world.database_url, redis_url=servers.url(), fence_period_s=PERIOD_S)
-    nodes = [LANES[lane](f"{chr(ord('A') + n)}-{lane}", settings) for n, lane in enumerate(lanes)]
-    for node in nodes:
-        world.stack.callback(node.close)
-    world.round = Round(nodes, seed)
-    world.round.start()
-    return world.round
-
-
-@rounds
-def test_failover_that_loses_writes(world: World, sentinels: RedisSentinelSet, lanes: Sequence[str], seed: int) -> None:
+@contextmanager
+def failover_that_loses_writes(world: World) -> Iterator[None]:
     """The new master has the sessions as they were before their ends, which the old one had acknowledged."""
+    assert world.sentinels is not None
+    doomed = world.round.doom(DOOMED)
+    time.sleep(0.1)  # the replicas get these
+    world.sentinels.hold_replication()
+    end_all(world, doomed)
+    with world.round.at_rest():
+        world.sentinels.failover(lose_last_writes=True)
+        world.round.ask_again(doomed)
+        yield
+        world.round.ask_again(doomed)
+    world.sentinels.rejoin()
 
-    @contextmanager
-    def failover() -> Iterator[None]:
-        doomed = world.round.doom(DOOMED)
-        time.sleep(0.1)  # the replicas get these
-        sentinels.hold_replication()
-        end_all(world, doomed)
-        with world.round.at_rest():
-            sentinels.failover(lose_last_writes=True)
-            world.round.ask_again(doomed)
-            yield
-            world.round.ask_again(doomed)
 
-    round_ = _with_sentinels(world, sentinels, lanes, seed)
-    try:
-        round_.play(failover(), HOLD_S)
-    finally:
-        round_.stop()
-    world.judge()
-    sentinels.rejoin()
+@contextmanager
+def failover_in_order(world: World) -> Iterator[None]:
+    """The old master becomes a replica while it is asked: READONLY."""
+    assert world.sentinels is not None
+    world.sentinels.failover()
+    yield
 
 
 @rounds
-def test_failover_in_order(world: World, sentinels: RedisSentinelSet, lanes: Sequence[str], seed: int) -> None:
-    """The old master becomes a replica while it is asked: READONLY."""
-
-    @contextmanager
-    def failover() -> Iterator[None]:
-        sentinels.failover()
-        yield
-
-    round_ = _with_sentinels(world, sentinels, lanes, seed)
-    try:
-        round_.play(failover(), HOLD_S)
-    finally:
-        round_.stop()
-    world.judge()
+@pytest.mark.parametrize("fault", [failover_that_loses_writes, failover_in_order])
+def test_sentinel(world: World, sentinels: RedisSentinelSet, fault: Fault, lanes: Sequence[str], seed: int) -> None:
+    world.sentinels = sentinels
+    world.play(lanes, fault, seed=seed)
