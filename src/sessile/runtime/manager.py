@@ -70,7 +70,8 @@ class AsyncSessionManager:
         self._retention = engines.retention
         self._keys = engines.keys
         probe = probe or no_probe
-        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
+        writers = self.settings.commit_writers if self._store.writes_at_once else 1
+        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe, writers)
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
         self.handoffs = AsyncHandoffs(engines.handoffs)
