@@ -379,6 +379,9 @@ class Transaction(Protocol):
 class Store(Protocol):
     """A place for rows. `work` gets a Transaction and whatever arguments follow; an exception rolls everything back and comes through."""
 
+    writes_at_once: bool
+    """Whether several transactions can write at the same time; otherwise each waits for the one before it."""
+
     async def open(self) -> None:
         """Makes the store usable (embedded stores migrate themselves). Raises StoreUnavailable, ConfigurationError."""
         ...

@@ -73,8 +73,9 @@ class AsyncSessionManager:
         self._keys = engines.keys
         probe = probe or no_probe
         self._news = make_news(self.settings, self._store)
-        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
         self._data_commits = SessionCommits(self._sessions)
+        writers = self.settings.commit_writers if self._store.writes_at_once else 1
+        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe, writers)
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
         self.handoffs = AsyncHandoffs(engines.handoffs)

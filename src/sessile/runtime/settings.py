@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """How often older lines are forgotten. The state itself and checkpoints stay."""
     compaction_batch: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """How many of them in one transaction."""
+    commit_writers: Annotated[int, Field(ge=1, le=32)] = 2
+    """How many transactions with changes are under way at once on PostgreSQL. SQLite writes one at a time."""
     commit_batch_max: Annotated[int, Field(ge=1, le=COMMIT_BATCH_MAX)] = COMMIT_BATCH_MAX
     """How many submissions share one commit at most. 1 turns group commit off."""
     ping_interval_s: Seconds = 20

@@ -83,6 +83,10 @@ class WatchedStore:
     def guard(self, guard: CommitGuard) -> None:
         self._inner.guard(guard)
 
+    @property
+    def writes_at_once(self) -> bool:
+        return self._inner.writes_at_once
+
     def _check(self) -> None:
         if self.is_away:
             raise StoreUnavailable

@@ -188,6 +188,8 @@ class MemoryTransaction:
 class MemoryStore:
     """Both lanes: nothing here waits. Several stores can share `tables`, as several processes share a file."""
 
+    writes_at_once = False
+
     def __init__(self, tables: Tables | None = None) -> None:
         self._tables = tables or Tables()
         self._listeners: list[Listener] = []

@@ -87,9 +87,9 @@ class SqlBatchRows(SqlDocumentRows, ABC):
 
 
 def names(table: Table, alias: str = "") -> str:
-    """All columns of the table, in their order."""
+    """All columns of the table that are written, in their order."""
     prefix = f"{alias}." if alias else ""
-    return ", ".join(f'{prefix}"{column.name}"' for column in table.columns)
+    return ", ".join(f'{prefix}"{column.name}"' for column in table.columns if column.computed is None)
 
 
 LIFETIME = "session_id, idle_expires_at, absolute_expires_at, ended_at, end_reason"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
@@ -30,9 +30,11 @@ from sessile.stores.sql.records import (
     conflict_values,
 )
 from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
+from sessile.stores.sql.types import EPOCH
 
-_GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
-_GET_LOCKED = _GET.with_for_update(key_share=True)
+_COLUMNS: Final = [column for column in documents.columns if column.computed is None]
+_HOUR: Final = timedelta(hours=1)
+_GET = select(*_COLUMNS).where(documents.c.document_id == bindparam("document_id"))
 _VERSION = select(documents.c.document_id, documents.c.version).where(
     documents.c.document_id == bindparam("document_id")
 )
@@ -72,16 +74,8 @@ _UPDATE_WITH_STATE = _update((*_RECORD, "owner_user_id", "owner_session_id", "st
 
 class SqlDocumentRows(SqlHistoryRows):
     def get(self, document_id: str) -> Document | None:
-        return self._one(_GET, document_id)
-
-    def _one(self, statement: Select[Any], document_id: str) -> Document | None:
-        row = self._connection.execute(statement, {"document_id": document_id}).one_or_none()
+        row = self._connection.execute(_GET, {"document_id": document_id}).one_or_none()
         return None if row is None else _document(row)
-
-    def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
-        statement = _GET_LOCKED if lock else _GET
-        found = ((document_id, self._one(statement, document_id)) for document_id in sorted(set(document_ids)))
-        return {document_id: document for document_id, document in found if document is not None}
 
     def versions(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
         statement = _VERSION_LOCKED if lock else _VERSION
@@ -134,6 +128,7 @@ class SqlDocumentRows(SqlHistoryRows):
         statement = (
             select(documents.c.document_id)
             .where(
+                documents.c.active_hour >= (active_since - EPOCH) // _HOUR,
                 documents.c.last_activity_at >= active_since,
                 documents.c.version > documents.c.checkpoint_version,
                 documents.c.status == "active",
@@ -214,7 +209,7 @@ _CONFLICTS = conflicts
 
 
 def _of(owner: Owner) -> Select[Any]:
-    statement = select(documents)
+    statement = select(*_COLUMNS)
     if owner.user_id is not None:
         return statement.where(documents.c.owner_user_id == owner.user_id)
     return statement.where(documents.c.owner_session_id == owner.session_id)

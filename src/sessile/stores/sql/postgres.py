@@ -51,6 +51,8 @@ def _within(guard: CommitGuard, written: Written[Any], _connection: Connection) 
 class _PostgresStore:
     """What both lanes share."""
 
+    writes_at_once = True
+
     def __init__(self, url: str, *, pool_size: int, pool_timeout_s: float) -> None:
         self.url = checked_url(url)
         self._pool_size = pool_size
