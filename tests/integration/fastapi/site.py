@@ -43,6 +43,7 @@ class WatchedStore:
 
     def __init__(self, inner: Store) -> None:
         self._inner = inner
+        self.writes_at_once = inner.writes_at_once
         self.reads: list[str] = []
         self.writes: list[str] = []
         self.is_away = False
@@ -82,10 +83,6 @@ class WatchedStore:
 
     def guard(self, guard: CommitGuard) -> None:
         self._inner.guard(guard)
-
-    @property
-    def writes_at_once(self) -> bool:
-        return self._inner.writes_at_once
 
     def _check(self) -> None:
         if self.is_away:
