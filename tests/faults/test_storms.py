@@ -15,7 +15,7 @@ import pytest
 from sessile.testing.servers import RedisSentinelSet
 from tests.faults.conftest import BOTH_LANES, World
 from tests.faults.history import OK, SQL_AWAY, Call, line
-from tests.faults.test_ended import FAULTS, WITHOUT_SQL, Fault, failover_in_order, failover_that_loses_writes
+from tests.faults.test_ended import FAULTS, WITHOUT_SQL, Fault, failover_that_loses_writes, master_killed
 from tests.faults.test_matrix import REDIS
 
 pytestmark = pytest.mark.soak
@@ -84,7 +84,7 @@ def test_sentinel_storm(world: World, sentinels: RedisSentinelSet, rng: random.R
     world.staff(BOTH_LANES)
     storm = Storm(world)
     while storm.age_s < STORM_S / 2:
-        fault = rng.choice([failover_that_loses_writes, failover_in_order])
+        fault = rng.choice([failover_that_loses_writes, master_killed])
         storm.blow(fault.__name__, fault, 0.5)
     storm.over()
 
