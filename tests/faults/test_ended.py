@@ -164,8 +164,17 @@ def failover_in_order(world: World) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def master_killed(world: World) -> Iterator[None]:
+    assert world.sentinels is not None
+    world.sentinels.kill_master()
+    world.sentinels.wait_for_failover()
+    yield
+    world.sentinels.rejoin()
+
+
 @rounds
-@pytest.mark.parametrize("fault", [failover_that_loses_writes, failover_in_order])
+@pytest.mark.parametrize("fault", [failover_in_order, failover_that_loses_writes])
 def test_sentinel(world: World, sentinels: RedisSentinelSet, fault: Fault, lanes: Sequence[str], seed: int) -> None:
     world.sentinels = sentinels
     world.play(lanes, fault, seed=seed)
