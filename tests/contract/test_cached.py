@@ -61,7 +61,7 @@ class WithRedis(Contract):
         return BlockingRedisCache(self.redis_url) if lane == "blocking" else AsyncRedisCache(self.redis_url)
 
 
-class TestSqliteWithRedis(WithRedis, Groups):  # type: ignore[misc, valid-type]
+class TestSqliteWithRedis(WithRedis, FewGroups):  # type: ignore[misc, valid-type]
     def make_store(self, lane: str, place: Path) -> Store:
         url = f"sqlite:///{place}/sessile.db"
         return BlockingSqliteStore(url) if lane == "blocking" else AsyncSqliteStore(url)

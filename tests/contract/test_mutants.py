@@ -203,8 +203,8 @@ SESSION_MUTANTS = [
     ),
     Mutant(
         "a delta of another user is applied",
-        f"{SESSIONS}_change_data",
-        "if session.user_id != user_id:",
+        "sessile.engine.sessions:_changed",
+        "if session.user_id != change.user_id:",
         "if False:",
         "test_a_delta_made_under_another_user_is_dropped_and_audited",
     ),

@@ -22,7 +22,7 @@ from tests.model_sync.world import Budgets, Violation, World
 
 SOAK = os.environ.get("SESSILE_SOAK") == "1"
 WORLDS_MAX = 60_000 if SOAK else 4_000
-WALKS = 20_000 if SOAK else 500
+WALKS = 20_000 if SOAK else 250
 WALKS_OF_MUTANT = 3_000
 WALK_STEPS = 160
 

@@ -174,7 +174,7 @@ def test_one_thread_probes_and_the_others_do_not_wait(start: Start) -> None:
     cache = BlockingRedisCache(server.url)
     place = drive(place_of(cache))
     server.pause()
-    until = time.monotonic() + 1.2
+    until = time.monotonic() + 3.0
     slow: list[float] = []
 
     def use(_number: int) -> None:
@@ -190,7 +190,7 @@ def test_one_thread_probes_and_the_others_do_not_wait(start: Start) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
-    assert 1 <= len(slow) <= 5
+    assert 1 <= len(slow) <= 12
     server.resume()
     drive(cache.close())
 
