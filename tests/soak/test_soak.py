@@ -13,7 +13,7 @@ from tests.soak.run import KILLS, RECOVERY_TIMEOUT_S, Failed, Soak
 pytestmark = pytest.mark.server
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
-KILL_COUNT = 200 if IS_SOAK else 20
+KILL_COUNT = 200 if IS_SOAK else 10
 MEDIAN_MAX_S = 5.0
 PLANTED_KILLS = 12
 LOSING_KILLS = 5
