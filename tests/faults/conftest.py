@@ -22,7 +22,7 @@ from tests.faults.nodes import LANES, Node, proxied
 
 IS_SOAK: Final = os.environ.get("SESSILE_SOAK") == "1"
 PERIOD_S: Final = 0.2
-HOLD_S: Final = 5.0 if IS_SOAK else 0.6
+HOLD_S: Final = 5.0 if IS_SOAK else 0.5
 """How long a fault lasts, unless a cell says otherwise."""
 BOTH_LANES: Final = ("asyncio", "blocking")
 _ROUNDS: Final = [

@@ -25,8 +25,8 @@ from tests.faults.history import AWAY, OK, RECOVERED_WITHIN_S, SEEN_KEPT, VERBS,
 from tests.faults.nodes import Node
 
 T = TypeVar("T")
-READ_PAUSE_S: Final = 0.003
-WRITE_PAUSE_S: Final = 0.012
+READ_PAUSE_S: Final = 0.006
+WRITE_PAUSE_S: Final = 0.015
 STAY_S: Final = 0.05
 REST_S: Final = 0.15
 CALM_S: Final = 0.2
