@@ -25,9 +25,9 @@ from tests.faults.history import AWAY, OK, RECOVERED_WITHIN_S, SEEN_KEPT, VERBS,
 from tests.faults.nodes import Node
 
 T = TypeVar("T")
-READ_PAUSE_S: Final = 0.006
-WRITE_PAUSE_S: Final = 0.015
-STAY_S: Final = 0.05
+READ_PAUSE_S: Final = 0.008
+WRITE_PAUSE_S: Final = 0.03
+STAY_S: Final = 0.08
 REST_S: Final = 0.15
 CALM_S: Final = 0.2
 HITS_AGAIN: Final = 5

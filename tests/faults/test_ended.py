@@ -136,7 +136,8 @@ def test_ended_by_the_other_lane(world: World, fault: str, lanes: Sequence[str],
 
 
 def _play(world: World, fault: str, lanes: Sequence[str], seed: int) -> None:
-    allowed = SQL_AWAY if fault in WITHOUT_SQL else NOTHING
+    world.is_sql_direct = fault not in WITHOUT_SQL
+    allowed = NOTHING if world.is_sql_direct else SQL_AWAY
     world.play(lanes, FAULTS[fault], allowed, hold_s=HOLD_S / 2, seed=seed)
 
 

@@ -84,4 +84,5 @@ RARE: Final = ("latency of the timeout", "restarted at once", "evicts", "busy", 
 @pytest.mark.parametrize("cell", listed([name for name in REDIS if name not in RARE], RARE))
 def test_redis(world: World, cell: str, lanes: Sequence[str], seed: int) -> None:
     """Nobody sees an error of any kind."""
+    world.is_sql_direct = True
     world.play(lanes, contextmanager(REDIS[cell]), seed=seed)
