@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sessile.engine.caching import SessionCache
 from sessile.model.fence import CachePlace, Miss, Publication
+from sessile.model.health import CacheLink
 from sessile.ports import Cache
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.caching import make_cache
@@ -51,6 +52,9 @@ class CountingCache:
 
     async def publish(self, place: CachePlace, publications: Sequence[Publication]) -> None:
         await self._cache.publish(place, publications)
+
+    def status(self) -> CacheLink:
+        return self._cache.status()
 
     async def close(self) -> None:
         await self._cache.close()

@@ -15,7 +15,7 @@ from sessile.engine.looks import Looks
 from sessile.model.errors import StoreUnavailable
 from sessile.model.fence import CacheUnavailable, Miss
 from sessile.stores.redis.wire import Greeting
-from sessile.stores.sql import postgres
+from sessile.stores.sql import postgres_errors
 from sessile.stores.sql.postgres import AsyncPostgresStore, BlockingPostgresStore
 from tests.faults.conftest import BOTH_LANES, HOLD_S, World, Wrong
 from tests.faults.history import NOTHING, SQL_AWAY, Allowed
@@ -91,7 +91,7 @@ def _hasty(write: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _outages_have_no_type(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(postgres, "_is_away", lambda _error: False))
+    stack.enter_context(patch.object(postgres_errors, "_is_away", lambda _error: False))
 
 
 PLANTS: Final[dict[str, tuple[Plant, Callable[[World], AbstractContextManager[None]], Allowed, str]]] = {

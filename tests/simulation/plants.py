@@ -7,24 +7,16 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 from unittest.mock import patch
 
-from sessile.engine.caching import ABSENT_TTL_S, ENTRY_TTL_S, Plan, SessionCache
+from sessile.engine.caching import ABSENT_TTL_S, Plan, SessionCache
 from sessile.engine.looks import Look, Looks
-from sessile.model.fence import CachePlace, CacheUnavailable, Fence, Miss, Publication, SessionChanges
+from sessile.model.fence import ENTRY_TTL_S, CachePlace, CacheUnavailable, Fence, Publication, SessionChanges
 from sessile.model.session import Session
-from sessile.model.session_format import pack_session, unpack_session
+from sessile.model.session_format import pack_session
 from sessile.ports import Transaction
 from sessile.testing.fake_cache import FakeCache
 from tests.simulation import world
 
 Plant = Callable[[], AbstractContextManager[Any]]
-
-
-def _no_mark() -> AbstractContextManager[Any]:
-    async def mark(_self: SessionCache, plans: Sequence[Plan]) -> None:
-        for plan in plans:
-            plan.is_marked = plan.place is not None
-
-    return patch.object(SessionCache, "mark", mark)
 
 
 def _no_raise_in_the_commit() -> AbstractContextManager[Any]:
@@ -70,24 +62,6 @@ def _old_look_is_good_enough() -> AbstractContextManager[Any]:
             await late(self, plan)
 
     return patch.object(SessionCache, "_settle_late", settle_late)
-
-
-def _served_with_an_old_look() -> AbstractContextManager[Any]:
-    async def get(self: SessionCache, session_id: str) -> Session | None:
-        look = self._looks.usable()
-        if look is None or look.fence.place is None:
-            return await self._truth.get(session_id)
-        try:
-            found = await self._cache.get(look.fence.place, session_id)
-            if isinstance(found, bytes):
-                return unpack_session(found) if found else None
-            if found is Miss.ABSENT:
-                return await self._fill(look.fence.place, session_id)
-        except CacheUnavailable:
-            pass
-        return await self._truth.get(session_id)
-
-    return patch.object(SessionCache, "get", get)
 
 
 def _look_never_grows_old() -> AbstractContextManager[Any]:
@@ -144,11 +118,6 @@ def _without_compare(found: bytes | None, publication: Publication) -> bytes | N
     return b"V" + publication.entry if publication.token is not None else None
 
 
-def _drops_a_mark(found: bytes | None, publication: Publication) -> bytes | None:
-    is_own = publication.token is not None and found == b"M" + publication.token
-    return b"V" + publication.entry if is_own else None
-
-
 def _keeps_a_lease(found: bytes | None, publication: Publication) -> bytes | None:
     if publication.token is not None and found == b"M" + publication.token:
         return b"V" + publication.entry
@@ -185,8 +154,8 @@ def _opened_at_once() -> AbstractContextManager[Any]:
 def _any_server_is_believed() -> AbstractContextManager[Any]:
     call = world.SimCache._call
 
-    async def called(self: world.SimCache, place: CachePlace, act: Callable[[], Any]) -> Any:
-        return await call(self, CachePlace(self.at.identity, place.epoch), act)
+    async def called(self: world.SimCache, name: str, place: CachePlace, act: Callable[[], Any]) -> Any:
+        return await call(self, name, CachePlace(self.at.identity, place.epoch), act)
 
     def ask(self: FakeCache, name: str, _place: CachePlace | None = None) -> None:
         self.calls.append(name)
@@ -269,20 +238,17 @@ class _both:  # noqa: N801 - reads as what it does
 
 
 PLANTS: Final[dict[str, Plant]] = {
-    "no mark": _no_mark,
     "the commit does not raise the fence": _no_raise_in_the_commit,
     "nobody waits": _no_wait,
     "an end does not wait": _ends_without_wait,
     "a failed publication is ignored": _failed_publication_is_ignored,
     "no second look after the commit": _no_second_look,
     "an old look is good enough for a writer": _old_look_is_good_enough,
-    "served with an old look": _served_with_an_old_look,
     "a look never grows old": _look_never_grows_old,
     "a look ages from its answer": _look_aged_from_its_answer,
     "the truth is read before the lease": _read_before_the_lease,
     "filled without the lease": _filled_without_the_lease,
     "published without a compare": _publishes(_without_compare),
-    "published over another's mark": _publishes(_drops_a_mark),
     "a publication keeps a lease": _publishes(_keeps_a_lease),
     "a publication keeps a value": _publishes(_keeps_a_value),
     "a publication fills an absent key": _publishes(_puts_into_an_absent_key),

@@ -149,7 +149,9 @@ class Play:
 
         self._start(process, "write", process.store.write(work), done)
 
-    def _end(self, process: Process) -> None:
+    def end_work(self) -> Callable[[Transaction], bool]:
+        """Ends the session, or confirms that it is over."""
+
         def work(tx: Transaction) -> bool:
             session = tx.sessions.get(SESSION_ID, lock=True)
             assert session is not None
@@ -161,11 +163,14 @@ class Play:
             tx.sessions.update(ended)
             return True
 
+        return work
+
+    def _end(self, process: Process) -> None:
         def done(result: Any) -> None:
             if not isinstance(result, StoreUnavailable) and self.promises.ended_at_event is None:
                 self.promises.ended_at_event = self.world.events
 
-        self._start(process, "end", process.store.write(work), done)
+        self._start(process, "end", process.store.write(self.end_work()), done)
 
     def _broken(self, what: str) -> None:
         raise Broken("\n".join([f"seed {self.world.seed}: {what}", *self.world.log]))

@@ -41,6 +41,7 @@ class Chances:
     fork: float
     late: float
     any_order: float
+    freeze: float
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Chances:
@@ -53,10 +54,11 @@ class Chances:
             tick=rng.choice((0.01, 0.03, 0.06, 0.12)),
             fault=some(0.15),
             flush=some(0.05),
-            forget_key=some(0.15),
+            forget_key=some(0.3),
             crash=some(0.03),
             fork=some(0.15),
             late=rng.choice((0.05, 0.2)),
+            freeze=some(0.08),
             any_order=rng.choice((1.0, 0.3, 0.1)),
         )
 
@@ -103,20 +105,28 @@ class World:
             self.say("a late call was carried out")
         self._misfortune()
         operation = self._next()
-        if self.draw(self.chances.crash):
+        if operation is None:
+            self.now += 1.0
+        elif self.draw(self.chances.freeze):
+            operation.frozen_until = self.now + PERIOD_S * self.rng.choice((0.5, 1.3, 3.0))
+            self.say(f"{operation.name} stands still until {operation.frozen_until}")
+        elif self.draw(self.chances.crash):
             self.say(f"{operation.name} crashes")
             operation.coroutine.close()
             self.running.remove(operation)
         elif operation.go_on():
             self.running.remove(operation)
 
-    def _next(self) -> Operation:
+    def _next(self) -> Operation | None:
         """By priority, so that some operations stand still for long while others come to their end; and sometimes any, so that waiting ends."""
+        awake = [operation for operation in self.running if operation.frozen_until <= self.now]
+        if not awake:
+            return None
         if self.rng.random() < self.chances.any_order:
-            return self.rng.choice(self.running)
+            return self.rng.choice(awake)
         if self.rng.random() < 0.05:
-            self.rng.choice(self.running).priority = self.rng.random()
-        return max(self.running, key=lambda operation: operation.priority)
+            self.rng.choice(awake).priority = self.rng.random()
+        return max(awake, key=lambda operation: operation.priority)
 
     def _misfortune(self) -> None:
         if self.draw(self.chances.flush):
@@ -124,8 +134,11 @@ class World:
             self.say("a cache was emptied")
         if self.draw(self.chances.forget_key):
             server = self.rng.choice(self.servers)
-            if server.entries:
-                server.entries.pop(self.rng.choice(sorted(server.entries)))
+            # Marks and leases are what a writer counts on.
+            kinds = self.rng.choice((b"M", b"ML", b"MLV"))
+            keys = sorted(key for key, entry in server.entries.items() if entry[:1] in kinds)
+            if keys:
+                server.entries.pop(self.rng.choice(keys))
                 self.say("a key was evicted")
 
 
@@ -137,6 +150,7 @@ class Operation:
     coroutine: Coroutine[Any, Any, Any]
     done: Callable[[Any], None]
     priority: float
+    frozen_until: float = 0.0
 
     def go_on(self) -> bool:
         """True when it is over."""
@@ -157,6 +171,7 @@ class SimStore(MemoryStore):
     def __init__(self, world: World) -> None:
         super().__init__(world.tables)
         self._world = world
+        self.is_about_to_commit = False
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         await step()
@@ -178,7 +193,9 @@ class SimStore(MemoryStore):
             if guard is not None and plan is not None:
                 await guard.mark([plan])
                 guard.within(tx, plan)
+            self.is_about_to_commit = True
             await step()
+            self.is_about_to_commit = False
             tx.commit()
         finally:
             self._world.is_locked = False
@@ -194,14 +211,20 @@ class SimCache(FakeCache):
     def __init__(self, world: World) -> None:
         super().__init__(world.servers[0])
         self._world = world
+        self.about_to = ""
+        """The call that this process makes next."""
+        self.faults: dict[str, str] = {}
+        """What becomes of the next call of that name, for a test that says how it goes."""
 
-    async def _call(self, place: CachePlace, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _call(self, name: str, place: CachePlace, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self.about_to = name
         await step()
+        self.about_to = ""
         world = self._world
         if world.draw(world.chances.fork):
             self.at = world.rng.choice(world.servers)
             world.say(f"somebody reaches the {self.at.identity} server")
-        fault = world.rng.choice(FAULTS) if world.draw(world.chances.fault) else ""
+        fault = world.rng.choice(FAULTS) if world.draw(world.chances.fault) else self.faults.pop(name, "")
         if place.server != self.at.identity or fault == "lost":
             raise CacheUnavailable
         if fault == "late":
@@ -227,27 +250,22 @@ class SimCache(FakeCache):
         return self.at.identity
 
     async def get(self, place: CachePlace, session_id: str) -> bytes | Miss:
-        at = super()
-        return await self._call(place, lambda: at.get(place, session_id))
+        return await self._call("get", place, lambda: FakeCache.get(self, place, session_id))
 
     async def lease(self, place: CachePlace, session_id: str, token: bytes) -> bool:
-        at = super()
-        return await self._call(place, lambda: at.lease(place, session_id, token))
+        return await self._call("lease", place, lambda: FakeCache.lease(self, place, session_id, token))
 
     async def fill(self, place: CachePlace, session_id: str, token: bytes, entry: bytes, ttl_s: float) -> None:
-        at = super()
         try:
-            await self._call(place, lambda: at.fill(place, session_id, token, entry, ttl_s))
+            await self._call("fill", place, lambda: FakeCache.fill(self, place, session_id, token, entry, ttl_s))
         except CacheUnavailable:
             return
 
     async def mark(self, place: CachePlace, tokens: Sequence[tuple[str, bytes]]) -> None:
-        at = super()
-        await self._call(place, lambda: at.mark(place, tokens))
+        await self._call("mark", place, lambda: FakeCache.mark(self, place, tokens))
 
     async def publish(self, place: CachePlace, publications: Sequence[Publication]) -> None:
-        at = super()
-        await self._call(place, lambda: at.publish(place, publications))
+        await self._call("publish", place, lambda: FakeCache.publish(self, place, publications))
 
 
 def _finish(coroutine: Coroutine[Any, Any, T]) -> T:

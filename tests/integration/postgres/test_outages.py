@@ -18,7 +18,8 @@ from sessile.model.session import EndReason
 from sessile.ports import Transaction
 from sessile.runtime.lane import drive
 from sessile.stores.sql import patience
-from sessile.stores.sql.postgres import BlockingPostgresStore, payloads
+from sessile.stores.sql.postgres import BlockingPostgresStore
+from sessile.stores.sql.postgres_news import payloads
 from sessile.testing.fault_proxy import FaultProxy
 from sessile.testing.lab import ADA, Bench, put
 from sessile.testing.servers import PostgresServer

@@ -217,4 +217,4 @@ async def test_a_closed_cache_is_unavailable(shared: Redis) -> None:
     await asyncio.sleep(0)
     with pytest.raises(CacheUnavailable):
         await cache.get(place, "s")
-    assert [one.state for one in cache.status()] == ["closed"]
+    assert [one.state for one in cache.links()] == ["closed"]

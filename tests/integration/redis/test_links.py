@@ -72,7 +72,7 @@ def test_cancelled_callers_take_no_reply_along(name: str, lanes: dict[str, Lane]
             found = await asyncio.gather(*tasks, return_exceptions=True)
             for number, one in enumerate(found):
                 assert one == f"s{number}".encode() or isinstance(one, asyncio.CancelledError)
-        assert cache.status()[0].connects == 1
+        assert cache.links()[0].connects == 1
         await cache.close()
 
     lanes[name].run(scenario())
@@ -97,7 +97,7 @@ def test_each_request_may_have_its_own_loop(name: str, lanes: dict[str, Lane], s
     for _ in range(5):
         assert lanes[name].run(cache.get(place, "s0")) == b"s0"
     gc.collect()  # a transport that was left open would warn here
-    assert cache.status()[0].failures == 0
+    assert cache.links()[0].failures == 0
     deadline = time.monotonic() + 2
     while clients_of(server) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -121,7 +121,7 @@ async def test_too_much_at_once_fails_at_once(shared: Redis) -> None:
     found = await asyncio.gather(*(cache.get(place, "s0") for _ in range(150)), return_exceptions=True)
     assert found.count(b"s0") == 100
     assert sum(isinstance(one, CacheUnavailable) for one in found) == 50
-    assert cache.status()[0].refusals == 50
+    assert cache.links()[0].refusals == 50
     assert await cache.get(place, "s0") == b"s0"
     await cache.close()
 
@@ -174,7 +174,7 @@ def test_one_thread_probes_and_the_others_do_not_wait(start: Start) -> None:
     cache = BlockingRedisCache(server.url)
     place = drive(place_of(cache))
     server.pause()
-    until = time.monotonic() + 2.0
+    until = time.monotonic() + 1.2
     slow: list[float] = []
 
     def use(_number: int) -> None:
@@ -190,7 +190,7 @@ def test_one_thread_probes_and_the_others_do_not_wait(start: Start) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
-    assert 1 <= len(slow) <= 8
+    assert 1 <= len(slow) <= 5
     server.resume()
     drive(cache.close())
 
@@ -210,15 +210,15 @@ def in_child(work: Callable[[], bool]) -> bool:
 def test_a_fork_has_connections_of_its_own(shared: Redis) -> None:
     cache = BlockingRedisCache(shared.url)
     place = drive(filled(cache, 3))
-    connects = cache.status()[0].connects
+    connects = cache.links()[0].connects
 
     def work() -> bool:
         is_right = all(drive(cache.get(place, "s1")) == b"s1" for _ in range(50))
-        return is_right and cache.status()[0].connects == connects + 1
+        return is_right and cache.links()[0].connects == connects + 1
 
     assert in_child(work)
     assert drive(cache.get(place, "s2")) == b"s2"
-    assert cache.status()[0].connects == connects
+    assert cache.links()[0].connects == connects
     drive(cache.close())
 
 
@@ -236,7 +236,7 @@ async def test_a_fork_under_a_loop_has_connections_of_its_own(shared: Redis) -> 
 
     assert in_child(work)
     assert [await cache.get(place, "s2") for _ in range(50)] == [b"s2"] * 50
-    assert cache.status()[0].connects == 1
+    assert cache.links()[0].connects == 1
     await cache.close()
 
 
@@ -277,7 +277,7 @@ def test_a_loop_that_was_late_finds_its_replies(name: str, lanes: dict[str, Lane
             await asyncio.sleep(0)
             time.sleep(0.4)  # noqa: ASYNC251 - it is what is tried
             assert await call == b"s0"
-        assert cache.status()[0].timeouts == 0
+        assert cache.links()[0].timeouts == 0
         await cache.close()
 
     lanes[name].run(scenario())

@@ -61,7 +61,7 @@ def test_tls_is_verified(lane: Lane, start: Start, certificates: Path) -> None:
         assert await cache.get(place, "s2") is Miss.BUSY
         await lane.sleep(0.3)
         assert await cache.get(place, "s2") is Miss.BUSY
-        assert cache.status()[0].connects == 1
+        assert cache.links()[0].connects == 1
         await cache.close()
         for refused in (url, f"rediss://localhost:{server.port}?ca={certificates}/ca.pem"):
             cache = lane.make(refused)
@@ -92,22 +92,22 @@ def test_a_certificate_of_our_own_is_shown(lane: Lane, start: Start, certificate
     lane.run(scenario())
 
 
-def test_a_stopped_tls_server_is_bounded_too(lane: Lane, start: Start, certificates: Path) -> None:
+def test_a_stopped_tls_server_is_bounded_too(either: Lane, start: Start, certificates: Path) -> None:
     server = start(tls=tls_options(certificates, asks_for_certificate=False))
 
     async def scenario() -> None:
-        cache = lane.make(f"rediss://127.0.0.1:{server.port}?ca={certificates}/ca.pem")
+        cache = either.make(f"rediss://127.0.0.1:{server.port}?ca={certificates}/ca.pem")
         place = await place_of(cache)
         server.pause()
-        for _ in range(50):
+        for _ in range(20):
             with pytest.raises(CacheUnavailable):
                 await cache.get(place, "s")
-            await lane.sleep(0.01)
+            await either.sleep(0.01)
         server.resume()
-        await lane.until(cache.server)
+        await either.until(cache.server)
         await cache.close()
 
-    lane.run(scenario())
+    either.run(scenario())
 
 
 def test_a_file_that_cannot_be_read_is_named_by_its_option(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_user_with_few_rights_is_enough(lane: Lane, start: Start, caplog: pyte
         await cache.mark(place, [("m", b"m")])
         await cache.publish(place, [Publication("m", b"m", b"v", 60), Publication("s", None)])
         assert [await cache.get(place, name) for name in "sm"] == [Miss.ABSENT, b"v"]
-        told.append(repr(cache.status()))
+        told.append(repr(cache.links()))
         await cache.close()
         other = lane.make(f"redis://app:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}", namespace="other")
         with pytest.raises(CacheUnavailable, match="NOPERM"):

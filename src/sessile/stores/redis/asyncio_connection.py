@@ -16,7 +16,7 @@ from sessile.stores.redis.wire import LOOK_AGAIN, NOTHING, Command, ProtocolFaul
 
 OnPush = Callable[[list[Any]], None]
 _GRACE_S: Final = 0.01
-"""A reply may be there already, and only the loop was late: it is read before anybody is given up."""
+"""Replies may be there already, and only the loop was late: they are read before anybody is given up. By as much as it was late, this is longer."""
 _GONE_WAIT_S: Final = 1.0
 
 
@@ -75,7 +75,7 @@ class AsyncConnection(asyncio.Protocol):
         self._is_paused = False
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._overdue: _Waiting | None = None
+        self._grace_until = 0.0
 
     async def call(self, command: Command) -> Any:
         """The reply. Raises CacheUnavailable."""
@@ -126,20 +126,23 @@ class AsyncConnection(asyncio.Protocol):
 
     def _flush(self) -> None:
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
-        if self._transport is not None:
+        if self._transport is not None and not self.reason:
             self._transport.write(b"".join(unsent))
 
     def _look_at_the_clock(self) -> None:
         """One timer for all calls: replies come in order, so the oldest call is the first to be overdue."""
         self._timer = None
         if not self._waiting:
+            self._grace_until = 0.0
             return
         oldest = self._waiting[0]
         if oldest.deadline > self.loop.time():
             self._timer = self.loop.call_at(oldest.deadline, self._look_at_the_clock)
-        elif self._overdue is not oldest:
-            self._overdue = oldest
-            self._timer = self.loop.call_later(_GRACE_S, self._look_at_the_clock)
+            self._grace_until = 0.0
+        elif not self._grace_until:
+            late_s = min(self.loop.time() - oldest.deadline, self._limits.call_timeout_s)
+            self._grace_until = self.loop.time() + _GRACE_S + late_s
+            self._timer = self.loop.call_at(self._grace_until, self._look_at_the_clock)
         else:
             self.is_timeout = True
             self.abort("it did not answer in time")
@@ -152,7 +155,7 @@ class AsyncConnection(asyncio.Protocol):
             self._timer = None
         if is_first and self.on_over is not None:
             self.on_over()
-        waiting, self._waiting, self._overdue = self._waiting, deque(), None
+        waiting, self._waiting = self._waiting, deque()
         for one in waiting:
             if one.future is not None:
                 one.give(Lost(self.reason))

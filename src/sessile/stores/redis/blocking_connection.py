@@ -17,6 +17,10 @@ _IDLE_S: Final = 0.25
 """Only after so long it is worth a system call to see whether the server has closed the socket meanwhile."""
 
 
+_SLOW_S: Final = 0.01
+"""Sending that took this long takes its time from the reply's."""
+
+
 class BlockingConnection:
     """`identity` is empty until the greeting is over. After an error of `exchange` it must be closed: a late reply would be taken for the next one."""
 
@@ -36,6 +40,8 @@ class BlockingConnection:
         """The replies, in order. Raises OSError (TimeoutError, ssl.SSLError and EOFError's place: ConnectionError), ProtocolFault."""
         started_at = time.monotonic()
         self._socket.sendall(b"".join(map(pack, commands)) if len(commands) > 1 else pack(commands[0]))
+        if time.monotonic() - started_at > _SLOW_S:
+            self._bound(started_at)
         replies: list[Any] = []
         has_read = False
         while len(replies) < len(commands):

@@ -92,6 +92,11 @@ class AsyncRedisBus:
         self._watcher = asyncio.create_task(self._watch(), name="sessile-redis-bus")
         await self._ask()
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected just now."""
+        return self._link.status().state == "up"
+
     def publish(self, payload: bytes) -> None:
         """Sends without waiting; lost when the server is away."""
         try:
