@@ -7,9 +7,13 @@ import asyncio
 import random
 from typing import Any, Final
 
+import pytest
+
 from sessile.model.document import Actor
+from sessile.stores.sql.postgres import AsyncPostgresStore
+from sessile.testing.servers import RedisServer
 from tests.integration.server.peer import connected
-from tests.integration.server.running import Running, served
+from tests.integration.server.running import served
 
 CHANGES: Final = 60
 LOST: Final = 0.3
@@ -17,38 +21,49 @@ TWICE: Final = 0.3
 PING_S: Final = 0.2
 
 
-def mangle(server: Running, rng: random.Random) -> dict[str, int]:
-    """From now on it hears badly; how often it was told nothing, and how often twice."""
-    store: Any = server.manager._store
-    hint = store._hint
-    told = {"lost": 0, "twice": 0}
-    waiting: list[str] = []
+class BadEars:
+    """Loses news, hears some of it twice, and all of it out of order."""
 
-    def mangled(payload: str) -> None:
-        if rng.random() < LOST:
-            told["lost"] += 1
-            return
-        waiting.append(payload)
-        if rng.random() < TWICE:
-            told["twice"] += 1
-            waiting.append(payload)
-        if len(waiting) >= 3:
-            rng.shuffle(waiting)
-            for one in waiting:
-                hint(one)
-            waiting.clear()
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._waiting: list[str | bytes] = []
+        self.lost = self.twice = 0
 
-    store._hint = mangled
-    return told
+    def heard(self, payload: str | bytes) -> list[str | bytes]:
+        """What is heard now."""
+        if self._rng.random() < LOST:
+            self.lost += 1
+            return []
+        self._waiting.append(payload)
+        if self._rng.random() < TWICE:
+            self.twice += 1
+            self._waiting.append(payload)
+        if len(self._waiting) < 3:
+            return []
+        heard, self._waiting = self._waiting, []
+        self._rng.shuffle(heard)
+        return heard
 
 
-async def test_news_lost_twice_and_out_of_order(database_url: str, rng: random.Random) -> None:
+@pytest.mark.parametrize("carrier", ["PostgreSQL", "Redis"])
+async def test_news_lost_twice_and_out_of_order(
+    database_url: str, redis: RedisServer, rng: random.Random, monkeypatch: pytest.MonkeyPatch, carrier: str
+) -> None:
+    hear, ears, deaf = AsyncPostgresStore.hear, BadEars(rng), set[object]()
+
+    def hear_badly(store: AsyncPostgresStore, payload: str | bytes) -> None:
+        for one in ears.heard(payload) if store in deaf else [payload]:
+            hear(store, one)
+
+    monkeypatch.setattr(AsyncPostgresStore, "hear", hear_badly)
     settings: dict[str, Any] = {"database_url": database_url, "ping_interval_s": PING_S}
+    if carrier == "Redis":
+        settings["redis_url"] = redis.url()
     async with served(**settings) as first, served(**settings) as second:
-        told = mangle(second, rng)
+        deaf.add(second.manager._store)
         issued = await first.manager.create_session("ada")
         async with connected(second.socket_url, cookie=issued.token) as there:
-            await there.open({"name": "intake"})
+            await there.open({"name": f"intake by {carrier}"})
             for number in range(1, CHANGES + 1):
                 operation = {"op": "set", "path": "/n", "value": number}
                 await first.manager.documents.change(Actor.system(), there.document_id, [operation])
@@ -57,7 +72,7 @@ async def test_news_lost_twice_and_out_of_order(database_url: str, rng: random.R
             while seen[-1:] != [CHANGES]:
                 seen += [change["version"] for change in (await there.expect("state_update"))["changes"]]
             assert seen == list(range(1, CHANGES + 1))
-            assert min(told.values()) > 0, "all news came as it should"
+            assert min(ears.lost, ears.twice) > 0, "all news came as it should"
             await first.manager.destroy_session(issued.session.session_id)
             assert await there.expect_close() == 4501
-        print(f"\nnews: {CHANGES} changes, {told['lost']} notices lost, {told['twice']} twice; seen once and in order")
+    print(f"\nnews by {carrier}: {CHANGES} changes, {ears.lost} notices lost, {ears.twice} twice; seen once, in order")
