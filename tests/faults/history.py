@@ -222,10 +222,10 @@ def line(name: str, history: History, calls: Sequence[Call] | None = None) -> st
     errors = Counter(call.outcome for call in calls if call.outcome != OK and not _is_due(history, call))
     told = ", ".join(f"{count} {error}" for error, count in sorted(errors.items())) or "none"
     p50, p99, longest = (took[int(len(took) * share)] for share in (0.5, 0.99, 0.999999))
-    return (
-        f"{name:<58} calls {len(took):>5}  errors: {told}  p50 {p50:.1f} p99 {p99:.1f} max {longest:.0f} ms"
-        f"  longest gap {longest_gap_s(calls) * 1000:.0f} ms"
-    )
+    figures = f"{name:<58} calls {len(took):>5}  errors: {told}  p50 {p50:.1f} p99 {p99:.1f} max {longest:.0f} ms"
+    if calls is history.calls:
+        figures += f"  longest gap {longest_gap_s(calls) * 1000:.0f} ms"
+    return figures
 
 
 def _is_due(history: History, call: Call) -> bool:

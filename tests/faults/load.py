@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import secrets
 import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,15 +27,17 @@ from tests.faults.history import AWAY, OK, RECOVERED_WITHIN_S, SEEN_KEPT, VERBS,
 from tests.faults.nodes import Node
 
 T = TypeVar("T")
-READ_PAUSE_S: Final = 0.003
-WRITE_PAUSE_S: Final = 0.012
-STAY_S: Final = 0.05
+READ_PAUSE_S: Final = 0.008
+WRITE_PAUSE_S: Final = 0.03
+STAY_S: Final = 0.08
 REST_S: Final = 0.15
 CALM_S: Final = 0.2
 HITS_AGAIN: Final = 5
 _ASKED_AGAIN_MAX: Final = 4
 _COUNT: Final = {"op": "increment", "path": "/n", "by": 1}
 _NUMBERS: Final = itertools.count(1)
+_PROCESS: Final = secrets.token_hex(4)
+"""Users of several processes must not be the same ones: to log one out everywhere would end another's sessions."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,11 @@ class Round:
         self.stations = [self._station(node, random.Random(seed * 97 + n)) for n, node in enumerate(nodes)]
 
     def _station(self, node: Node, rng: random.Random) -> Station:
-        user_id = f"writer-{next(_NUMBERS)}"
+        user_id = f"writer-{_PROCESS}-{next(_NUMBERS)}"
         writer = self.admit(node, user_id, counts=True)
         for n in range(3):
             self.admit(node, None if n == 0 else f"{user_id}-reader-{n}")
-        actor = Actor(user_id=user_id, device_id=f"01900000-0000-7000-8000-{next(_NUMBERS):012d}")
+        actor = Actor(user_id=user_id, device_id=str(uuid.uuid4()))
         opened = node.run(node.call("documents.open", actor, "form", default={"n": 0}))
         return Station(node, writer, opened.document.document_id, actor, rng)
 
@@ -123,7 +127,7 @@ class Round:
 
     def doom(self, count: int) -> list[Person]:
         """Sessions that every node has in its cache."""
-        doomed = [self.admit(self.nodes[0], f"doomed-{next(_NUMBERS)}") for _ in range(count)]
+        doomed = [self.admit(self.nodes[0], f"doomed-{_PROCESS}-{next(_NUMBERS)}") for _ in range(count)]
         for node in self.nodes:
             for person in doomed:
                 for _ in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
@@ -23,6 +24,7 @@ from tests.faults.test_ended import FAULTS
 from tests.faults.test_matrix import REDIS
 from tests.faults.test_matrix_sql import SQL
 
+ROUNDS_MAX: Final = 4
 Plant = Callable[[ExitStack], None]
 
 
@@ -108,7 +110,7 @@ PLANTS: Final[dict[str, tuple[Plant, Callable[[World], AbstractContextManager[No
         _acknowledged_before_the_commit,
         contextmanager(SQL["connections ended"]),
         SQL_AWAY,
-        "lost",
+        "lost|logout|resurrection",
     ),
     "outages have no type": (_outages_have_no_type, contextmanager(SQL["refused"]), SQL_AWAY, "error"),
 }
@@ -116,8 +118,15 @@ PLANTS: Final[dict[str, tuple[Plant, Callable[[World], AbstractContextManager[No
 
 @pytest.mark.parametrize("name", PLANTS)
 def test_planted(world: World, name: str) -> None:
+    """Found as what it is. Some show only to who asks within a tenth of a second, so a round that was too slow for that is played again."""
     plant, fault, allowed, shown = PLANTS[name]
     with ExitStack() as stack:
         plant(stack)
-        with pytest.raises(Wrong, match=rf"(?m)^{shown}"):
-            world.play(BOTH_LANES, fault, allowed, hold_s=HOLD_S / 2)
+        for _ in range(ROUNDS_MAX):
+            try:
+                world.play(BOTH_LANES, fault, allowed, hold_s=HOLD_S / 2)
+            except Wrong as wrong:
+                if re.search(rf"(?m)^({shown})\b", str(wrong)):
+                    return
+                raise
+    pytest.fail(f"not found in {ROUNDS_MAX} rounds")

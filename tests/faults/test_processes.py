@@ -22,7 +22,7 @@ from tests.faults.load import Person
 from tests.faults.processes import ProcessNode, merge
 
 KILLS: Final = 20 if IS_SOAK else 1
-STOPS_S: Final = (0.3, 0.6, 2.0, 5.0, 10.0) if IS_SOAK else (0.3, 2.0)
+STOPS_S: Final = (0.3, 0.6, 2.0, 5.0, 10.0) if IS_SOAK else (2.0,)
 
 
 def process(

@@ -62,8 +62,10 @@ class Trouble:
 
     async def pause(self, seconds: float) -> None:
         """Waits so long, or until the network is healed."""
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes in the moment of the healing, and the link would go on for ever.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.healed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.healed.wait()
 
     def portion(self, size: int) -> tuple[int, float]:
         """How many of so many bytes go at once, and the seconds until the next."""
@@ -278,7 +280,8 @@ class Link:
         while True:
             said_more.clear()
             try:
-                await asyncio.wait_for(said_more.wait(), _SETTLE_S)
+                async with asyncio.timeout(_SETTLE_S):
+                    await said_more.wait()
             except TimeoutError:
                 raise _Over(is_reset=False) from None
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from sessile.testing.fault_proxy import FaultProxy
-from sessile.testing.proxy_link import Matching
+from sessile.testing.proxy_link import Matching, Trouble
 from tests.integration.testing_servers.echo import EchoServer, asked, connect, heard, until
 
 
@@ -27,6 +27,16 @@ def test_without_a_fault_everything_passes(proxy: FaultProxy, echo: EchoServer) 
     assert (counts.connections, counts.bytes_up, counts.bytes_down) == (1, len(much), len(much))
     assert counts.faults == {}
     until(lambda: proxy.open_connections == 0)
+
+
+async def test_a_link_that_is_ended_in_the_moment_of_the_healing_ends() -> None:
+    trouble = Trouble()
+    pausing = asyncio.create_task(trouble.pause(10))
+    await asyncio.sleep(0)
+    trouble.healed.set()
+    pausing.cancel()
+    await asyncio.wait([pausing])
+    assert pausing.cancelled()
 
 
 def test_half_a_goodbye_is_passed_on(proxy: FaultProxy) -> None:

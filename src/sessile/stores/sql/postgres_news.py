@@ -103,11 +103,14 @@ class Listening:
             connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
             try:
                 while not lost.is_set() and not connection.is_closed():
-                    # A half-open connection says nothing by itself, so it is asked now and then.
+                    # A half-open connection says nothing by itself, so it is asked now and then. Not with wait_for: Python 3.11's swallows a
+                    # cancellation that comes in the moment of the loss, and `stop` would wait for ever.
                     try:
-                        await asyncio.wait_for(lost.wait(), _ASK_EVERY_S)
+                        async with asyncio.timeout(_ASK_EVERY_S):
+                            await lost.wait()
                     except TimeoutError:
-                        await asyncio.wait_for(connection.execute("SELECT 1"), self._timeout_s)
+                        async with asyncio.timeout(self._timeout_s):
+                            await connection.execute("SELECT 1")
             except Exception as error:  # noqa: BLE001 - asyncpg's errors have no common root; whatever it was, a new connection is the answer
                 logger.info("The connection that listens for news is lost: %s", type(error).__name__)
             connection.terminate()
