@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -18,16 +19,29 @@ START_TIMEOUT_S = 20.0
 @contextmanager
 def server(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator[int]:
     """A server process of its own on a free port; its port. Stopped by its pid."""
+    with server_process(variant, folder, *extra, ready_path=ready_path) as (port, _pid):
+        yield port
+
+
+@contextmanager
+def server_process(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator[tuple[int, int]]:
+    """The same, with its pid, to look at what it costs."""
     port = _free_port()
     command = [sys.executable, "-m", "benchmarks.applications", variant, "--port", str(port)]
-    database = folder / f"{variant}-{port}.db"
-    process = subprocess.Popen([*command, "--database", str(database), *extra])
+    database = () if "--database" in extra else ("--database", str(folder / f"{variant}-{port}.db"))
+    process = subprocess.Popen([*command, *database, *extra])
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{port}{ready_path}")
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(10)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

@@ -71,4 +71,17 @@ MUTANTS: list[tuple[Row, str]] = [
     mutant("wait from the statement, not from the commit", "P1", Planted(wait_from_statement=True)),
     mutant("degraded data write promised at once", "P2", Planted(data_promised_at_once=True), versions=2),
     mutant("revoked already: answered at once", "P1", Planted(ended_answered_at_once=True), WRITERS),
+    mutant("revoked already: not published again", "P1", Planted(ended_not_published=True), WRITERS),
 ]
+
+LONG_MUTANTS: list[tuple[Row, str]] = [
+    mutant(
+        "look of a transaction aged from its commit",
+        "P1",
+        Planted(look_aged_from_commit=True),
+        ("WR", "W"),
+        versions=2,
+        epochs=3,
+    ),
+]
+"""They need many steps, so they take a while."""

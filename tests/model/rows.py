@@ -28,6 +28,7 @@ LONG = [
     Row("a writer and a reader, late calls", READER, late=True),
     Row("a writer and two readers", ("W", "R", "R")),
     Row("two writers and a reader", ("W", "W", "R")),
+    Row("two writers and a reader, a write and the revoke", ("W", "W", "R"), versions=2),
     Row("two writers, one of them reads, two writes", ("WR", "W"), versions=3),
     Row("two servers, 3 epochs", READER, fork=True, epochs=3, checks_return=True),
     Row("two servers, two that do everything", TWO, fork=True),

@@ -33,6 +33,7 @@ class Planted:
     # Looks and epochs
     serve_without_age: bool = False
     look_aged_from_reply: bool = False
+    look_aged_from_commit: bool = False
     closed_look_remembered: bool = False
     look_before_lock: bool = False
     no_epoch_in_key: bool = False
@@ -54,6 +55,7 @@ class Planted:
     wait_from_statement: bool = False
     data_promised_at_once: bool = False
     ended_answered_at_once: bool = False
+    ended_not_published: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from tests.model.check import explore
-from tests.model.mutants import MUTANTS
+from tests.model.mutants import LONG_MUTANTS, MUTANTS
 from tests.model.rows import LONG, RESIDUAL, SMALL
 from tests.model.rules import Planted, Row
 
@@ -27,7 +27,11 @@ def test_no_order_of_steps_breaks_a_promise(row: Row) -> None:
     assert result.states > 1_000
 
 
-@pytest.mark.parametrize(("row", "found_as"), MUTANTS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("row", "found_as"),
+    [*MUTANTS, *(pytest.param(*mutant, marks=LONG_MARKS) for mutant in LONG_MUTANTS)],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_a_planted_error_is_found(row: Row, found_as: str) -> None:
     result = explore(row)
     print(result)
@@ -42,5 +46,10 @@ def test_what_is_exempted_can_happen() -> None:
 
 
 def test_each_error_that_can_be_planted_is() -> None:
-    planted = {field.name for row, _ in MUTANTS for field in fields(Planted) if getattr(row.planted, field.name)}
+    planted = {
+        field.name
+        for row, _ in [*MUTANTS, *LONG_MUTANTS]
+        for field in fields(Planted)
+        if getattr(row.planted, field.name)
+    }
     assert planted == {field.name for field in fields(Planted)}

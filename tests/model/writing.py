@@ -54,7 +54,8 @@ def begin_write(turn: Turn) -> None:
             is_chance=True,
         )
     else:
-        turn.go("locks, looks: other server", process._replace(at="unmarked", **looked), is_chance=True)
+        other = process._replace(at="unmarked", epoch=world.number, **looked)
+        turn.go("locks, looks: other server", other, is_chance=True)
 
 
 def begin_again(turn: Turn) -> None:
@@ -65,6 +66,8 @@ def begin_again(turn: Turn) -> None:
         finish(turn, "is revoked already, looks: closed", process, turn.looked())
     elif turn.is_bound(turn.world.number):
         cleaning = process._replace(at="cleaning", epoch=turn.world.number, **turn.looked())
+        if turn.row.planted.ended_not_published:
+            promise(turn, "is revoked already, looks: open, returns", turn.process, version=version)
         turn.go("is revoked already, looks: open", cleaning)
     else:
         turn.go("is revoked already, looks: other server", process._replace(at="unsure", **turn.looked()))
@@ -84,30 +87,36 @@ def mark(turn: Turn) -> None:
     if planted.no_mark or planted.mark_after_commit:
         turn.go("no mark", marked)
         return
-    unmarked = process._replace(at="unmarked", epoch=-1, look_age=0)
+    unmarked = process._replace(at="unmarked", look_age=0)
     turn.call("mark", marked, marked if planted.unanswered_mark_counts else unmarked, 0, token)
 
 
 def unmarked(turn: Turn) -> None:
     """W2x: an open fence is raised in this transaction; its row stays locked until the commit. A closed one is left: goes on as degraded."""
     process, world, planted = turn.process, turn.world, turn.row.planted
+    degraded = process._replace(at="degraded", epoch=-1, **turn.looked())
+    if world.is_open and world.number != process.epoch:
+        kept = world.number if planted.look_aged_from_commit else -1
+        turn.go("another epoch is open: leaves it", degraded._replace(epoch=kept))
     if not world.is_open:
-        turn.go("fence is closed", process._replace(at="degraded", **turn.looked()))
+        turn.go("fence is closed", degraded)
     elif planted.no_raise:
         following = committed(turn)
         done = process._replace(version=following.version)
         finish(turn, f"COMMIT {following.version} alone", done, turn.looked() | {"seen": 0}, following)
     elif planted.raise_apart_after:
         following = committed(turn)
-        done = process._replace(at="unsure", version=following.version)
+        done = process._replace(at="unsure", epoch=-1, version=following.version)
         turn.go(f"COMMIT {following.version} alone", done, following)
     elif not turn.can_raise():
         turn.go("gives up (no epoch left in the model)", turn.idle())
     elif planted.raise_apart_before:
         following = turn.raised()
-        turn.go("RAISE, committed apart", process._replace(at="raised", **turn.after_raise(following)), following)
+        turn.go(
+            "RAISE, committed apart", process._replace(at="raised", epoch=-1, **turn.after_raise(following)), following
+        )
     else:
-        turn.go("RAISE in the transaction", process._replace(at="raising", look_age=0))
+        turn.go("RAISE in the transaction", process._replace(at="raising", epoch=-1, look_age=0))
 
 
 def committed(turn: Turn) -> World:
@@ -137,6 +146,8 @@ def commit_degraded(turn: Turn) -> None:
     following = committed(turn)
     process = turn.process._replace(version=following.version)
     words = f"COMMIT {following.version} without a mark"
+    if process.epoch >= 0:  # planted: what the transaction saw is taken for a look of now
+        process = process._replace(number=process.epoch, age=0, epoch=-1)
     if turn.row.planted.no_look_after_degraded:
         commit_after_raise(turn)
     else:

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 from unittest.mock import patch
 
-from sessile.engine.caching import ABSENT_TTL_S, ENTRY_TTL_S, Plan, SessionCache
+from sessile.engine.caching import ABSENT_TTL_S, Plan, SessionCache
 from sessile.engine.looks import Look, Looks
-from sessile.model.fence import CachePlace, CacheUnavailable, Fence, Publication, SessionChanges
+from sessile.model.fence import ENTRY_TTL_S, CachePlace, CacheUnavailable, Fence, Publication, SessionChanges
 from sessile.model.session import Session
 from sessile.model.session_format import pack_session
 from sessile.ports import Transaction

@@ -13,7 +13,7 @@ from typing import Final
 
 from sessile.engine.looks import Look, Looks
 from sessile.model.errors import StoreUnavailable
-from sessile.model.fence import CachePlace, CacheUnavailable, Fence, Miss, Publication, SessionChanges
+from sessile.model.fence import ENTRY_TTL_S, CachePlace, CacheUnavailable, Fence, Miss, Publication, SessionChanges
 from sessile.model.health import CacheStatus
 from sessile.model.session import Session
 from sessile.model.session_format import UnknownForm, pack_session, unpack_session
@@ -21,8 +21,6 @@ from sessile.ports import Cache, Pause, Random, SessionReader, Transaction
 
 logger = logging.getLogger("sessile.cache")
 
-ENTRY_TTL_S: Final = 600.0
-"""How long an entry stays at most: the backstop for the one case that the fence leaves (docs/explanation/cache.md, "what is left")."""
 ABSENT_TTL_S: Final = 5.0
 HOLD_PERIODS: Final = 5.0
 """Who writes without the cache keeps it closed for so many fence periods, so that a process that is cut off does not raise it with each write."""
@@ -161,7 +159,8 @@ class SessionCache:
 
     async def settle(self, plan: Plan) -> None:
         """After the commit. Raises StoreUnavailable when it cannot be known what the others believe: then a repetition of the call mends it."""
-        if plan.raised is not None:
+        if plan.raised is not None and not plan.raised.is_open:
+            # An open one is another's, seen inside the transaction: it is looked at anew, for its age does not begin now.
             self._looks.note(plan.raised, self._looks.now())
         if not _tokens(plan) and not plan.is_final:
             await self._settle_touches(plan)
@@ -220,8 +219,7 @@ class SessionCache:
                 await self._cache.server()
             except CacheUnavailable:
                 await self._looks.hold(fence.number, HOLD_PERIODS * self._looks.period_s)
-        left_s = self._looks.left_s(fence) if plan.is_final else 0.0
-        if left_s > 0:
+        while plan.is_final and (left_s := self._looks.left_s(fence)) > 0:
             await self._pause.sleep(left_s)
 
     # -- between requests -----------------------------------------------------------------------------------------------------------
@@ -237,8 +235,11 @@ class SessionCache:
 
     @property
     def is_due(self) -> bool:
-        """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life."""
-        return self._is_wanted and self._looks.age_s > self._looks.period_s / 3
+        """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life or shows a
+        closed fence. That one does not grow old where much is written, because each write looks; but only `keep` opens it."""
+        look = self._looks.last
+        is_closed = look is not None and not look.fence.is_open
+        return self._is_wanted and (is_closed or self._looks.age_s > self._looks.period_s / 3)
 
     async def _keep_now(self) -> None:
         now = self._looks.now()

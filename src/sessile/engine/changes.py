@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
+from msgspec import structs
 
 from sessile.engine.documents import register_device
 from sessile.engine.kinds import brought_up_to_date, touched_at
 from sessile.engine.ownership import admit, roll
 from sessile.model import token as tokens
+from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import (
     ABSENT,
     Actor,
@@ -49,7 +51,7 @@ from sessile.model.limits import (
 )
 from sessile.model.merge import Head, Policies, Touch, judge, operations_hash
 from sessile.model.pointer import parse
-from sessile.model.session import Session
+from sessile.model.session import Lifetime
 from sessile.ports import Clock, Random, Store, Transaction
 
 PoliciesOf = Callable[[str], Policies]
@@ -111,10 +113,12 @@ class ChangeEngine:
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
     def _submit(self, tx: Transaction, batch: Sequence[Submission]) -> list[Outcome]:
-        sessions = tx.sessions.get_many(
-            sorted({s.actor.session_id for s in batch if s.actor.session_id is not None}), lock=True
-        )
-        works = self._load(tx, batch)
+        bases: dict[str, list[int]] = {}
+        for submission in batch:
+            bases.setdefault(submission.document_id, []).extend(change.base_version for change in submission.changes)
+        handles = {s.actor.session_id for s in batch if s.actor.session_id is not None}
+        sessions, rows = tx.hold(sorted(handles), sorted(bases))
+        works = self._load(tx, rows, bases)
         outcomes = [
             self._submit_one(tx, submission, works.get(submission.document_id), sessions) for submission in batch
         ]
@@ -122,7 +126,7 @@ class ChangeEngine:
         return outcomes
 
     def _submit_one(
-        self, tx: Transaction, submission: Submission, work: _Work | None, sessions: Mapping[str, Session]
+        self, tx: Transaction, submission: Submission, work: _Work | None, sessions: Mapping[str, Lifetime]
     ) -> Outcome:
         document_id, actor = submission.document_id, submission.actor
         if work is None or not actor.may_open(work.row.owner):
@@ -156,7 +160,9 @@ class ChangeEngine:
             if known is not None:
                 return known
         now = tx.documents.get_many([document_id], lock=True)[document_id]
-        work = self._load_one(tx, now, now.version if base_version is None else base_version)
+        base = now.version if base_version is None else base_version
+        around = tx.documents.surroundings({document_id: _read_after(now, base)})
+        work = self._load_one(now, base, around[document_id])
         if work.unknown is None:  # what is based on now is based on the upgraded state
             self._bring_up_to_date(work, self._clock.now())
         change = Change(
@@ -171,21 +177,16 @@ class ChangeEngine:
             self._save(tx, [work])
         return logged
 
-    def _load(self, tx: Transaction, batch: Sequence[Submission]) -> dict[str, _Work]:
-        bases: dict[str, list[int]] = {}
-        for submission in batch:
-            bases.setdefault(submission.document_id, []).extend(change.base_version for change in submission.changes)
-        rows = tx.documents.get_many(sorted(bases), lock=True)
-        return {
-            document_id: self._load_one(tx, row, min(bases[document_id], default=row.version))
-            for document_id, row in rows.items()
-        }
+    def _load(
+        self, tx: Transaction, rows: Mapping[str, Document], bases: Mapping[str, Sequence[int]]
+    ) -> dict[str, _Work]:
+        oldest = {document_id: min(bases[document_id], default=row.version) for document_id, row in rows.items()}
+        around = tx.documents.surroundings({key: _read_after(row, oldest[key]) for key, row in rows.items()})
+        return {key: self._load_one(row, oldest[key], around[key]) for key, row in rows.items()}
 
-    def _load_one(self, tx: Transaction, row: Document, base_version: int) -> _Work:
+    def _load_one(self, row: Document, base_version: int, around: Surroundings) -> _Work:
         """The document rolled forward, with what other changes touched since the oldest base in the batch, as far as is looked back."""
-        since = min(max(base_version, row.version - JUDGED_CHANGES_MAX), row.state_version)
-        log = tx.documents.changes(row.document_id, after=since) if since < row.version else []
-        known_from = log[0].version - 1 if log else row.version  # later than `since` where the log was shortened
+        log = around.log
         behind = [change for change in log if change.version > row.state_version]
         document = roll(row, behind)
         rules, unknown = self._rules_of(row)
@@ -194,22 +195,14 @@ class ChangeEngine:
             head=Head(
                 document=document,
                 size_bytes=len(msgspec.json.encode(document.state)),
-                touches=[
-                    # Whoever looked last before that: everything may have been changed by somebody else.
-                    *([Touch(known_from, None, 0, (), ABSENT)] if base_version < known_from else ()),
-                    *(
-                        Touch(touched_at(change), change.device_id, change.device_no, parse(path), value)
-                        for change in log
-                        for path, value in change.before
-                    ),
-                ],
-                conflicts={conflict.path: conflict for conflict in tx.documents.open_conflicts(row.document_id)},
+                touches=_touches(log, base_version, row.version),
+                conflicts={conflict.path: conflict for conflict in around.conflicts},
                 policies=policies if policies is not None else self._policies_of(row.name),
                 check=rules.check if rules is not None else None,
                 state_bytes_max=rules.state_bytes_max if rules is not None else STATE_BYTES_MAX,
             ),
             row=row,
-            devices={device.device_id: device for device in tx.documents.devices(row.document_id)},
+            devices={device.device_id: device for device in around.devices},
             lag_bytes=sum(len(msgspec.json.encode(change.operations)) for change in behind),
             rules=rules,
             unknown=unknown,
@@ -296,28 +289,15 @@ class ChangeEngine:
         """Moves the device's mark on; it is the primary one now."""
         for other in work.devices.values():
             if other.is_primary and other.device_id != device.device_id:
-                work.devices[other.device_id] = replace(other, is_primary=False)
+                work.devices[other.device_id] = structs.replace(other, is_primary=False)
                 work.moved.add(other.device_id)
-        work.devices[device.device_id] = replace(
+        work.devices[device.device_id] = structs.replace(
             device, last_seq=seq, is_primary=True, session_id=actor.session_id or device.session_id, last_active_at=now
         )
         work.moved.add(device.device_id)
 
     def _save(self, tx: Transaction, works: Sequence[_Work]) -> None:
-        documents, with_state = [], []
-        for work in works:
-            document, lag = work.head.document, work.head.document.version - work.row.state_version
-            inline = (
-                work.head.size_bytes <= STATE_INLINE_BYTES_MAX
-                or lag >= STATE_LAG_CHANGES_MAX
-                or work.lag_bytes >= STATE_LAG_BYTES_MAX
-            )
-            documents.append(replace(document, state_version=document.version if inline else work.row.state_version))
-            with_state.append(inline)
-        tx.documents.insert_changes([change for work in works for change in work.logged])
-        tx.documents.put_devices([work.devices[device_id] for work in works for device_id in sorted(work.moved)])
-        tx.documents.put_conflicts([conflict for work in works for conflict in work.conflicts.values()])
-        tx.documents.update(documents, with_state=with_state)
+        tx.documents.record([_progress(work) for work in works])
         for work in works:
             tx.emit(
                 Event(
@@ -331,3 +311,35 @@ class ChangeEngine:
 
     def _new_id(self) -> str:
         return tokens.uuid7(self._clock.now(), self._random.token_bytes(10))
+
+
+def _read_after(row: Document, base_version: int) -> int | None:
+    """From where the log is needed: to roll the state forward, and to see what others did since the base. None: nothing of it."""
+    since = min(max(base_version, row.version - JUDGED_CHANGES_MAX), row.state_version)
+    return since if since < row.version else None
+
+
+def _touches(log: Sequence[LoggedChange], base_version: int, version: int) -> list[Touch]:
+    """What the lines wrote to. Whoever looked last before the first of them: everything may have been changed by somebody else."""
+    known_from = log[0].version - 1 if log else version  # later than asked for where the log was shortened
+    touches = [Touch(known_from, None, 0, (), ABSENT)] if base_version < known_from else []
+    for change in log:
+        at = touched_at(change)
+        touches += [Touch(at, change.device_id, change.device_no, parse(path), value) for path, value in change.before]
+    return touches
+
+
+def _progress(work: _Work) -> Progress:
+    document, lag = work.head.document, work.head.document.version - work.row.state_version
+    inline = (
+        work.head.size_bytes <= STATE_INLINE_BYTES_MAX
+        or lag >= STATE_LAG_CHANGES_MAX
+        or work.lag_bytes >= STATE_LAG_BYTES_MAX
+    )
+    return Progress(
+        structs.replace(document, state_version=document.version if inline else work.row.state_version),
+        inline,
+        work.logged,
+        [work.devices[device_id] for device_id in sorted(work.moved)],
+        list(work.conflicts.values()),
+    )

@@ -47,6 +47,8 @@ def rolled_forward(tx: Transaction, document: Document) -> Document:
 
 
 def roll(document: Document, changes: Iterable[LoggedChange]) -> Document:
+    if document.state_version == document.version:
+        return document
     state = document.state
     for change in changes:
         if change.verdict is Verdict.APPLIED:

@@ -67,7 +67,7 @@ def _write(value: Any, out: Any) -> None:
         out(_number(value))
     elif isinstance(value, dict):
         separator = "{"
-        for key in sorted(value, key=_utf16):
+        for key in sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf16):
             out(separator)
             out(encode_basestring(key))
             out(":")

@@ -11,6 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
+
+from sessile.model.record import Record
+
 Json = Any
 """A JSON value: None, bool, int, float, str, list, dict with string keys."""
 State = Mapping[str, Any]
@@ -62,8 +66,7 @@ PASSING_CHECKPOINTS: Final = (CheckpointKind.AUTOMATIC, CheckpointKind.BEFORE_RE
 """Kinds of which only the newest are kept; what a person made on purpose stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Record, frozen=True):
     """Exactly one of the two is set."""
 
     user_id: str | None = None
@@ -100,12 +103,13 @@ class Actor:
         return self.session_id is not None and owner.session_id == self.session_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Record, frozen=True, kw_only=True):
+    _unshown = ("state",)
+
     document_id: str
     owner: Owner
     name: str
-    state: State = field(default_factory=dict, repr=False)
+    state: State = msgspec.field(default_factory=dict)
     version: int = 0
     state_version: int = 0
     """The version that `state` is at in the store's row; records handed out by the engine are always rolled forward."""
@@ -125,8 +129,7 @@ class Document:
         return (self.epoch, self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Record, frozen=True, kw_only=True):
     """What a device asks for. Identified by (device_id, seq); server-side writers have an idempotency_key instead, or nothing."""
 
     operations: Sequence[Operation]
@@ -137,8 +140,7 @@ class Change:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
+class Conflict(Record, frozen=True, kw_only=True):
     """Two values for one path. `winner` is in the state, `loser` is kept here until somebody resolves it. ABSENT: there was nothing."""
 
     conflict_id: str
@@ -155,8 +157,7 @@ class Conflict:
     status: str = "open"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedChange:
+class LoggedChange(Record, frozen=True, kw_only=True):
     """One line of a document's log, with its durable verdict. `before` are the values it overwrote: (path, value or ABSENT) pairs."""
 
     document_id: str
@@ -179,8 +180,7 @@ class LoggedChange:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentDevice:
+class DocumentDevice(Record, frozen=True, kw_only=True):
     document_id: str
     device_id: str
     device_no: int
@@ -265,8 +265,7 @@ class Delta:
     conflicts: Sequence[Conflict] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Record, frozen=True):
     """Changes of one device for one document, in seq order."""
 
     document_id: str
@@ -274,8 +273,7 @@ class Submission:
     actor: Actor
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Record, frozen=True):
     """What became of a submission: verdicts in the order of its changes; `error` stands for the first that had none, and all after it."""
 
     document_id: str

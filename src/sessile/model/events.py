@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from sessile.model.document import Checkpoint, LoggedChange, Restored
+from sessile.model.record import Record
 
 REFRESH = "refresh"
 """Detail of SESSION_CHANGED: what the user may do has changed, so the session is to get a new token (ASVS 7.2.4)."""
@@ -22,16 +22,17 @@ class EventKind(StrEnum):
     HANDOFF_CHANGED = "handoff_changed"
     PRESENCE_CHANGED = "presence_changed"
     NEWS_MISSED = "news_missed"
-    """Some news may have been lost on its way to this process: whoever shows something looks again. Never told to others."""
+    """Some news may have been lost: whoever shows something looks again."""
 
 
-KNOWN_KINDS: Final = frozenset(str(kind) for kind in EventKind if kind is not EventKind.NEWS_MISSED)
+KNOWN_KINDS: Final = frozenset(str(kind) for kind in EventKind)
 """While a new release is rolled out, news of other kinds can come from its processes; it is left alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Record, frozen=True):
     """`key` is a document id or a session id. The last three fields are only there in the process that committed."""
+
+    _unshown = ("changes", "checkpoint", "restored")
 
     kind: EventKind
     key: str
@@ -39,6 +40,6 @@ class Event:
     detail: str = ""
     """An end reason, the id of a checkpoint or a hand-off, the node whose devices came or went, or REFRESH."""
     epoch: str = ""
-    changes: Sequence[LoggedChange] = field(default=(), repr=False)
-    checkpoint: Checkpoint | None = field(default=None, repr=False)
-    restored: Restored | None = field(default=None, repr=False)
+    changes: Sequence[LoggedChange] = ()
+    checkpoint: Checkpoint | None = None
+    restored: Restored | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sessile.model.errors import SessionEnded, SessionExpired
-from sessile.model.session import EndReason, RetiredToken, Session
+from sessile.model.session import EndReason, Lifetime, RetiredToken, Session
 
 UNSEEN_TOKEN_MAX = timedelta(minutes=10)
 """A retired token's window opens at the latest this long after the rotation, seen or not."""
@@ -52,7 +52,7 @@ class ExpiryPolicy:
         return now < start + self.rotation_window
 
 
-def check_alive(session: Session, now: datetime) -> None:
+def check_alive(session: Session | Lifetime, now: datetime) -> None:
     """Raises SessionEnded, or SessionExpired with the clock whose deadline came first. Expiry is strict: at the instant itself the session is
     over. Swept or not, it is told alike."""
     if session.ended_at is not None and session.end_reason is not EndReason.EXPIRED:

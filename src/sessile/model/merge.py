@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from sessile.model.canonical import digest, json_equal, state_hash
 from sessile.model.document import (
@@ -30,12 +31,12 @@ from sessile.model.document import (
 from sessile.model.limits import BEFORE_VALUE_BYTES_MAX, HASH_EVERY_VERSIONS, OPEN_CONFLICTS_MAX, STATE_BYTES_MAX
 from sessile.model.operations import Applied, OperationFault, leaves, step
 from sessile.model.pointer import Keys, format_keys, lookup, matches, overlap, parse
+from sessile.model.record import Record
 
 _CHECKED_KINDS = frozenset({"set", "remove", "merge"})
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(Record, frozen=True):
     """A path that a logged change wrote to, and what stood there before."""
 
     version: int
@@ -203,6 +204,8 @@ def _foreign(case: _Case, keys: Keys) -> list[Touch]:
     """What others did here since the sender last looked, and the sender has not overwritten since: what it overwrote, knowingly or
     not, was settled then; what it wrote beside it settles nothing."""
     since = [t for t in case.head.touches if t.version > case.change.base_version and overlap(t.keys, keys)]
+    if not since:
+        return since
     device_id = case.change.device_id
     own = [(t.version, t.keys) for t in since if t.device_id == device_id is not None]
     own += [
@@ -373,7 +376,9 @@ def _log(case: _Case, verdict: Verdict, detail: dict[str, Any] | None, session_i
     is_applied = verdict is Verdict.APPLIED
     state = case.applied.state if is_applied else document.state
     before = [(keys, kept_value(value)) for keys, value in case.applied.before] if is_applied else []
-    head.document = replace(document, state=state, version=version, updated_at=case.now, last_activity_at=case.now)
+    head.document = structs.replace(
+        document, state=state, version=version, updated_at=case.now, last_activity_at=case.now
+    )
     head.touches.extend(Touch(version, change.device_id, case.device_no, keys, value) for keys, value in before)
     for conflict_id in case.resolved:
         path = next(path for path, conflict in head.conflicts.items() if conflict.conflict_id == conflict_id)

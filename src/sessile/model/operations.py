@@ -88,6 +88,8 @@ def _without_nulls(patch: Any) -> Any:
 
 def depth(value: Any) -> int:
     """How many containers deep a value is; a scalar is 0."""
+    if value is None or isinstance(value, str | int | float):
+        return 0
     if isinstance(value, Mapping):
         return 1 + max((depth(child) for child in value.values()), default=0)
     if isinstance(value, list):
@@ -131,7 +133,7 @@ def _with(container: Any, keys: Keys, index: int, value: Any) -> Any:
         raise OperationFault("path_in_list", "list items are addressed by id, not by path", format_keys(keys[:index]))
     if container is ABSENT:
         container = {}
-    elif not isinstance(container, Mapping):
+    elif type(container) is not dict and not isinstance(container, Mapping):  # an abstract class is slow to ask
         raise OperationFault("not_an_object", "there is a plain value here, not an object", format_keys(keys[:index]))
     key = keys[index]
     copy = dict(container)

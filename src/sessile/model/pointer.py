@@ -34,7 +34,8 @@ def format_keys(keys: Sequence[str]) -> str:
 def lookup(state: Any, keys: Sequence[str]) -> Any:
     """The value at a path through objects, or ABSENT."""
     for key in keys:
-        if not isinstance(state, Mapping) or key not in state:
+        # Nearly always a dict, and an abstract class is slow to ask.
+        if (type(state) is not dict and not isinstance(state, Mapping)) or key not in state:
             return ABSENT
         state = state[key]
     return state

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sessile.model.record import Record
+
 
 class EndReason(StrEnum):
     LOGOUT = "logout"
@@ -93,6 +95,25 @@ class Session:
     @property
     def is_read_only(self) -> bool:
         return self.standing is Standing.SUPERSEDED
+
+
+class Lifetime(Record, frozen=True):
+    """Of a session only what tells whether it is over."""
+
+    idle_expires_at: datetime
+    absolute_expires_at: datetime
+    ended_at: datetime | None = None
+    end_reason: EndReason | None = None
+
+    @property
+    def expires_at(self) -> datetime:
+        """The nearer of the two deadlines."""
+        return min(self.idle_expires_at, self.absolute_expires_at)
+
+    @property
+    def can_extend(self) -> bool:
+        """Whether activity would move the deadline."""
+        return self.idle_expires_at < self.absolute_expires_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,19 @@ What the methods of the row groups promise, together:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from sessile.model.audit import AuditEvent, AuditStream
+from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
-from sessile.model.session import Principal, Session
+from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports.caching import (
     Cache,
     CommitGuard,
@@ -63,6 +64,10 @@ class SessionRows(Protocol):
         """Writes the whole record. The caller holds the row's lock."""
         ...
 
+    def update_many(self, sessions: Sequence[Session]) -> None:
+        """The same for several, together."""
+        ...
+
     def touch(self, seen: Sequence[Session]) -> None:
         """Max-merge of last_seen_at, idle_expires_at (never beyond the row's absolute deadline) and first token_seen_at; never matches an ended
         row, changes no version."""
@@ -73,8 +78,11 @@ class SessionRows(Protocol):
         None of them: the same for those that it did not find."""
         ...
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
-        """Live sessions (not ended, not expired at `now`), oldest first."""
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
+        """Live sessions (not ended, not expired at `now`), in the order of their handles, which is that of their beginnings: those behind the handle
+        `after`, at most `limit`."""
         ...
 
     def expired(self, now: datetime, limit: int) -> list[Session]:
@@ -87,6 +95,10 @@ class SessionRows(Protocol):
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
         """Locked: sessions that ended before it, those longest over first, at most `limit`."""
+        ...
+
+    def ended_since(self, user_id: str, moment: datetime) -> list[Session]:
+        """Locked: sessions of a user that ended at `moment` or later."""
         ...
 
     def delete(self, session_ids: Sequence[str]) -> None:
@@ -239,6 +251,15 @@ class DocumentRows(Protocol):
         not ahead of the state's row, and older than every open conflict."""
         ...
 
+    def surroundings(self, after: Mapping[str, int | None]) -> dict[str, Surroundings]:
+        """Of each document that is named: its log behind that version (None: none of it), its devices, its open conflicts. The caller holds the
+        locks, and asks after it has them."""
+        ...
+
+    def record(self, progress: Sequence[Progress]) -> None:
+        """Writes what a batch of changes came to. The caller holds the locks. Raises VersionConflict when one of the changes is in the log already."""
+        ...
+
     def devices(self, document_id: str) -> list[DocumentDevice]: ...
 
     def device(self, document_id: str, device_id: str) -> DocumentDevice | None: ...
@@ -288,6 +309,13 @@ class Transaction(Protocol):
 
     @property
     def fence(self) -> FenceRows: ...
+
+    def hold(
+        self, session_ids: Sequence[str], document_ids: Sequence[str]
+    ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
+        """First the sessions, each in id order: no other transaction changes them before this one is over, but several may hold the same session.
+        The documents are locked, as by `get_many`."""
+        ...
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         """Appends to each event's stream, chained by hash."""
@@ -350,6 +378,9 @@ class Transaction(Protocol):
 
 class Store(Protocol):
     """A place for rows. `work` gets a Transaction and whatever arguments follow; an exception rolls everything back and comes through."""
+
+    writes_at_once: bool
+    """Whether several transactions can write at the same time; otherwise each waits for the one before it."""
 
     async def open(self) -> None:
         """Makes the store usable (embedded stores migrate themselves). Raises StoreUnavailable, ConfigurationError."""

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from msgspec import UNSET, UnsetType
 
 from sessile.engine.caching import SessionCache
+from sessile.engine.sessions import DataChange
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
@@ -29,6 +30,7 @@ from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.presence import AsyncPresence
+from sessile.runtime.session_commits import SessionCommits
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -71,7 +73,9 @@ class AsyncSessionManager:
         self._keys = engines.keys
         probe = probe or no_probe
         self._news = make_news(self.settings, self._store)
-        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe)
+        self._data_commits = SessionCommits(self._sessions)
+        writers = self.settings.commit_writers if self._store.writes_at_once else 1
+        self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe, writers)
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
         self.handoffs = AsyncHandoffs(engines.handoffs)
@@ -114,6 +118,7 @@ class AsyncSessionManager:
                 return
             self._is_open = False
             await self._commits.drained()
+            await self._data_commits.drained()
             await self._background.stop()
             if self._news is not None:
                 await self._news.close()
@@ -183,7 +188,7 @@ class AsyncSessionManager:
         self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None
     ) -> Session:
         """Applies a delta to what stands there now. Raises SessionUpdateError when the session is another user's by now, and like `get_session`."""
-        return await self._sessions.change_data(session_id, operations, user_id)
+        return await self._data_commits.submit(DataChange(session_id, operations, user_id))
 
     async def rotate_session(self, session_id: str) -> Issued:
         """A new token for the same principal. Raises like `get_session`."""
@@ -220,9 +225,10 @@ class AsyncSessionManager:
         """Ends all sessions of a user but `keep`; how many."""
         return await self._sessions.end_of_user(user_id, keep, reason)
 
-    async def list_sessions(self, user_id: str) -> list[Session]:
-        """The user's live sessions, oldest first."""
-        return await self._sessions.of_user(user_id)
+    async def list_sessions(self, user_id: str, *, after: str | None = None, limit: int | None = None) -> list[Session]:
+        """The user's live sessions, oldest first. In pages: at most `limit` of those behind the handle `after`, the last one of the page before. Raises
+        InvalidValue."""
+        return await self._sessions.of_user(user_id, after, limit)
 
     async def get_principal(self, user_id: str) -> Principal | None:
         """What is known of a user; None for one who never had a session."""

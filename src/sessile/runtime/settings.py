@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
@@ -21,6 +22,7 @@ from sessile.model.merge import Policies
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
 _SECRET_KEY_LENGTH_MIN: Final = 32
+_KEEP_BOTH: Final = Policies()
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
 _OLD_NAMES: Final = {
     "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
@@ -108,6 +110,8 @@ class Settings(BaseSettings):
     """How often older lines are forgotten. The state itself and checkpoints stay."""
     compaction_batch: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """How many of them in one transaction."""
+    commit_writers: Annotated[int, Field(ge=1, le=32)] = 2
+    """How many transactions with changes are under way at once on PostgreSQL. SQLite writes one at a time."""
     commit_batch_max: Annotated[int, Field(ge=1, le=COMMIT_BATCH_MAX)] = COMMIT_BATCH_MAX
     """How many submissions share one commit at most. 1 turns group commit off."""
     ping_interval_s: Seconds = 20
@@ -234,14 +238,12 @@ class Settings(BaseSettings):
 
     def policies_of(self, name: str) -> Policies:
         """What holds for a document of this name: the first pattern that fits, else keep_both everywhere."""
-        from fnmatch import fnmatchcase
-
         for pattern, patterns in self.document_policies.items():
             if fnmatchcase(name, pattern):
                 if pattern not in self._policies:
                     self._policies[pattern] = Policies.from_mapping(patterns)
                 return self._policies[pattern]
-        return Policies()
+        return _KEEP_BOTH
 
 
 class _OldNames(PydanticBaseSettingsSource):

@@ -43,6 +43,7 @@ class WatchedStore:
 
     def __init__(self, inner: Store) -> None:
         self._inner = inner
+        self.writes_at_once = inner.writes_at_once
         self.reads: list[str] = []
         self.writes: list[str] = []
         self.is_away = False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import (
     PASSING_CHECKPOINTS,
     Checkpoint,
@@ -140,6 +141,24 @@ class MemoryDocumentRows:
             return False
         open_since = min((c.version for c in self.open_conflicts(document.document_id)), default=document.version)
         return log[0].version <= document.version - versions_kept and log[0].version < open_since
+
+    # -- batches of changes -------------------------------------------------------------------------------------------
+
+    def surroundings(self, after: Mapping[str, int | None]) -> dict[str, Surroundings]:
+        return {
+            document_id: Surroundings(
+                [] if version is None else self.changes(document_id, after=version),
+                self.devices(document_id),
+                self.open_conflicts(document_id),
+            )
+            for document_id, version in after.items()
+        }
+
+    def record(self, progress: Sequence[Progress]) -> None:
+        self.insert_changes([change for one in progress for change in one.logged])
+        self.put_devices([device for one in progress for device in one.devices])
+        self.put_conflicts([conflict for one in progress for conflict in one.conflicts])
+        self.update([one.document for one in progress], with_state=[one.with_state for one in progress])
 
     # -- devices and conflicts --------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
-from sessile.model.session import Principal, Session
+from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports import CommitGuard, Listener
 from sessile.stores.memory.documents import MemoryDocumentRows
 from sessile.stores.memory.fence import MemoryFenceRows
@@ -88,6 +88,15 @@ class MemoryTransaction:
             Table(tables.log_bases),
         )
         self.events: list[Event] = []
+
+    def hold(
+        self, session_ids: Sequence[str], document_ids: Sequence[str]
+    ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
+        lifetimes = {
+            handle: Lifetime(s.idle_expires_at, s.absolute_expires_at, s.ended_at, s.end_reason)
+            for handle, s in self.sessions.get_many(session_ids).items()
+        }
+        return lifetimes, self.documents.get_many(document_ids)
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
         for event in events:
@@ -178,6 +187,8 @@ class MemoryTransaction:
 
 class MemoryStore:
     """Both lanes: nothing here waits. Several stores can share `tables`, as several processes share a file."""
+
+    writes_at_once = False
 
     def __init__(self, tables: Tables | None = None) -> None:
         self._tables = tables or Tables()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from sessile.model.document import (
     ABSENT,
     Conflict,
-    ConflictReason,
     Document,
     DocumentDevice,
     LoggedChange,
@@ -22,10 +21,20 @@ from sessile.model.document import (
 from sessile.model.errors import VersionConflict
 from sessile.stores.sql.dialects import put, upsert
 from sessile.stores.sql.history import SqlHistoryRows
+from sessile.stores.sql.records import (
+    before_from,
+    before_to,
+    conflict_from,
+    conflict_from_json,
+    conflict_to_json,
+    conflict_values,
+)
 from sessile.stores.sql.tables import changes, conflicts, document_devices, documents
+from sessile.stores.sql.types import EPOCH
 
-_GET = select(documents).where(documents.c.document_id == bindparam("document_id"))
-_GET_LOCKED = _GET.with_for_update(key_share=True)
+_COLUMNS: Final = [column for column in documents.columns if column.computed is None]
+_HOUR: Final = timedelta(hours=1)
+_GET = select(*_COLUMNS).where(documents.c.document_id == bindparam("document_id"))
 _VERSION = select(documents.c.document_id, documents.c.version).where(
     documents.c.document_id == bindparam("document_id")
 )
@@ -65,16 +74,8 @@ _UPDATE_WITH_STATE = _update((*_RECORD, "owner_user_id", "owner_session_id", "st
 
 class SqlDocumentRows(SqlHistoryRows):
     def get(self, document_id: str) -> Document | None:
-        return self._one(_GET, document_id)
-
-    def _one(self, statement: Select[Any], document_id: str) -> Document | None:
-        row = self._connection.execute(statement, {"document_id": document_id}).one_or_none()
+        row = self._connection.execute(_GET, {"document_id": document_id}).one_or_none()
         return None if row is None else _document(row)
-
-    def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
-        statement = _GET_LOCKED if lock else _GET
-        found = ((document_id, self._one(statement, document_id)) for document_id in sorted(set(document_ids)))
-        return {document_id: document for document_id, document in found if document is not None}
 
     def versions(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
         statement = _VERSION_LOCKED if lock else _VERSION
@@ -127,6 +128,7 @@ class SqlDocumentRows(SqlHistoryRows):
         statement = (
             select(documents.c.document_id)
             .where(
+                documents.c.active_hour >= (active_since - EPOCH) // _HOUR,
                 documents.c.last_activity_at >= active_since,
                 documents.c.version > documents.c.checkpoint_version,
                 documents.c.status == "active",
@@ -202,33 +204,12 @@ class SqlDocumentRows(SqlHistoryRows):
             self._connection.execute(statement, conflict_values(conflict))
 
 
-def conflict_values(conflict: Conflict) -> dict[str, Any]:
-    return {
-        "conflict_id": conflict.conflict_id,
-        "document_id": conflict.document_id,
-        "path": conflict.path,
-        "reason": str(conflict.reason),
-        "base": conflict.base,
-        "winner": conflict.winner,
-        "loser": conflict.loser,
-        "winner_device_no": conflict.winner_device_no,
-        "loser_device_no": conflict.loser_device_no,
-        "version": conflict.version,
-        "opened_at": conflict.opened_at,
-        "status": conflict.status,
-    }
-
-
-def conflict_from(values: dict[str, Any]) -> Conflict:
-    return Conflict(**{**values, "reason": ConflictReason(values["reason"])})
-
-
 _INSERT_CHANGE = insert(changes)
 _CONFLICTS = conflicts
 
 
 def _of(owner: Owner) -> Select[Any]:
-    statement = select(documents)
+    statement = select(*_COLUMNS)
     if owner.user_id is not None:
         return statement.where(documents.c.owner_user_id == owner.user_id)
     return statement.where(documents.c.owner_session_id == owner.session_id)
@@ -266,8 +247,8 @@ def _change_values(change: LoggedChange) -> dict[str, Any]:
         "device_no": change.device_no,
         "seq": change.seq,
         "idempotency_key": change.idempotency_key,
-        "before": [[path] if value is ABSENT else [path, value] for path, value in change.before],
-        "conflicts": [_conflict_to_json(conflict) for conflict in change.conflicts],
+        "before": before_to(change.before),
+        "conflicts": [conflict_to_json(conflict) for conflict in change.conflicts],
         "resolved": list(change.resolved),
         "state_hash": change.state_hash,
         "session_id": change.session_id,
@@ -279,15 +260,6 @@ def _change(row: Row[Any]) -> LoggedChange:
     values = row._asdict()
     values["verdict"] = Verdict(values["verdict"])
     values["detail"] = None if values["detail"] is ABSENT else values["detail"]
-    values["before"] = [(item[0], item[1] if len(item) > 1 else ABSENT) for item in values["before"]]
-    values["conflicts"] = [_conflict_from_json(item) for item in values["conflicts"]]
+    values["before"] = before_from(values["before"])
+    values["conflicts"] = [conflict_from_json(item) for item in values["conflicts"]]
     return LoggedChange(**values)
-
-
-def _conflict_to_json(conflict: Conflict) -> dict[str, Any]:
-    values = {key: value for key, value in conflict_values(conflict).items() if value is not ABSENT}
-    return {**values, "opened_at": conflict.opened_at.isoformat()}
-
-
-def _conflict_from_json(values: dict[str, Any]) -> Conflict:
-    return conflict_from({**values, "opened_at": datetime.fromisoformat(values["opened_at"])})

@@ -6,101 +6,52 @@ The truth is shared by every process on the database. News goes by NOTIFY, sent 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from sessile.model.errors import ConfigurationError, InvalidValue, SessileError, StoreUnavailable
+from sessile.model.errors import ConfigurationError, StoreUnavailable
 from sessile.model.events import Event, EventKind
 from sessile.model.health import PoolStatus
 from sessile.ports import CommitGuard, Listener, Messenger
-from sessile.stores.sql import news
+from sessile.stores.sql.drivers import told
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
+from sessile.stores.sql.postgres_errors import Repeat, errors, repeatable
+from sessile.stores.sql.postgres_news import Listening, hints, notifying, payloads
 from sessile.stores.sql.store import Written
 from sessile.stores.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
-logger = logging.getLogger("sessile.postgres")
-
 SCHEMA: Final = "sessile"
 DURABLE: Final = ("fsync", "full_page_writes", "synchronous_commit")
 """Settings that must not be off: an acknowledged change would be lost with the machine."""
-CHANNEL: Final = "sessile"
-_NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 _CONNECT_TIMEOUT_S: Final = 5
 _STATEMENT_TIMEOUT_MS: Final = 10_000
 _LOCK_TIMEOUT_MS: Final = 5_000
 _TRIES: Final = 4
-_AGAIN: Final = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: nothing happened, the same work can be done once more."""
-_NOT_TEXT: Final = "22021"
-_TAKEN: Final = "23505"
-_LISTEN_AGAIN_S: Final = 1.0
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    fault: Any = error.orig
-    return str(getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None) or "")
-
-
-def _is_away(error: DBAPIError) -> bool:
-    """The connection or the server failed, not the statement: SQLSTATE classes 08, 53, 57 and 58, a lock that was not had in time, a server
-    that only reads."""
-    state = _sqlstate(error)
-    if state:
-        return state[:2] in {"08", "53", "57", "58"} or state in {"55P03", "25006"}
-    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """The only place where errors of the drivers become ours."""
-    try:
-        yield
-    except SessileError:
-        raise
-    except (PoolTimeoutError, OSError, TimeoutError) as error:
-        raise StoreUnavailable from error
-    except DBAPIError as error:
-        if _is_away(error) or _sqlstate(error) in _AGAIN:
-            raise StoreUnavailable from error
-        if isinstance(error, DataError) or _sqlstate(error) == _NOT_TEXT:
-            raise InvalidValue("", "a text has the character U+0000, which PostgreSQL cannot keep") from error
-        raise
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN_VIEW: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_COMMIT: Final = "COMMIT"
+_ROLLBACK: Final = "ROLLBACK"
 
 
 def _within(guard: CommitGuard, written: Written[Any], _connection: Connection) -> None:
     guard.within(written.tx, written.plan)
 
 
-class _Repeat(Exception):
-    """The transaction was rolled back by the database for a reason that another try may not meet."""
-
-
-@contextmanager
-def _repeatable(tries_left: int) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        # A unique key that no row group expected: two transactions made the same row at once, and the next try finds it.
-        if tries_left and _sqlstate(error) in {*_AGAIN, _TAKEN}:
-            raise _Repeat from error
-        raise
-
-
 class _PostgresStore:
     """What both lanes share."""
+
+    writes_at_once = True
 
     def __init__(self, url: str, *, pool_size: int, pool_timeout_s: float) -> None:
         self.url = checked_url(url)
@@ -135,14 +86,25 @@ class _PostgresStore:
     def _write_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> Written[T]:
         tx = SqlTransaction(connection, self._origin, datetime.now(UTC))
         result = work(tx, *args)
-        self._notify(connection, tx.events)
         plan = None if self._guard is None else self._guard.plan(tx, tx.sessions.changes)
         return Written(result, tx, plan)
+
+    def _ending(self, written: Written[Any]) -> str:
+        """The news and the commit, in one statement for the server."""
+        return "; ".join((*self._notifying(written), _COMMIT))
+
+    def _notifying(self, written: Written[Any]) -> list[str]:
+        """With the commit, unless a messenger takes them after it (`_settle`). Ends go with the commit in any case: whoever is cut off from the messenger
+        closes the sockets all the same."""
+        events: Sequence[Event] = written.tx.events
+        if self._messenger is not None and self._messenger.is_up:
+            events = [one for one in events if one.kind is EventKind.SESSION_ENDED]
+        return [notifying(payload) for payload in payloads(self._origin, events)]
 
     async def _settle(self, written: Written[T]) -> T:
         self._tell(written.tx.events)
         if self._messenger is not None and self._messenger.is_up:
-            for payload in news.payloads(self._origin, written.tx.events):
+            for payload in payloads(self._origin, written.tx.events):
                 self._messenger.publish(payload.encode())
         if self._guard is not None and written.plan is not None:
             await self._guard.settle(written.plan)
@@ -152,26 +114,12 @@ class _PostgresStore:
         if self._guard is not None and written is not None and written.plan is not None:
             await self._guard.doubt(written.plan)
 
-    def _notify(self, connection: Connection, events: Sequence[Event]) -> None:
-        """With the commit, unless a messenger takes them after it (`_settle`). Ends go with the commit in any case: whoever is cut off from the messenger
-        closes the sockets all the same."""
-        if self._messenger is not None and self._messenger.is_up:
-            events = [one for one in events if one.kind is EventKind.SESSION_ENDED]
-        for payload in news.payloads(self._origin, events):
-            connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
-
     def _read_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> T:
         return work(SqlTransaction(connection, self._origin, datetime.now(UTC)), *args)
 
     def hear(self, payload: str | bytes) -> None:
-        """News of another process. What cannot be read is no news: versions are the truth, and heads are compared again at every ping."""
-        try:
-            origin, events = news.read(payload)
-        except ValueError:
-            logger.warning("Something on the channel of news is not one of ours")
-            return
-        if origin != self._origin:
-            self._tell(events)
+        """News of another process."""
+        self._tell(hints(payload, self._origin))
 
     def missed(self) -> None:
         """For some time nothing may have been heard."""
@@ -195,6 +143,7 @@ _SESSION_SETTINGS: Final = {
     "application_name": "sessile",
     "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(_LOCK_TIMEOUT_MS),
+    "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": "60000",
 }
 
@@ -208,6 +157,12 @@ def prepare(connection: Connection) -> None:
     check_schema(connection, SCHEMA)
 
 
+def _connect_patiently(_dialect: Any, _record: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    from sessile.stores.sql.patience import PatientConnection
+
+    return PatientConnection.connect(*args, **options)
+
+
 class BlockingPostgresStore(_PostgresStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
 
@@ -219,9 +174,10 @@ class BlockingPostgresStore(_PostgresStore):
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
             **self._options(),
         )
+        event.listen(self._engine, "do_connect", _connect_patiently)
 
     async def open(self) -> None:
-        with _errors(), self._engine.connect() as connection:
+        with errors(), self._engine.connect() as connection:
             prepare(connection)
 
     async def close(self) -> None:
@@ -231,12 +187,14 @@ class BlockingPostgresStore(_PostgresStore):
         for tries_left in range(_TRIES - 1, -1, -1):
             written: Written[T] | None = None
             try:
-                with _errors(), _repeatable(tries_left), self._engine.begin() as connection:
+                with errors(), repeatable(tries_left), self._engine.begin() as connection:
                     written = self._write_on(connection, work, args)
                     if self._guard is not None and written.plan is not None:
                         await self._guard.mark([written.plan])
                         self._guard.within(written.tx, written.plan)
-            except _Repeat:
+                    for statement in self._notifying(written):
+                        connection.exec_driver_sql(statement.replace("%", "%%"))
+            except Repeat:
                 continue
             except StoreUnavailable:
                 await self._doubt(written)
@@ -245,7 +203,7 @@ class BlockingPostgresStore(_PostgresStore):
         raise AssertionError("the last try returns or raises")
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
-        with _errors(), self._engine.connect() as connection:
+        with errors(), self._engine.connect() as connection:
             viewing = connection.execution_options(isolation_level="REPEATABLE READ")
             transaction = viewing.begin()
             try:
@@ -254,7 +212,7 @@ class BlockingPostgresStore(_PostgresStore):
                 transaction.rollback()
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        with _errors(), self._engine.begin() as connection:
+        with errors(), self._engine.begin() as connection:
             return work(connection)
 
     def pool(self) -> PoolStatus | None:
@@ -268,37 +226,36 @@ class BlockingPostgresStore(_PostgresStore):
 
 
 class AsyncPostgresStore(_PostgresStore):
+    """Transactions are begun and ended here, by statements, and SQLAlchemy is told that there are none: so the statements of a batch can go to asyncpg
+    directly, among those that go through SQLAlchemy."""
+
     def __init__(self, url: str, *, pool_size: int = 8, pool_timeout_s: float = 5.0) -> None:
         super().__init__(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._engine: AsyncEngine | None = None
-        self._listening: asyncio.Task[None] | None = None
-        self._listener: Any = None
+        own = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._listening = Listening(own, _CONNECT_TIMEOUT_S, self.hear, self.missed)
 
     async def open(self) -> None:
-        self._engine = create_async_engine(
+        engine = create_async_engine(
             self.url.set(drivername="postgresql+asyncpg"),
             connect_args={"timeout": _CONNECT_TIMEOUT_S, "server_settings": _SESSION_SETTINGS, "command_timeout": 15},
+            isolation_level="AUTOCOMMIT",
             **self._options(),
         )
+        event.listen(engine.sync_engine, "checkout", _check_connected)
         try:
-            with _errors():
-                async with self._engine.connect() as connection:
+            with errors():
+                async with engine.connect() as connection:
                     await connection.run_sync(prepare)
-                listener = await self._connect_listener()
+                await self._listening.start()
         except BaseException:
-            await self._engine.dispose()
-            self._engine = None
+            await engine.dispose()
             raise
-        self._listener = listener
-        self._listening = asyncio.create_task(self._listen(), name="sessile-listen")
+        self._engine = engine
 
     async def close(self) -> None:
         engine, self._engine = self._engine, None
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
-            self._listening = None
-            self._listener.terminate()
+        await self._listening.stop()
         if engine is not None:
             await engine.dispose()
 
@@ -310,13 +267,14 @@ class AsyncPostgresStore(_PostgresStore):
         for tries_left in range(_TRIES - 1, -1, -1):
             written: Written[T] | None = None
             try:
-                with _errors(), _repeatable(tries_left):
-                    async with self._opened().begin() as connection:
+                with errors(), repeatable(tries_left):
+                    async with self._transaction(_BEGIN) as connection:
                         written = await connection.run_sync(self._write_on, work, args)
                         if self._guard is not None and written.plan is not None:
                             await self._guard.mark([written.plan])
                             await connection.run_sync(partial(_within, self._guard, written))
-            except _Repeat:
+                        await self._commit(connection, written)
+            except Repeat:
                 continue
             except StoreUnavailable:
                 await self._doubt(written)
@@ -324,21 +282,29 @@ class AsyncPostgresStore(_PostgresStore):
             return await self._settle(written)
         raise AssertionError("the last try returns or raises")
 
+    async def _commit(self, connection: AsyncConnection, written: Written[Any]) -> None:
+        if await _run(connection, self._ending(written)) != _COMMIT:
+            raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
+
     async def read(self, work: Callable[..., T], *args: Any) -> T:
-        with _errors():
-            async with self._opened().connect() as connection:
-                viewing = await connection.execution_options(isolation_level="REPEATABLE READ")
-                transaction = await viewing.begin()
-                try:
-                    return await viewing.run_sync(self._read_on, work, args)
-                finally:
-                    await transaction.rollback()
+        # Not cancelled either: a connection that is in the middle of an answer is no good for the next one.
+        return await asyncio.shield(asyncio.ensure_future(self._read(work, args)))
+
+    async def _read(self, work: Callable[..., T], args: Sequence[Any]) -> T:
+        with errors():
+            async with self._transaction(_BEGIN_VIEW) as connection:
+                result = await connection.run_sync(self._read_on, work, args)
+                await _run(connection, _ROLLBACK)
+                return result
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         async def run() -> T:
-            with _errors():
-                async with self._opened().begin() as connection:
-                    return await connection.run_sync(work)
+            with errors():
+                async with self._opened().connect() as connection:
+                    # The application's own work gets a connection that behaves as SQLAlchemy says.
+                    ordinary = await connection.execution_options(isolation_level="READ COMMITTED")
+                    async with ordinary.begin():
+                        return await ordinary.run_sync(work)
 
         return await asyncio.shield(asyncio.ensure_future(run()))
 
@@ -356,40 +322,50 @@ class AsyncPostgresStore(_PostgresStore):
             raise StoreUnavailable("The store is not open.")
         return self._engine
 
-    async def _connect_listener(self) -> Any:
-        import asyncpg  # type: ignore[import-untyped]  # it has no types
-
-        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S)
-        await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: self.hear(payload))
-        return connection
-
-    async def _listen(self) -> None:
-        """Keeps a connection that listens; another one when it is lost. What was told meanwhile is found by the next look at the heads."""
-        while True:
-            connection, lost = self._listener, asyncio.Event()
-            connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool in a transaction, which the caller ends. After an error it is rolled back, or thrown away when that is not to be had."""
+        async with self._opened().connect() as connection:
             try:
-                while not lost.is_set() and not connection.is_closed():
-                    # A half-open connection says nothing by itself, so it is asked now and then.
-                    try:
-                        await asyncio.wait_for(lost.wait(), 10)
-                    except TimeoutError:
-                        await asyncio.wait_for(connection.execute("SELECT 1"), _CONNECT_TIMEOUT_S)
-            except Exception as error:  # noqa: BLE001 - asyncpg's errors have no common root; whatever it was, a new connection is the answer
-                logger.info("The connection that listens for news is lost: %s", type(error).__name__)
-            connection.terminate()
-            self._listener = await self._listen_again()
-            self.missed()
+                await _run(connection, begin)
+                yield connection
+            except BaseException as error:
+                await _abandon(connection, error)
+                raise
 
-    async def _listen_again(self) -> Any:
-        while True:
-            await asyncio.sleep(_LISTEN_AGAIN_S)
-            try:
-                with _errors():
-                    return await self._connect_listener()
-            except Exception as error:  # noqa: BLE001 - the same
-                logger.debug("Listening for news does not work yet: %s", type(error).__name__)
+
+def _raw(connection: AsyncConnection) -> Any:
+    """The connection of asyncpg itself."""
+    assert connection.sync_connection is not None, "it is connected"
+    return connection.sync_connection.connection.driver_connection
+
+
+async def _run(connection: AsyncConnection, statements: str) -> str:
+    """The tag of the last statement. Raises what SQLAlchemy would raise."""
+    try:
+        done: str = await _raw(connection).execute(statements)
+    except Exception as error:
+        raise told(error) from error
+    return done
+
+
+async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
+    if connection.invalidated:  # SQLAlchemy saw that it is lost
+        return
+    if not _raw(connection).is_closed() and not isinstance(error, TimeoutError):
+        try:
+            await _run(connection, _ROLLBACK)
+        except (DBAPIError, OSError, TimeoutError):
+            pass
+        else:
+            return
+    await connection.invalidate()
+
+
+def _check_connected(_connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that the server closed while nobody used it costs nobody a refusal: the pool makes another one."""
+    if record.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _pool_status(engine: Engine) -> PoolStatus:
@@ -403,7 +379,7 @@ def upgrade(url: str) -> str | None:
     engine = create_engine(checked_url(url).set(drivername="postgresql+psycopg"), hide_parameters=True)
     event.listen(engine, "connect", _use_schema)
     try:
-        with _errors(), engine.begin() as connection:
+        with errors(), engine.begin() as connection:
             return upgrade_shared(connection, SCHEMA)
     finally:
         engine.dispose()

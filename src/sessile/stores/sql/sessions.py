@@ -65,6 +65,7 @@ _TOUCH = (
         token_seen_at=func.coalesce(sessions.c.token_seen_at, bindparam("first", type_=sessions.c.token_seen_at.type)),
     )
 )
+_UPDATE: Final = update(sessions).where(sessions.c.session_id == bindparam("of_session"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,8 +90,16 @@ class SqlSessionRows:
         self.changes.put(session)
 
     def update(self, session: Session) -> None:
-        self._connection.execute(update(sessions).where(sessions.c.session_id == session.session_id), _values(session))
-        self.changes.put(replace(session, standing=Standing.CURRENT))
+        self.update_many([session])
+
+    def update_many(self, sessions: Sequence[Session]) -> None:
+        if not sessions:
+            return
+        ordered = sorted(sessions, key=lambda session: session.session_id)
+        values = [{**_values(session), "of_session": session.session_id} for session in ordered]
+        self._connection.execute(_UPDATE, values if len(values) > 1 else values[0])
+        for session in ordered:
+            self.changes.put(replace(session, standing=Standing.CURRENT))
 
     def confirm(self, sessions: Sequence[Session]) -> None:
         self.changes.confirmed(sessions)
@@ -113,16 +122,18 @@ class SqlSessionRows:
             )
             self.changes.touched.add(session.session_id)
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
         statement = (
             select(sessions)
-            .where(sessions.c.user_id == user_id, *_live(now))
-            .order_by(sessions.c.session_id)  # handles sort by the moment they were made
+            .where(sessions.c.user_id == user_id, sessions.c.session_id > after, *_live(now))
+            .order_by(sessions.c.session_id)
+            .limit(limit)
         )
         if lock:
             statement = statement.with_for_update(key_share=True)
-        found = self._read(statement, is_locked=lock)
-        return sorted(found, key=lambda session: (session.created_at, session.session_id))
+        return self._read(statement, is_locked=lock)
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         statement = (
@@ -152,6 +163,15 @@ class SqlSessionRows:
             .order_by(sessions.c.ended_at, sessions.c.session_id)
             .limit(limit)
             .with_for_update(skip_locked=True)
+        )
+        return self._read(statement, is_locked=True)
+
+    def ended_since(self, user_id: str, moment: datetime) -> list[Session]:
+        statement = (
+            select(sessions)
+            .where(sessions.c.user_id == user_id, sessions.c.ended_at >= moment)
+            .order_by(sessions.c.session_id)
+            .with_for_update(key_share=True)
         )
         return self._read(statement, is_locked=True)
 

@@ -61,6 +61,8 @@ def _read_outcome(call: Call, tx: Transaction) -> Answer:
 class _SqliteStore:
     """What both lanes share."""
 
+    writes_at_once = False
+
     def __init__(self, url: str, *, pool_size: int = CONNECTIONS, pool_timeout_s: float = POOL_TIMEOUT_S) -> None:
         self.database = SqliteDatabase(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._origin = secrets.token_hex(8)

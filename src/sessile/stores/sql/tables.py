@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    Computed,
     ForeignKey,
     Index,
     Integer,
@@ -86,7 +87,8 @@ sessions = Table(
     Column("disconnected_at", UtcDateTime),
     Column("reconnected_at", UtcDateTime),
 )
-Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.created_at, **_where(sessions.c.ended_at.is_(None)))
+Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.session_id, **_where(sessions.c.ended_at.is_(None)))
+Index("ix_sessions_ended_of_user", sessions.c.user_id, sessions.c.ended_at, **_where(sessions.c.ended_at.is_not(None)))
 Index("ix_sessions_idle_deadline", sessions.c.idle_expires_at, **_where(sessions.c.ended_at.is_(None)))
 Index("ix_sessions_ended_at", sessions.c.ended_at, **_where(sessions.c.ended_at.is_not(None)))
 
@@ -119,6 +121,7 @@ documents = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("last_activity_at", UtcDateTime, nullable=False),
+    Column("active_hour", BigInteger, Computed("last_activity_at / 3600000000")),
     CheckConstraint("(owner_user_id IS NULL) <> (owner_session_id IS NULL)", name="one_owner"),
     CheckConstraint("state_version <= version", name="state_not_ahead"),
 )
@@ -136,7 +139,7 @@ Index(
     unique=True,
     **_where(text("owner_session_id IS NOT NULL AND status = 'active'")),
 )
-Index("ix_documents_last_activity_at", documents.c.last_activity_at)
+Index("ix_documents_active_hour", documents.c.active_hour)
 
 
 def _of_document() -> Column[str]:

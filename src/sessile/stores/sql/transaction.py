@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import case, delete, insert, select
 from sqlalchemy.engine import Connection
 
 from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
+from sessile.stores.sql.batches import Held, SqlBatchRows
 from sessile.stores.sql.dialects import upsert
-from sessile.stores.sql.documents import SqlDocumentRows
 from sessile.stores.sql.fence import SqlFenceRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
+from sessile.stores.sql.postgres_batches import PostgresBatchRows
 from sessile.stores.sql.presence import SqlPresenceRows
 from sessile.stores.sql.sessions import SqlSessionRows
+from sessile.stores.sql.sqlite_batches import SqliteBatchRows
 from sessile.stores.sql.tables import bus_events, instance, leases, rate_limits
+
+_BATCHES: Final[dict[str, type[PostgresBatchRows | SqliteBatchRows]]] = {
+    "postgresql": PostgresBatchRows,
+    "sqlite": SqliteBatchRows,
+}
 
 
 class SqlTransaction(SqlAuditRows):
@@ -26,11 +35,14 @@ class SqlTransaction(SqlAuditRows):
         self._at = at
         self.sessions = SqlSessionRows(connection)
         self.platforms = SqlPlatformRows(connection)
-        self.documents = SqlDocumentRows(connection)
+        self.documents: SqlBatchRows = _BATCHES[connection.dialect.name](connection)
         self.handoffs = SqlHandoffRows(connection)
         self.presence = SqlPresenceRows(connection)
         self.fence = SqlFenceRows(connection, at)
         self.events: list[Event] = []
+
+    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str]) -> Held:
+        return self.documents.hold(session_ids, document_ids)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

@@ -11,10 +11,26 @@ from sqlalchemy.engine import Dialect
 
 from sessile.model.document import ABSENT
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+
+def to_micros(moment: datetime) -> int:
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    return EPOCH + micros * _MICROSECOND
+
+
+def to_bytes(value: Any) -> bytes | None:
+    return None if value is ABSENT else _encode(value)
+
+
+def from_bytes(value: bytes | None) -> Any:
+    return ABSENT if value is None else _decode(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -24,10 +40,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else to_micros(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else from_micros(value)
 
 
 class Json(TypeDecorator[Any]):
@@ -37,7 +53,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
-        return None if value is ABSENT else _encode(value)
+        return to_bytes(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
-        return ABSENT if value is None else _decode(value)
+        return from_bytes(value)
