@@ -124,6 +124,39 @@ async def test_so_it_is_in_the_asyncio_lane(url: str) -> None:
     await bench.store.close()
 
 
+async def test_what_a_process_holds_that_is_cut_off_is_soon_free(server: PostgresServer, url: str) -> None:
+    """Whoever waits for its locks gets them, instead of an error."""
+    with FaultProxy("127.0.0.1", server.port) as proxy:
+        cut = await opened(url.replace(f":{server.port}/", f":{proxy.port}/"))
+        other = await opened(url)
+        session_id = (await other.sessions.create("ada")).session.session_id
+
+        def work(tx: Transaction) -> None:
+            tx.sessions.get(session_id, lock=True)
+            proxy.faults.half_open()
+            tx.instance("never")
+
+        holding = asyncio.create_task(cut.store.write(work))
+        while "half_open" not in proxy.counts.faults:  # noqa: ASYNC110 - nobody tells when it hits something
+            await asyncio.sleep(0.01)
+        assert await other.sessions.end(session_id, EndReason.LOGOUT)
+        proxy.faults.heal()
+        with pytest.raises(StoreUnavailable):
+            await holding
+        for bench in (cut, other):
+            await bench.store.close()
+
+
+async def test_an_application_may_take_its_time(url: str) -> None:
+    """In a unit of work of its own."""
+    bench = await opened(url)
+    told = await bench.store.transact(
+        lambda connection: connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+    )
+    assert told == "1min"
+    await bench.store.close()
+
+
 async def test_news_of_another_process_comes_by_itself(url: str) -> None:
     here, there = await opened(url), await opened(url)
     session = (await here.sessions.create("ada")).session
