@@ -21,6 +21,7 @@ ROUNDS = 6 if IS_SOAK else 1
 ROUND_S = 5.0 if IS_SOAK else 1.5
 STOPPED_S = 1.5 * FENCE_PERIOD_S
 ENDS_MIN = 8
+PLANTED_TRIES = 5
 BULK_SHARE = 0.3
 
 
@@ -118,10 +119,15 @@ async def test_an_end_is_final_under_load(name: str, service: Running, rng: rand
     "name", _cases((name for name, case in CASES.items() if case.plant), long=lambda name: name != KNOWN_BY)
 )
 async def test_a_planted_error_is_found(name: str, service: Running, rng: random.Random) -> None:
+    """Whether it shows hangs on moments, so there are some tries."""
     case = CASES[name]
     with planted(service, case.plant):
-        crowd = await under_load(case, service, rng, seconds=0.5)
-    assert crowd.book.accepted(case.cut_off)
+        for _ in range(PLANTED_TRIES):
+            crowd = await under_load(case, service, rng, seconds=0.5)
+            if crowd.book.accepted(case.cut_off):
+                return
+            await recovered(service)
+    pytest.fail("the planted error was not found")
 
 
 async def test_what_an_older_redis_has_is_not_believed(service: Running, rng: random.Random) -> None:
@@ -155,5 +161,7 @@ async def with_older_redis(service: Running, rng: random.Random) -> Crowd:
 async def test_without_a_look_at_who_answers_it_is_believed(service: Running, rng: random.Random) -> None:
     """So the test above would find it."""
     with planted(service, "takes_any_redis"):
-        crowd = await with_older_redis(service, rng)
-    assert crowd.book.accepted()
+        for _ in range(PLANTED_TRIES):
+            if (await with_older_redis(service, rng)).book.accepted():
+                return
+    pytest.fail("the planted error was not found")

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.server
 
 ROUNDS = 5 if IS_SOAK else 1
 ENDS_MIN = 3
+PLANTED_TRIES = 3
 HELD_S = 1.5
 """A sentinel promotes no replica that was apart from its master for much longer than four seconds."""
 
@@ -70,5 +71,7 @@ async def test_what_a_replica_has_missed_is_not_believed(service: Running, rng: 
 async def test_without_a_look_at_who_answers_it_is_believed(service: Running, rng: random.Random) -> None:
     """So the test above would find it."""
     with planted(service, "takes_any_redis"):
-        crowd = await failed_over(service, rng)
-    assert crowd.book.accepted()
+        for _ in range(PLANTED_TRIES):
+            if (await failed_over(service, rng)).book.accepted():
+                return
+    pytest.fail("the planted error was not found")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from sessile.model.document import CheckpointKind
 from sessile.model.errors import InvalidValue, SessionNotFound, StoreUnavailable
@@ -101,6 +102,59 @@ def test_a_network_that_died_without_a_word_is_not_waited_for_for_ever(
         network.faults.heal()
         assert _again(lambda: drive(store.read(lambda tx: tx.instance("ready")))) is None
         drive(store.close())
+
+
+def _stopped_in_the_middle(connection: Connection) -> None:
+    """As a process that is stopped, or cut off, between two statements for longer than the server waits for it."""
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+    time.sleep(0.3)
+
+
+def test_a_transaction_that_the_server_gave_up_is_an_outage(bench: Bench) -> None:
+    with pytest.raises(StoreUnavailable):
+        drive(bench.store.transact(_stopped_in_the_middle))
+    assert drive(bench.sessions.create("ada")).session.user_id == "ada"
+
+
+async def test_so_it_is_in_the_asyncio_lane(url: str) -> None:
+    bench = await opened(url)
+    with pytest.raises(StoreUnavailable):
+        await bench.store.transact(_stopped_in_the_middle)
+    assert (await bench.sessions.create("ada")).session.user_id == "ada"
+    await bench.store.close()
+
+
+async def test_what_a_process_holds_that_is_cut_off_is_soon_free(server: PostgresServer, url: str) -> None:
+    """Whoever waits for its locks gets them, instead of an error."""
+    with FaultProxy("127.0.0.1", server.port) as proxy:
+        cut = await opened(url.replace(f":{server.port}/", f":{proxy.port}/"))
+        other = await opened(url)
+        session_id = (await other.sessions.create("ada")).session.session_id
+
+        def work(tx: Transaction) -> None:
+            tx.sessions.get(session_id, lock=True)
+            proxy.faults.half_open()
+            tx.instance("never")
+
+        holding = asyncio.create_task(cut.store.write(work))
+        while "half_open" not in proxy.counts.faults:  # noqa: ASYNC110 - nobody tells when it hits something
+            await asyncio.sleep(0.01)
+        assert await other.sessions.end(session_id, EndReason.LOGOUT)
+        proxy.faults.heal()
+        with pytest.raises(StoreUnavailable):
+            await holding
+        for bench in (cut, other):
+            await bench.store.close()
+
+
+async def test_an_application_may_take_its_time(url: str) -> None:
+    """In a unit of work of its own."""
+    bench = await opened(url)
+    told = await bench.store.transact(
+        lambda connection: connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+    )
+    assert told == "1min"
+    await bench.store.close()
 
 
 async def test_news_of_another_process_comes_by_itself(url: str) -> None:

@@ -37,6 +37,10 @@ DURABLE: Final = ("fsync", "full_page_writes", "synchronous_commit")
 _CONNECT_TIMEOUT_S: Final = 5
 _STATEMENT_TIMEOUT_MS: Final = 10_000
 _LOCK_TIMEOUT_MS: Final = 5_000
+_SILENCE_MS: Final = 4_000
+"""How long a transaction of ours may say nothing. Less than the lock timeout: what a process holds that was stopped or cut off in the middle is free before
+those who wait for it give up."""
+_OF_APPLICATION: Final = text("SET LOCAL idle_in_transaction_session_timeout = 60000")
 _TRIES: Final = 4
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_VIEW: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
@@ -144,7 +148,7 @@ _SESSION_SETTINGS: Final = {
     "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(_LOCK_TIMEOUT_MS),
     "standard_conforming_strings": "on",
-    "idle_in_transaction_session_timeout": "60000",
+    "idle_in_transaction_session_timeout": str(_SILENCE_MS),
 }
 
 
@@ -213,6 +217,7 @@ class BlockingPostgresStore(_PostgresStore):
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         with errors(), self._engine.begin() as connection:
+            connection.execute(_OF_APPLICATION)
             return work(connection)
 
     def pool(self) -> PoolStatus | None:
@@ -304,6 +309,7 @@ class AsyncPostgresStore(_PostgresStore):
                     # The application's own work gets a connection that behaves as SQLAlchemy says.
                     ordinary = await connection.execution_options(isolation_level="READ COMMITTED")
                     async with ordinary.begin():
+                        await ordinary.execute(_OF_APPLICATION)
                         return await ordinary.run_sync(work)
 
         return await asyncio.shield(asyncio.ensure_future(run()))

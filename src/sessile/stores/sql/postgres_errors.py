@@ -58,8 +58,8 @@ def _sqlstate(error: DBAPIError) -> str:
 
 def _is_away(error: DBAPIError) -> bool:
     """The connection or the server failed, not the statement: SQLSTATE classes 08, 53, 57 and 58, a lock that was not had in time, a server
-    that only reads."""
+    that only reads, a transaction that the server gave up because nothing came from us (this process was stopped, or the network was)."""
     state = _sqlstate(error)
     if state:
-        return state[:2] in {"08", "53", "57", "58"} or state in {"55P03", "25006"}
+        return state[:2] in {"08", "53", "57", "58"} or state in {"55P03", "25006", "25P03", "25P04"}
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
