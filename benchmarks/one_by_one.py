@@ -62,9 +62,7 @@ class Row:
 @asynccontextmanager
 async def sqlalchemy_writers(url: str, state: Mapping[str, Any]) -> AsyncIterator[Writers]:
     """PostgreSQL by SQLAlchemy Core and asyncpg, from a pool of 32 connections."""
-    engine = create_async_engine(
-        url.replace("postgresql:", "postgresql+asyncpg:"), pool_size=POOL_SIZE, max_overflow=0
-    )
+    engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"), pool_size=POOL_SIZE, max_overflow=0)
     async with engine.begin() as connection:
         await connection.run_sync(_metadata.create_all)
 

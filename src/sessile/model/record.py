@@ -19,14 +19,18 @@ class _Fields:
 
 @lru_cache(maxsize=64)
 def _fields_of(owner: type[msgspec.Struct]) -> dict[str, dataclasses.Field[Any]]:
-    return dataclasses.make_dataclass(owner.__name__, owner.__struct_fields__).__dataclass_fields__
+    made: Any = dataclasses.make_dataclass(owner.__name__, owner.__struct_fields__)
+    fields: dict[str, dataclasses.Field[Any]] = made.__dataclass_fields__
+    return fields
 
 
 class Record(msgspec.Struct, frozen=True):
     """`dataclasses.replace` and `fields` take it like a frozen dataclass; `msgspec.structs.replace` is the fast one. `_unshown` names fields that
     `repr` leaves out: what people wrote must not get into a log."""
 
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]] = cast("dict[str, dataclasses.Field[Any]]", _Fields())
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]] = cast(
+        "dict[str, dataclasses.Field[Any]]", _Fields()
+    )
     _unshown: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:

@@ -104,7 +104,10 @@ def told(error: Exception) -> Exception:
         return Taken()
     if state is not None:
         return DBAPIError(None, None, error, hide_parameters=True)
-    if isinstance(error, OSError | TimeoutError) or type(error).__module__.partition(".")[0] not in {"asyncpg", "psycopg"}:
+    if isinstance(error, OSError | TimeoutError) or type(error).__module__.partition(".")[0] not in {
+        "asyncpg",
+        "psycopg",
+    }:
         return error
     return InterfaceError(None, None, error, hide_parameters=True)
 

@@ -246,8 +246,7 @@ class AsyncPostgresStore(_PostgresStore):
                         if self._guard is not None and written.plan is not None:
                             await self._guard.mark([written.plan])
                             await connection.run_sync(partial(_within, self._guard, written))
-                        if await _run(connection, self._ending(written)) != _COMMIT:
-                            raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
+                        await _commit(connection, self._ending(written))
             except Repeat:
                 continue
             except StoreUnavailable:
@@ -317,6 +316,13 @@ async def _run(connection: AsyncConnection, statements: str) -> str:
     except Exception as error:
         raise told(error) from error
     return done
+
+
+async def _commit(connection: AsyncConnection, statements: str) -> None:
+    if (
+        await _run(connection, statements) != _COMMIT
+    ):  # of what an error has spoiled nothing is committed, and PostgreSQL says so without an error
+        raise StoreUnavailable("The transaction could not be committed.")
 
 
 async def _abandon(connection: AsyncConnection, error: BaseException) -> None:

@@ -10,7 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from sessile.model.batch import Progress
-from sessile.model.document import ABSENT, Conflict, ConflictReason, Document, DocumentDevice, LoggedChange, Owner, Verdict
+from sessile.model.document import (
+    ABSENT,
+    Conflict,
+    ConflictReason,
+    Document,
+    DocumentDevice,
+    LoggedChange,
+    Owner,
+    Verdict,
+)
 from sessile.model.session import EndReason, Lifetime
 from sessile.stores.sql.types import from_bytes, from_micros, to_bytes, to_micros
 
@@ -33,7 +42,7 @@ def document(row: Row) -> Document:
         document_id=document_id,
         owner=Owner(user_id, session_id),
         name=name,
-        state=from_bytes(state),
+        state={} if state is None else from_bytes(state),  # it was not asked for
         version=version,
         state_version=state_version,
         epoch=epoch,

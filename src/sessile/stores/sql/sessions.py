@@ -47,7 +47,6 @@ _GET_MANY = (
 _GET_MANY_LOCKED = _GET_MANY.with_for_update(key_share=True)
 
 
-
 def _later(column: Column[Any], name: str) -> Case[Any]:
     given: BindParameter[Any] = bindparam(name, type_=column.type)
     return case((column < given, given), else_=column)

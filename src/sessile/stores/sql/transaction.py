@@ -22,8 +22,7 @@ from sessile.stores.sql.sessions import SqlSessionRows
 from sessile.stores.sql.sqlite_batches import SqliteBatchRows
 from sessile.stores.sql.tables import bus_events, instance, leases, rate_limits
 
-
-_BATCHES: Final[dict[str, type[PostgresBatchRows] | type[SqliteBatchRows]]] = {
+_BATCHES: Final[dict[str, type[PostgresBatchRows | SqliteBatchRows]]] = {
     "postgresql": PostgresBatchRows,
     "sqlite": SqliteBatchRows,
 }
@@ -42,8 +41,8 @@ class SqlTransaction(SqlAuditRows):
         self.fence = SqlFenceRows(connection, at)
         self.events: list[Event] = []
 
-    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str]) -> Held:
-        return self.documents.hold(session_ids, document_ids)
+    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool) -> Held:
+        return self.documents.hold(session_ids, document_ids, with_state=with_state)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
