@@ -72,7 +72,8 @@ def _text(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """An instance of a subclass as what it is to JSON."""
-    for kind in (str, int, float, dict, list, tuple):
+    kinds: tuple[type[Any], ...] = (str, int, float, dict, list, tuple)
+    for kind in kinds:
         if isinstance(value, kind):
             return kind(value)
     raise TypeError(f"{type(value).__name__} is not a JSON value")
