@@ -19,6 +19,7 @@ from sessile.model.wire import iso
 from sessile.server.realtime import messages
 from sessile.server.realtime.around import Around
 from sessile.server.realtime.presence import Board
+from sessile.server.realtime.wire import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -40,15 +41,16 @@ class Update:
         self.changes = changes
         self.first = changes[0].version
         self.last = changes[-1].version
-        self._text: str | None = None
+        self._frame: Encoded | None = None
 
     @property
-    def text(self) -> str:
-        if self._text is None:
-            self._text = messages.encode(
-                messages.state_update_body(self.document_id, self.epoch, self.generation, self.first - 1, self.changes)
+    def frame(self) -> Encoded:
+        if self._frame is None:
+            body = messages.state_update_body(
+                self.document_id, self.epoch, self.generation, self.first - 1, self.changes
             )
-        return self._text
+            self._frame = Encoded(messages.encode(body))
+        return self._frame
 
     def after(self, version: int) -> Update:
         """The part above `version`: itself when that is all of it."""
@@ -190,13 +192,14 @@ class Channel:
                 return
 
     def _announce(self, devices: list[dict[str, Any]], left: list[int]) -> None:
-        text = messages.presence_diff(self.document_id, devices, left)
+        frame = Encoded(messages.presence_diff(self.document_id, devices, left))
         for subscription in tuple(self.subscriptions):
-            subscription.notice(text)
+            subscription.notice(frame)
 
     def _tell(self, text: str, *, request_id: str | None = None, restored_version: int | None = None) -> None:
+        frame = Encoded(text)
         for subscription in tuple(self.subscriptions):
-            subscription.notice(text, request_id=request_id, restored_version=restored_version)
+            subscription.notice(frame, request_id=request_id, restored_version=restored_version)
 
     def _tell_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._tell(messages.checkpoint_saved(checkpoint, self._epoch or ""), request_id=checkpoint.request_id)

@@ -32,7 +32,7 @@ from sessile.server.realtime.commands import Commands
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.keeper import Keeper
 from sessile.server.realtime.news import News
-from sessile.server.realtime.outbox import Outbox, SlowConsumer
+from sessile.server.realtime.outbox import DirectOutbox, Outbox, SlowConsumer
 from sessile.server.realtime.presence import device_label
 from sessile.server.realtime.submissions import Submissions
 from sessile.server.realtime.subscription import Subscription
@@ -45,7 +45,8 @@ FAULTS_MAX: Final = 10
 """Malformed frames a socket may send; the next one closes it."""
 CLOSE_TIMEOUT_S: Final = 1.0
 TRANSPORT_EXTENSION: Final = "sessile.transport"
-"""Under `sessile serve` the scope offers `close_now(code, reason)`, which does not wait for a peer that has stopped reading."""
+"""Under `sessile serve` the scope offers `close_now(code, reason)`, which does not wait for a peer that has stopped reading, and for a socket
+its `wire` (`sessile.server.realtime.wire.Wire`, or None)."""
 
 
 class Disconnected(Exception):
@@ -76,7 +77,7 @@ class Connection:
         self.documents = hub.documents
         self.connection_id = secrets.token_hex(8)
         self.subscriptions: dict[str, Subscription] = {}
-        self.outbox = Outbox(self._send_text, on_drained=self._drained, stall_timeout_s=hub.stall_timeout_s)
+        self.outbox = self._made_outbox(scope)
         self.news = News(self.outbox)
         self.submissions = Submissions(hub, self.outbox)
         self.attendance = Attendance(hub.leases)
@@ -105,6 +106,13 @@ class Connection:
         self._over = asyncio.Event()
         self._commands = Commands(self)
         hub.connections.add(self)
+
+    def _made_outbox(self, scope: Scope) -> Outbox:
+        stall_timeout_s = self.hub.stall_timeout_s
+        wire = scope.get("extensions", {}).get(TRANSPORT_EXTENSION, {}).get("wire")
+        if wire is None:
+            return Outbox(self._send_text, on_drained=self._drained, stall_timeout_s=stall_timeout_s)
+        return DirectOutbox(wire, self.hub.flusher, on_drained=self._drained, stall_timeout_s=stall_timeout_s)
 
     @property
     def session(self) -> Session:

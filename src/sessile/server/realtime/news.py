@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from sessile.server.realtime.outbox import Outbox
+from sessile.server.realtime.wire import Encoded
 
 _REMEMBERED: Final = 64
 
@@ -18,20 +19,20 @@ class News:
         self._outbox = outbox
         self._checkpoints: deque[str] = deque(maxlen=_REMEMBERED)
         self._restores: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
-        self._held: dict[str, list[tuple[int, str]]] = {}
+        self._held: dict[str, list[tuple[int, Encoded]]] = {}
 
-    def tell(self, document_id: str, text: str, *, request_id: str | None, restored_version: int | None) -> None:
-        """Queues the text unless the socket gets it as an answer. A full socket goes without: the state reaches it later all the
+    def tell(self, document_id: str, frame: Encoded, *, request_id: str | None, restored_version: int | None) -> None:
+        """Queues the frame unless the socket gets it as an answer. A full socket goes without: the state reaches it later all the
         same, and lists of checkpoints come over HTTP."""
         if request_id is not None and request_id in self._checkpoints:
             return
         if restored_version is not None:
             if document_id in self._held:
-                self._held[document_id].append((restored_version, text))
+                self._held[document_id].append((restored_version, frame))
                 return
             if (document_id, restored_version) in self._restores:
                 return
-        self._outbox.offer(text)
+        self._outbox.offer(frame)
 
     def answering_checkpoint(self, request_id: str) -> None:
         self._checkpoints.append(request_id)
@@ -43,5 +44,5 @@ class News:
         try:
             yield lambda version: self._restores.append((document_id, version))
         finally:
-            for version, text in self._held.pop(document_id):
-                self.tell(document_id, text, request_id=None, restored_version=version)
+            for version, frame in self._held.pop(document_id):
+                self.tell(document_id, frame, request_id=None, restored_version=version)

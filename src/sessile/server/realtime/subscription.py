@@ -12,6 +12,7 @@ from sessile.model.errors import DocumentNotFound, SessileError, StoreUnavailabl
 from sessile.server.realtime import messages
 from sessile.server.realtime.news import News
 from sessile.server.realtime.outbox import Outbox
+from sessile.server.realtime.wire import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -108,14 +109,14 @@ class Subscription:
             return
         if update.last <= self.cursor:
             return
-        if self._peer.outbox.offer(update.after(self.cursor).text):
+        if self._peer.outbox.offer(update.after(self.cursor).frame):
             self.cursor = update.last
         else:
             self.phase = Phase.BEHIND  # `drained` goes on from here
 
-    def notice(self, text: str, *, request_id: str | None = None, restored_version: int | None = None) -> None:
+    def notice(self, frame: Encoded, *, request_id: str | None = None, restored_version: int | None = None) -> None:
         """News that carries no state."""
-        self._peer.news.tell(self.document_id, text, request_id=request_id, restored_version=restored_version)
+        self._peer.news.tell(self.document_id, frame, request_id=request_id, restored_version=restored_version)
 
     def check(self) -> None:
         """Called now and then: a reader that stands still below the known head, for whatever reason, is brought up to it."""
