@@ -16,7 +16,7 @@ from sessile.model.events import Event, EventKind
 from sessile.model.session import EndReason
 from sessile.ports import Transaction
 from sessile.runtime.lane import drive
-from sessile.stores.sql.postgres import payloads
+from sessile.stores.sql.postgres_news import payloads
 from sessile.testing.lab import ADA, Bench, put
 from sessile.testing.servers import PostgresServer
 from tests.integration.postgres.conftest import opened

@@ -196,7 +196,8 @@ def test_many_are_shared_out_and_a_document_under_way_waits() -> None:
         commits = committing(engine, writers=2)
         others = [f"d{number}" for number in range(BESIDE_MIN)]
         tasks = await started(engine, commits, ["a", "a", *others])
-        await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
         assert engine.batches == [["a"], others]
         engine.gate.set()
         await asyncio.gather(*tasks)
