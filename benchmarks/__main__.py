@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changes, durable, fanout, sessions
+from benchmarks import changes, durable, fanout, peers, sessions
 from benchmarks.telling import Tell
 
 T = TypeVar("T")
@@ -40,6 +40,18 @@ def sockets(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
     """Durable changes through WebSockets, with and without group commit."""
     tell("durable changes through WebSockets on SQLite")
     return {"Durable changes through WebSockets": changes.measure(folder, options.rounds, options.seconds)}
+
+
+def on_redis(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """A session on Redis for each request, against peers."""
+    from sessile.testing.servers import ServerMissing
+
+    tell("requests with a session on Redis")
+    try:
+        return {"Requests with a session on Redis": peers.measure(folder, options.rounds, options.seconds)}
+    except ServerMissing as error:
+        tell(f"not run: requests with a session on Redis ({error})")
+        return {}
 
 
 def durable_changes(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
@@ -70,6 +82,7 @@ def fan_out(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
 
 BENCHMARKS: Final[Mapping[str, Callable[[argparse.Namespace, Path, Tell], Tables]]] = {
     "requests": requests,
+    "peers": on_redis,
     "sockets": sockets,
     "durable": durable_changes,
     "fanout": fan_out,

@@ -26,7 +26,7 @@ def sessile(port: int, database: str, service_key: str) -> Coroutine[Any, Any, N
 
 def socketio(port: int) -> Coroutine[Any, Any, None]:
     """python-socketio on uvicorn: everybody is in one room, and what one publishes all get."""
-    import socketio as package
+    import socketio as package  # type: ignore[import-untyped]  # it has no types
     import uvicorn
 
     server = package.AsyncServer(async_mode="asgi", cors_allowed_origins="*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -27,10 +28,16 @@ class Running:
 @contextmanager
 def server(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator[int]:
     """One of `benchmarks.applications` on a free port; its port. Stopped by its pid."""
-    database = folder / f"{variant}-{time.monotonic_ns()}.db"
-    arguments = (variant, "--database", str(database), *extra)
-    with running("benchmarks.applications", *arguments, ready_path=ready_path) as made:
-        yield made.port
+    with server_process(variant, folder, *extra, ready_path=ready_path) as (port, _pid):
+        yield port
+
+
+@contextmanager
+def server_process(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator[tuple[int, int]]:
+    """The same, with its pid, to look at what it costs."""
+    database = () if "--database" in extra else ("--database", str(folder / f"{variant}-{time.monotonic_ns()}.db"))
+    with running("benchmarks.applications", variant, *database, *extra, ready_path=ready_path) as made:
+        yield made.port, made.pid
 
 
 @contextmanager
@@ -52,6 +59,12 @@ def running(program: str, *arguments: str, ready_path: str) -> Iterator[Running]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

@@ -42,7 +42,7 @@ def skeleton(tmp_path: Path) -> Path:
     for name in ("cli", "demo", "integrations", "testing", "client", "server", "web", "runtime", "engine", "stores"):
         (tmp_path / "sessile" / name).mkdir()
         (tmp_path / "sessile" / name / "__init__.py").write_text("import sessile.model\n")
-    for name in ("ports", "model", "stores/sql", "stores/memory"):
+    for name in ("ports", "model", "stores/sql", "stores/memory", "stores/redis"):
         (tmp_path / "sessile" / f"{name}.py").write_text("")
     return tmp_path
 

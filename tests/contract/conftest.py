@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sessile.stores.sql.postgres import upgrade
-from sessile.testing.servers import PostgresServer
-from tests.conftest import postgres_or_skip
+from sessile.testing.servers import PostgresServer, RedisServer
+from tests.conftest import postgres_or_skip, redis_or_skip
 
 TEMPLATE = "migrated"
 
@@ -21,6 +21,16 @@ def postgres() -> Iterator[PostgresServer]:
     try:
         server.start()
         upgrade(server.create_database(TEMPLATE))
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    server = redis_or_skip()
+    try:
+        server.start()
         yield server
     finally:
         server.close()

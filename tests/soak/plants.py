@@ -21,7 +21,8 @@ from sessile.server.realtime.subscription import Phase, Subscription
 from sessile.stores.sql import database as sql_database
 from sessile.stores.sql.database import SqliteDatabase
 from sessile.stores.sql.documents import SqlDocumentRows
-from sessile.stores.sql.store import _SqliteStore
+from sessile.stores.sql.store import AsyncSqliteStore
+from sessile.stores.sql.together import Answer, Call
 from sessile.stores.sql.transaction import SqlTransaction
 
 COMMIT_DELAY_S = 0.05
@@ -138,13 +139,13 @@ def late_subscribe() -> None:
 
 def audit_outside() -> None:
     """Audit events are written in a transaction of their own, a little after what they tell of."""
-    write, lock = _SqliteStore._write, threading.Lock()
+    write, lock = AsyncSqliteStore._write_alone, threading.Lock()
     later: list[Sequence[AuditEvent]] = []
 
-    def write_rows(store: _SqliteStore, work: Callable[..., Any], args: Sequence[Any]) -> Any:
+    def write_rows(store: AsyncSqliteStore, call: Call) -> Answer:
         with lock:
             later.clear()
-            outcome = write(store, work, args)
+            outcome = write(store, call)
             events = [event for batch in later for event in batch]
         if events:
             time.sleep(AUDIT_DELAY_S)
@@ -156,7 +157,7 @@ def audit_outside() -> None:
     def keep(_tx: SqlTransaction, events: Sequence[AuditEvent]) -> None:
         later.append(events)
 
-    _plant(_SqliteStore, "_write", write_rows)
+    _plant(AsyncSqliteStore, "_write_alone", write_rows)
     _plant(SqlTransaction, "audit", keep)
 
 

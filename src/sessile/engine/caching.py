@@ -13,15 +13,14 @@ from typing import Final
 
 from sessile.engine.looks import Look, Looks
 from sessile.model.errors import StoreUnavailable
-from sessile.model.fence import CachePlace, CacheUnavailable, Fence, Miss, Publication, SessionChanges
+from sessile.model.fence import ENTRY_TTL_S, CachePlace, CacheUnavailable, Fence, Miss, Publication, SessionChanges
+from sessile.model.health import CacheStatus
 from sessile.model.session import Session
 from sessile.model.session_format import UnknownForm, pack_session, unpack_session
 from sessile.ports import Cache, Pause, Random, SessionReader, Transaction
 
 logger = logging.getLogger("sessile.cache")
 
-ENTRY_TTL_S: Final = 600.0
-"""How long an entry stays at most: the backstop for the one case that the fence leaves (docs/explanation/cache.md, "what is left")."""
 ABSENT_TTL_S: Final = 5.0
 HOLD_PERIODS: Final = 5.0
 """Who writes without the cache keeps it closed for so many fence periods, so that a process that is cut off does not raise it with each write."""
@@ -66,6 +65,8 @@ class SessionCache:
         self._truth = truth
         self._pause = pause
         self._random = random
+        self.hits = 0
+        self.misses = 0
         self._is_wanted = False
         self._bound_at = float("-inf")
         self._bind_pause_s = 0.0
@@ -79,26 +80,32 @@ class SessionCache:
             await self._keep_now()
         look = self._looks.usable()
         if look is None or look.fence.place is None:
-            return await self._truth.get(session_id)
+            return await self._miss(session_id)
         try:
             found = await self._cache.get(look.fence.place, session_id)
             if isinstance(found, bytes):
                 # The answer may have taken its time: the look has to be young enough now.
                 if self._looks.is_usable(look):
-                    return unpack_session(found) if found else None
+                    session = unpack_session(found) if found else None
+                    self.hits += 1
+                    return session
             elif found is Miss.ABSENT:
                 return await self._fill(look.fence.place, session_id)
         except CacheUnavailable:
             pass
         except UnknownForm:
             await self._drop(look.fence.place, session_id)
+        return await self._miss(session_id)
+
+    async def _miss(self, session_id: str) -> Session | None:
+        self.misses += 1
         return await self._truth.get(session_id)
 
     async def _fill(self, place: CachePlace, session_id: str) -> Session | None:
         token = self._random.token_bytes(_TOKEN_BYTES)
         if not await self._cache.lease(place, session_id, token):
-            return await self._truth.get(session_id)
-        session = await self._truth.get(session_id)  # begun after the lease was answered
+            return await self._miss(session_id)
+        session = await self._miss(session_id)  # begun after the lease was answered
         entry, ttl_s = (pack_session(session), ENTRY_TTL_S) if session is not None else (b"", ABSENT_TTL_S)
         await self._cache.fill(place, session_id, token, entry, ttl_s)
         return session
@@ -117,7 +124,7 @@ class SessionCache:
         if not (changes.after or changes.touched or changes.is_final):
             return None
         look = self._looks.usable()
-        if look is None and (changes.after or changes.is_final):
+        if look is None:
             sent_at = self._looks.now()
             look = self._looks.note(tx.fence.look(), sent_at)
         publications = [self._publication(session_id, session) for session_id, session in changes.after.items()]
@@ -152,7 +159,8 @@ class SessionCache:
 
     async def settle(self, plan: Plan) -> None:
         """After the commit. Raises StoreUnavailable when it cannot be known what the others believe: then a repetition of the call mends it."""
-        if plan.raised is not None:
+        if plan.raised is not None and not plan.raised.is_open:
+            # An open one is another's, seen inside the transaction: it is looked at anew, for its age does not begin now.
             self._looks.note(plan.raised, self._looks.now())
         if not _tokens(plan) and not plan.is_final:
             await self._settle_touches(plan)
@@ -211,8 +219,7 @@ class SessionCache:
                 await self._cache.server()
             except CacheUnavailable:
                 await self._looks.hold(fence.number, HOLD_PERIODS * self._looks.period_s)
-        left_s = self._looks.left_s(fence) if plan.is_final else 0.0
-        if left_s > 0:
+        while plan.is_final and (left_s := self._looks.left_s(fence)) > 0:
             await self._pause.sleep(left_s)
 
     # -- between requests -----------------------------------------------------------------------------------------------------------
@@ -222,10 +229,17 @@ class SessionCache:
         """Whether the cache is believed just now."""
         return self._looks.usable() is not None
 
+    def status(self) -> CacheStatus:
+        """For those who watch."""
+        return CacheStatus(self.is_open, self.hits, self.misses, self._cache.status())
+
     @property
     def is_due(self) -> bool:
-        """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life."""
-        return self._is_wanted and self._looks.age_s > self._looks.period_s / 3
+        """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life or shows a
+        closed fence. That one does not grow old where much is written, because each write looks; but only `keep` opens it."""
+        look = self._looks.last
+        is_closed = look is not None and not look.fence.is_open
+        return self._is_wanted and (is_closed or self._looks.age_s > self._looks.period_s / 3)
 
     async def _keep_now(self) -> None:
         now = self._looks.now()

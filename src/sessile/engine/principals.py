@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from sessile.engine.maintenance import check_open
-from sessile.engine.transitions import end
+from sessile.engine.transitions import confirm_ended, end
 from sessile.model.audit import AuditEvent
 from sessile.model.errors import InvalidValue, SessionCreationError, SessionLimitReached
 from sessile.model.events import REFRESH, Event, EventKind
@@ -130,7 +130,7 @@ class PrincipalEngine:
         if known.disabled_at is None:
             tx.sessions.put_principal(replace(known, disabled_at=now))
             tx.audit([_event(user_id, "principal_disabled", now)])
-        tx.sessions.confirm([])
+        confirm_ended(tx, user_id, now)
         return end(tx, tx.sessions.of_user(user_id, now, lock=True), EndReason.ADMIN, now)
 
     def _enable(self, tx: Transaction, user_id: str) -> None:

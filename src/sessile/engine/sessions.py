@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
 from sessile.engine.principals import admit_user, check_user_id
-from sessile.engine.transitions import end, session_event
+from sessile.engine.transitions import confirm_ended, end, session_event
 from sessile.model import token as tokens
 from sessile.model.delta import DataOperation, apply_delta
-from sessile.model.errors import AuthenticationRequired, SessionNotFound, SessionUpdateError
+from sessile.model.errors import AuthenticationRequired, InvalidValue, SessileError, SessionNotFound, SessionUpdateError
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
 from sessile.model.session import EndReason, Issued, Session, Standing
 from sessile.ports import Clock, Random, SessionReader, Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class DataChange:
+    """A delta of a session's data, made under `user_id`."""
+
+    session_id: str
+    operations: Sequence[DataOperation]
+    user_id: str | None
 
 
 class StoredSessions:
@@ -109,10 +118,14 @@ class SessionEngine:
 
     async def change_data(self, session_id: str, operations: Sequence[DataOperation], user_id: str | None) -> Session:
         """Applies a delta to whatever stands there now. A delta made under another user is dropped, audited, and raises SessionUpdateError."""
-        session, dropped = await self._store.write(self._change_data, session_id, operations, user_id)
-        if dropped:
-            raise SessionUpdateError("The session belongs to another user by now; the change was dropped.")
-        return session
+        (outcome,) = await self.change_data_of([DataChange(session_id, operations, user_id)])
+        if isinstance(outcome, SessileError):
+            raise outcome
+        return outcome
+
+    async def change_data_of(self, changes: Sequence[DataChange]) -> list[Session | SessileError]:
+        """The same for several, in one transaction and in their order: what became of each, or why it was refused."""
+        return await self._store.write(self._change_data_of, changes)
 
     async def rotate(self, session_id: str) -> Issued:
         """A new token for the same principal. The old one serves requests in flight for a short window."""
@@ -157,8 +170,11 @@ class SessionEngine:
         """Ends all sessions of a user but `keep`; how many. The principal's lock keeps a login from slipping through."""
         return await self._store.write(self._end_of_user, user_id, keep, reason)
 
-    async def of_user(self, user_id: str) -> list[Session]:
-        return await self._store.read(_of_user, user_id, self._clock.now())
+    async def of_user(self, user_id: str, after: str | None = None, limit: int | None = None) -> list[Session]:
+        """Live ones, oldest first; a page of them. Raises InvalidValue."""
+        if limit is not None and limit < 1:
+            raise InvalidValue("/limit", "is at least 1")
+        return await self._store.read(_of_user, user_id, self._clock.now(), after or "", limit)
 
     async def sweep(self, batch: int) -> int:
         """Ends at most `batch` sessions that are past a deadline; how many."""
@@ -218,16 +234,21 @@ class SessionEngine:
         if self._rules.end_on_late_use and session.ended_at is None:
             end(tx, [session], EndReason.THEFT, now)
 
-    def _change_data(
-        self, tx: Transaction, session_id: str, operations: Sequence[DataOperation], user_id: str | None
-    ) -> tuple[Session, bool]:
-        session = live(tx, session_id, self._clock.now())
-        if session.user_id != user_id:
-            tx.audit([session_event(session, "session_delta_dropped", self._clock.now())])
-            return session, True
-        changed = replace(session, data=apply_delta(session.data, operations), version=session.version + 1)
-        tx.sessions.update(changed)
-        return changed, False
+    def _change_data_of(self, tx: Transaction, changes: Sequence[DataChange]) -> list[Session | SessileError]:
+        now = self._clock.now()
+        sessions = tx.sessions.get_many([change.session_id for change in changes], lock=True)
+        changed: dict[str, Session] = {}
+        outcomes: list[Session | SessileError] = []
+        for change in changes:
+            try:
+                session = _changed(tx, sessions.get(change.session_id), change, now)
+            except SessileError as error:
+                outcomes.append(error)
+            else:
+                sessions[session.session_id] = changed[session.session_id] = session
+                outcomes.append(session)
+        tx.sessions.update_many(list(changed.values()))
+        return outcomes
 
     def _rotate(self, tx: Transaction, session_id: str) -> Issued:
         return self._renewed(tx, live(tx, session_id, self._clock.now()))
@@ -259,6 +280,7 @@ class SessionEngine:
         if session.user_id is None or seen is None or session.user_id != seen.user_id:
             raise AuthenticationRequired("anonymous")
         others = [s for s in tx.sessions.of_user(session.user_id, now, lock=True) if s.session_id != session_id]
+        confirm_ended(tx, session.user_id, now)
         ended = end(tx, others, EndReason.PASSWORD_CHANGED, now)
         issued = self._renewed(tx, session)
         return issued, ended
@@ -283,12 +305,22 @@ class SessionEngine:
         tx.sessions.principal(user_id, lock=True)
         now = self._clock.now()
         live = tx.sessions.of_user(user_id, now, lock=True)
-        tx.sessions.confirm([])
+        confirm_ended(tx, user_id, now)
         return end(tx, [session for session in live if session.session_id != keep], reason, now)
 
     def _sweep(self, tx: Transaction, batch: int) -> int:
         now = self._clock.now()
         return end(tx, tx.sessions.expired(now, batch), EndReason.EXPIRED, now)
+
+
+def _changed(tx: Transaction, session: Session | None, change: DataChange, now: datetime) -> Session:
+    if session is None:
+        raise SessionNotFound
+    check_alive(session, now)
+    if session.user_id != change.user_id:
+        tx.audit([session_event(session, "session_delta_dropped", now)])
+        raise SessionUpdateError("The session belongs to another user by now; the change was dropped.")
+    return replace(session, data=apply_delta(session.data, change.operations), version=session.version + 1)
 
 
 def _get(tx: Transaction, session_id: str) -> Session | None:
@@ -299,8 +331,8 @@ def _touch(tx: Transaction, seen: Sequence[Session]) -> None:
     tx.sessions.touch(seen)
 
 
-def _of_user(tx: Transaction, user_id: str, now: datetime) -> list[Session]:
-    return tx.sessions.of_user(user_id, now)
+def _of_user(tx: Transaction, user_id: str, now: datetime, after: str, limit: int | None) -> list[Session]:
+    return tx.sessions.of_user(user_id, now, after=after, limit=limit)
 
 
 def expiry_policy(

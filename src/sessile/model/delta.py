@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sessile.model import values
 from sessile.model.errors import DocumentTooLarge
@@ -18,17 +18,25 @@ from sessile.model.limits import SESSION_DATA_BYTES_MAX
 DataOperation = tuple[str, tuple[str, ...], Any]
 """("set" | "merge" | "remove", keys, value)"""
 
+_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
+
 
 class Tracked:
     """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
 
-    __slots__ = ("_baseline", "_loaded", "value")
+    __slots__ = ("_baseline", "_flat", "_loaded", "value")
 
     def __init__(self, data: bytes = b"{}") -> None:
         self._baseline = data
         self.value: dict[str, Any] = values.decode(data)
         self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._flat: dict[str, Any] | None = None
+        self._take_for_loaded()
+
+    def _take_for_loaded(self) -> None:
+        self._loaded.clear()
         self._remember((), self.value)
+        self._flat = None if self.has_levels else dict(self.value)
 
     def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
         self._loaded[path] = loaded
@@ -40,16 +48,31 @@ class Tracked:
         """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
         parts of the data go on being tracked. Raises InvalidValue."""
         self._baseline = values.encode(self.value)
-        self._loaded.clear()
-        self._remember((), self.value)
+        self._take_for_loaded()
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether there is anything in it that can be changed in its place."""
+        return not all(type(item) in _IMMUTABLE for item in self.value.values())
+
+    def _is_as_loaded(self) -> bool:
+        """True when each value still is the very object that was loaded, and none can be changed in its place: usual, and quick to see."""
+        loaded = self._flat
+        return (
+            loaded is not None
+            and len(loaded) == len(self.value)
+            and all(key in loaded and loaded[key] is item for key, item in self.value.items())
+        )
 
     @property
     def is_modified(self) -> bool:
-        return values.encode(self.value) != self._baseline
+        return not self._is_as_loaded() and values.encode(self.value) != self._baseline
 
     @property
     def operations(self) -> list[DataOperation]:
         """The delta, in a deterministic order; empty when nothing changed. Raises InvalidValue, DocumentTooLarge."""
+        if self._is_as_loaded():
+            return []
         encoded = values.encode(self.value)
         if encoded == self._baseline:
             return []

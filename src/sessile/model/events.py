@@ -21,6 +21,8 @@ class EventKind(StrEnum):
     SESSION_ENDED = "session_ended"
     HANDOFF_CHANGED = "handoff_changed"
     PRESENCE_CHANGED = "presence_changed"
+    NEWS_MISSED = "news_missed"
+    """Some news may have been lost: whoever shows something looks again."""
 
 
 KNOWN_KINDS: Final = frozenset(str(kind) for kind in EventKind)

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from sessile.model.session import Session
+
+ENTRY_TTL_S: Final = 600.0
+"""How long an entry stays at most: the backstop for the one case that the fence leaves (docs/explanation/cache.md)."""
 
 
 class CacheUnavailable(Exception):

@@ -15,8 +15,32 @@ class PoolStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheLink:
+    """How the way to the cache is: `up`, `down`, `connecting` or `new`. Counted since the start: connections lost or refused, calls that were not
+    answered in time, and calls that failed at once because it was down."""
+
+    state: str = "new"
+    failures: int = 0
+    timeouts: int = 0
+    refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    """How the cache is doing. `is_used`: sessions are read from it just now; otherwise the database answers, and nobody notices but by the time it takes.
+    Counted since the start: `hits`, and `misses` that the database answered."""
+
+    is_used: bool
+    hits: int
+    misses: int
+    link: CacheLink
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The answer to a look at the store: how long it took, in milliseconds, and its connections (None: a store without any)."""
+    """The answer to a look at the store: how long it took, in milliseconds, its connections (None: a store without any), and the cache (None: without
+    one). A cache that is away is no outage."""
 
     latency_ms: float
     pool: PoolStatus | None
+    cache: CacheStatus | None = None

@@ -64,6 +64,7 @@ class SessionManager:
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
+        self._is_open = False
         reached = probe or no_probe
 
         async def submit(submission: Submission) -> Outcome:
@@ -78,12 +79,19 @@ class SessionManager:
         self.presence = Presence(engines.presence)
         self.documents = Documents(engines, submit, reached)
 
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._is_open
+
     def open(self) -> None:
         """Makes the store usable. Raises StoreUnavailable, ConfigurationError."""
         drive(self._store.open())
+        self._is_open = True
 
     def close(self) -> None:
         """Lets go of the store."""
+        self._is_open = False
         drive(self._store.close())
         if self._cache is not None:
             drive(self._cache.close())
@@ -192,9 +200,10 @@ class SessionManager:
         """Ends all sessions of a user but `keep`; how many."""
         return drive(self._sessions.end_of_user(user_id, keep, reason))
 
-    def list_sessions(self, user_id: str) -> list[Session]:
-        """The user's live sessions, oldest first."""
-        return drive(self._sessions.of_user(user_id))
+    def list_sessions(self, user_id: str, *, after: str | None = None, limit: int | None = None) -> list[Session]:
+        """The user's live sessions, oldest first. In pages: at most `limit` of those behind the handle `after`, the last one of the page before. Raises
+        InvalidValue."""
+        return drive(self._sessions.of_user(user_id, after, limit))
 
     def get_principal(self, user_id: str) -> Principal | None:
         """What is known of a user; None for one who never had a session."""
@@ -284,7 +293,8 @@ class SessionManager:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
         began = time.perf_counter()
         drive(self._store.read(_look))
-        return Health((time.perf_counter() - began) * 1000, self._store.pool())
+        cache = None if self._cached is None else self._cached.status()
+        return Health((time.perf_counter() - began) * 1000, self._store.pool(), cache)
 
     def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

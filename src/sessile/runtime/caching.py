@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from sessile.engine.caching import SessionCache
 from sessile.engine.looks import Looks
 from sessile.engine.sessions import StoredSessions
 from sessile.model.errors import ConfigurationError
-from sessile.ports import Cache, Random, SessionReader, Store
+from sessile.ports import Cache, NewsTeller, Random, SessionReader, Store
 from sessile.runtime.joined_reads import JoinedReads
 from sessile.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from sessile.runtime.news import RedisNews
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine is suspended, where there is such a clock: a look must not seem young after a sleep."""
@@ -57,3 +61,12 @@ def make_cache(settings: Settings, *, blocking: bool) -> Cache | None:
         raise ConfigurationError(f'Redis needs more packages ({error.name}): pip install "sessile[redis]"') from error
     kind = BlockingRedisCache if blocking else AsyncRedisCache
     return kind(settings.redis_url.get_secret_value())
+
+
+def make_news(settings: Settings, store: Store) -> RedisNews | None:
+    """What carries the news of a database that several processes share, while Redis is up; None without Redis, and where the store needs none."""
+    if settings.redis_url is None or not isinstance(store, NewsTeller):
+        return None
+    from sessile.runtime.news import RedisNews
+
+    return RedisNews(settings.redis_url.get_secret_value(), store, store)

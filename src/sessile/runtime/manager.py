@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from msgspec import UNSET, UnsetType
 
 from sessile.engine.caching import SessionCache
+from sessile.engine.sessions import DataChange
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
@@ -23,12 +24,13 @@ from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
-from sessile.runtime.caching import make_cache, make_reader, make_session_cache
+from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.presence import AsyncPresence
+from sessile.runtime.session_commits import SessionCommits
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -70,6 +72,8 @@ class AsyncSessionManager:
         self._retention = engines.retention
         self._keys = engines.keys
         probe = probe or no_probe
+        self._news = make_news(self.settings, self._store)
+        self._data_commits = SessionCommits(self._sessions)
         writers = self.settings.commit_writers if self._store.writes_at_once else 1
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe, writers)
         self._touches = Touches(self._sessions)
@@ -82,6 +86,11 @@ class AsyncSessionManager:
         self._opening = asyncio.Lock()
         self._is_open = False
 
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._is_open
+
     async def open(self) -> None:
         """Makes the store usable (an embedded database migrates itself) and starts the background work. Again is no harm.
         Raises StoreUnavailable, ConfigurationError."""
@@ -93,6 +102,12 @@ class AsyncSessionManager:
             if self._is_open:
                 return
             await self._store.open()
+            try:
+                if self._news is not None:
+                    await self._news.open()
+            except BaseException:
+                await self._store.close()
+                raise
             self._background.start()
             self._is_open = True
 
@@ -103,7 +118,10 @@ class AsyncSessionManager:
                 return
             self._is_open = False
             await self._commits.drained()
+            await self._data_commits.drained()
             await self._background.stop()
+            if self._news is not None:
+                await self._news.close()
             await self._store.close()
             if self._cache is not None:
                 await self._cache.close()
@@ -170,7 +188,7 @@ class AsyncSessionManager:
         self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None
     ) -> Session:
         """Applies a delta to what stands there now. Raises SessionUpdateError when the session is another user's by now, and like `get_session`."""
-        return await self._sessions.change_data(session_id, operations, user_id)
+        return await self._data_commits.submit(DataChange(session_id, operations, user_id))
 
     async def rotate_session(self, session_id: str) -> Issued:
         """A new token for the same principal. Raises like `get_session`."""
@@ -207,9 +225,10 @@ class AsyncSessionManager:
         """Ends all sessions of a user but `keep`; how many."""
         return await self._sessions.end_of_user(user_id, keep, reason)
 
-    async def list_sessions(self, user_id: str) -> list[Session]:
-        """The user's live sessions, oldest first."""
-        return await self._sessions.of_user(user_id)
+    async def list_sessions(self, user_id: str, *, after: str | None = None, limit: int | None = None) -> list[Session]:
+        """The user's live sessions, oldest first. In pages: at most `limit` of those behind the handle `after`, the last one of the page before. Raises
+        InvalidValue."""
+        return await self._sessions.of_user(user_id, after, limit)
 
     async def get_principal(self, user_id: str) -> Principal | None:
         """What is known of a user; None for one who never had a session."""
@@ -300,7 +319,8 @@ class AsyncSessionManager:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
         began = time.perf_counter()
         await self._store.read(_look)
-        return Health((time.perf_counter() - began) * 1000, self._store.pool())
+        cache = None if self._cached is None else self._cached.status()
+        return Health((time.perf_counter() - began) * 1000, self._store.pool(), cache)
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss, Publication
+from sessile.model.health import CacheLink
 
 _LEASE = b"L"
 _MARK = b"M"
@@ -105,6 +106,9 @@ class FakeCache:
             self.at.entries[key] = _VALUE + publication.entry
         elif found is not None and found[:1] != _MARK:
             del self.at.entries[key]
+
+    def status(self) -> CacheLink:
+        return CacheLink("down" if self.is_cut_off else "up")
 
     async def close(self) -> None:
         """Nothing to let go of."""

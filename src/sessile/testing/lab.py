@@ -32,6 +32,7 @@ from sessile.model.events import Event
 from sessile.model.kind import NO_KINDS, Kinds
 from sessile.model.merge import Policies
 from sessile.ports import Cache, Clock, Random, Store, Transaction
+from sessile.runtime.assemble import SystemRandom
 from sessile.runtime.caching import make_reader, make_session_cache
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lanes import Lane
@@ -147,7 +148,7 @@ class Lab:
         self._caches.append(cache)
         blocking = self.lane.name == "blocking"
         reader = make_reader(store, blocking=blocking)
-        return make_session_cache(cache, store, SeededRandom(1), reader, FENCE_PERIOD_S, blocking=blocking)
+        return make_session_cache(cache, store, SystemRandom(), reader, FENCE_PERIOD_S, blocking=blocking)
 
     async def together(self, *calls: Callable[[], Coroutine[Any, Any, T]]) -> list[T | BaseException]:
         """What each call returned or raised, all of them started at the same moment."""

@@ -20,7 +20,7 @@ Matching: TypeAlias = "bytes | Callable[[bytes], bool] | None"
 _CHUNK: Final = 65_536
 _CHUNKS_WAITING_MAX: Final = 16
 _REQUEST_BYTES_MAX: Final = 1 << 20
-_SETTLE_S: Final = 0.05
+_SETTLE_S: Final = 0.1
 """A server that has been quiet this long has answered all that it was sent in one go."""
 _THROTTLE_S: Final = 0.02
 """How often a throttled connection gets its next bytes."""

@@ -12,6 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
+_SCHEMES: Final = {"ws": "http", "wss": "https"}
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110 section 9.2.1: these must not change anything."""
 
@@ -24,7 +25,7 @@ def header_values(headers: Headers, name: bytes) -> list[str]:
 def scheme_of(scope: Scope) -> str:
     """`http` or `https`; a socket's `ws` and `wss` count as the scheme of the page that opened it."""
     scheme = str(scope.get("scheme", "http"))
-    return {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    return _SCHEMES.get(scheme, scheme)
 
 
 def host_of(scope: Scope) -> str:

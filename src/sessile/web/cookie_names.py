@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 from sessile.model.errors import ConfigurationError
@@ -18,6 +19,7 @@ PREFIXES: Final = ("__Host-Http-", "__Http-", "__Host-", "__Secure-")
 _HOST_PREFIXES: Final = ("__Host-Http-", "__Host-")
 
 
+@lru_cache(maxsize=256)
 def is_this_machine(host: str) -> bool:
     """True for a Host header that browsers treat as this machine: localhost and its names, 127.0.0.0/8, [::1]; and `testserver`,
     which is what test clients call themselves and no network resolves."""

@@ -6,8 +6,7 @@ context. What a request starts and leaves behind (a task of its own) goes on see
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Final
 
@@ -15,23 +14,14 @@ from sessile.model.errors import ConfigurationError
 from sessile.model.session import SessionContext
 from sessile.web.session import WebSession
 
-_CURRENT: Final[ContextVar[WebSession | None]] = ContextVar("sessile.current", default=None)
-
-
-@contextmanager
-def current(session: WebSession) -> Iterator[None]:
-    """For the middleware: within the block this is the session of the request under way."""
-    before = _CURRENT.set(session)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(before)
+CURRENT: Final[ContextVar[WebSession | None]] = ContextVar("sessile.current", default=None)
+"""Set by the middleware for the time of a request."""
 
 
 def current_session() -> WebSession:
     """The session of the request or socket under way. Does not count as a read. Raises ConfigurationError outside of one, and where the
     application has no Sessile."""
-    session = _CURRENT.get()
+    session = CURRENT.get()
     if session is None:
         raise ConfigurationError(
             "There is no request under way here whose session this could be. Call it from a handler, or from what a handler calls, of an "

@@ -18,7 +18,7 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import trace
 from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
 from sessile.web.cookies import CookiePolicy
-from sessile.web.current import current
+from sessile.web.current import CURRENT
 from sessile.web.origins import OriginPolicy
 from sessile.web.platforms import HEADER
 from sessile.web.problems import NO_STORE, refuse_socket, send_problem
@@ -55,16 +55,20 @@ class SessionMiddleware:
         session = WebSession(self._manager, self._cookies, scope, loaded)
         scope["session"] = scope[SCOPE_KEY] = session
         scope[ORIGINS_KEY] = self._origins
-        with current(session):
+        before = CURRENT.set(session)
+        try:
             if scope["type"] == "http":
                 await self._respond(scope, receive, send, session)
             else:
                 await self._hold(scope, receive, send, session)
+        finally:
+            CURRENT.reset(before)
 
     async def _load(self, scope: Scope) -> Loaded:
         source, token, reason = self._credential(scope)
         try:
-            await self._manager.open()
+            if not self._manager.is_open:
+                await self._manager.open()
             if token is None:
                 return Loaded(source, reason=reason)
             record = await self._manager.authenticate(token)

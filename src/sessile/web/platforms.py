@@ -19,6 +19,11 @@ HEADER: Final = "sessile-platform"
 _RAW: Final = HEADER.encode("ascii")
 
 
+def names_platform(headers: Headers) -> bool:
+    """Whether a request names a platform for itself."""
+    return any(key == _RAW for key, _ in headers)
+
+
 async def platform_of_request(
     manager: AsyncSessionManager, headers: Headers, session: Session | None
 ) -> Platform | None:

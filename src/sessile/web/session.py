@@ -37,7 +37,7 @@ from sessile.web.csrf import check_csrf_token, csrf_token
 from sessile.web.documents import SessionDocuments
 from sessile.web.lanes import in_lane
 from sessile.web.mapping import Phase, SessionMapping
-from sessile.web.platforms import echo_value, platform_of_request
+from sessile.web.platforms import echo_value, names_platform, platform_of_request
 
 logger = logging.getLogger("sessile.web")
 
@@ -66,11 +66,16 @@ class Override:
     @classmethod
     async def look(cls, manager: AsyncSessionManager, scope: Scope, record: Session | None) -> Override:
         """Raises nothing: who does not ask for the platform is not disturbed."""
+        if not names_platform(scope["headers"]):
+            return NO_OVERRIDE
         user_id = record.user_id if record is not None else None
         try:
             return cls(user_id, await platform_of_request(manager, scope["headers"], record))
         except (PlatformRefused, StoreUnavailable) as error:
             return cls(user_id, failure=error)
+
+
+NO_OVERRIDE: Final = Override(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class WebSession(SessionMapping):
         self._cookies = cookies
         self._scope = scope
         self._source = loaded.source
-        self._override = loaded.override or Override(None)
+        self._override = loaded.override or NO_OVERRIDE
         self._new_token: str | None = None
         self._cookie_ends = False
         self.operations_committed = 0
@@ -357,6 +362,8 @@ class WebSession(SessionMapping):
 
     def tell_of_late_changes(self) -> None:
         """Changes below the top level cannot be refused after the response has started; at least the log names them."""
+        if self._tracked is None or not self._tracked.has_levels:
+            return
         try:
             is_late = self.modified
         except InvalidValue:

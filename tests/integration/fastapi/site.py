@@ -17,7 +17,7 @@ from sessile.integrations.fastapi import Sessile
 from sessile.model.errors import StoreUnavailable
 from sessile.model.health import PoolStatus
 from sessile.model.session import Session
-from sessile.ports import Listener, Store, Transaction
+from sessile.ports import CommitGuard, Listener, Store, Transaction
 from sessile.runtime.assemble import make_store
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
@@ -43,6 +43,7 @@ class WatchedStore:
 
     def __init__(self, inner: Store) -> None:
         self._inner = inner
+        self.writes_at_once = inner.writes_at_once
         self.reads: list[str] = []
         self.writes: list[str] = []
         self.is_away = False
@@ -79,6 +80,9 @@ class WatchedStore:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         return self._inner.subscribe(listener)
+
+    def guard(self, guard: CommitGuard) -> None:
+        self._inner.guard(guard)
 
     def _check(self) -> None:
         if self.is_away:

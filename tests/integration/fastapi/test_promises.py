@@ -81,7 +81,7 @@ async def test_p2_a_logged_in_request_that_ignores_the_session_writes_nothing(da
         response = await client.get("/quiet")
         assert set_cookies(response) == []
         assert here.store.writes == []
-        assert here.store.reads == ["_get"]
+        assert here.store.reads == ["_get_many"]
         assert {"vary", "cache-control"}.isdisjoint(response.headers)
 
 

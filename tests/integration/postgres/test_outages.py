@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -16,7 +17,10 @@ from sessile.model.events import Event, EventKind
 from sessile.model.session import EndReason
 from sessile.ports import Transaction
 from sessile.runtime.lane import drive
+from sessile.stores.sql import patience
+from sessile.stores.sql.postgres import BlockingPostgresStore
 from sessile.stores.sql.postgres_news import payloads
+from sessile.testing.fault_proxy import FaultProxy
 from sessile.testing.lab import ADA, Bench, put
 from sessile.testing.servers import PostgresServer
 from tests.integration.postgres.conftest import opened
@@ -79,6 +83,24 @@ async def test_the_asyncio_lane_sees_the_same_outage(server: PostgresServer, url
         "a dead pool costs nobody a second refusal"
     )
     await bench.store.close()
+
+
+def test_a_network_that_died_without_a_word_is_not_waited_for_for_ever(
+    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "ANSWER_TIMEOUT_S", 0.3)
+    with FaultProxy("127.0.0.1", server.port) as network:
+        store = BlockingPostgresStore(server.url(url.rpartition("/")[2], port=network.port))
+        drive(store.open())
+        assert drive(store.read(lambda tx: tx.instance("ready"))) is None
+        network.faults.half_open()
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            drive(store.read(lambda tx: tx.instance("ready")))
+        assert 0.3 < time.monotonic() - began < 2
+        network.faults.heal()
+        assert _again(lambda: drive(store.read(lambda tx: tx.instance("ready")))) is None
+        drive(store.close())
 
 
 async def test_news_of_another_process_comes_by_itself(url: str) -> None:

@@ -46,7 +46,6 @@ class Redis:
         ]
         self._command += ["--save", "", *listen, *arguments] if "--sentinel" not in arguments else [*listen, *arguments]
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
 
     @property
     def url(self) -> str:
@@ -57,8 +56,13 @@ class Redis:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
+            self._started_at_byte = log.tell()
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while b"eady to accept connections" not in self._log() and b"Sentinel ID is" not in self._log():
@@ -68,7 +72,7 @@ class Redis:
 
     def _log(self) -> bytes:
         """Since the last start."""
-        return (self.folder / "log").read_bytes().rpartition(b"oO0OoO0OoO0Oo Redis is starting")[2]
+        return (self.folder / "log").read_bytes()[self._started_at_byte :]
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -134,29 +138,53 @@ def lane(request: pytest.FixtureRequest) -> Lane:
     return LANES[request.param]
 
 
-@pytest.fixture(scope="module")
-def shared(require: Callable[[str], str]) -> Iterator[Redis]:
-    """A server that no test stops."""
-    require("redis-server")
-    server = Redis()
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def start(require: Callable[[str], str]) -> Iterator[Callable[..., Redis]]:
-    """Starts servers for one test."""
-    require("redis-server")
+def lanes() -> dict[str, Lane]:
+    return LANES
+
+
+@pytest.fixture(params=["asyncio", "blocking"])
+def either(request: pytest.FixtureRequest) -> Lane:
+    """Without uvloop, for what takes seconds."""
+    return LANES[request.param]
+
+
+Start = Callable[..., Redis]
+
+
+def _starting() -> Iterator[Start]:
+    """A way to start servers, and their end."""
     started: list[Redis] = []
 
     def one(*arguments: str, **options: Any) -> Redis:
         server = Redis(*arguments, **options)
         started.append(server)
+        server.start()
         return server
 
     yield one
     for server in started:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def start_shared(require: Callable[[str], str]) -> Iterator[Start]:
+    """Starts servers for a module."""
+    require("redis-server")
+    yield from _starting()
+
+
+@pytest.fixture
+def start(require: Callable[[str], str]) -> Iterator[Start]:
+    """Starts servers for one test."""
+    require("redis-server")
+    yield from _starting()
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared: Start) -> Redis:
+    """A server that no test stops."""
+    return start_shared()
 
 
 def epoch() -> str:

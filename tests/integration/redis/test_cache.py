@@ -11,7 +11,7 @@ import pytest
 from sessile.model.errors import ConfigurationError
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss, Publication
 from sessile.stores.redis.cache import AsyncRedisCache
-from tests.integration.redis.conftest import Cache, Lane, Redis, epoch, place_of
+from tests.integration.redis.conftest import Cache, Lane, Redis, Start, epoch, place_of
 
 Scenario = Callable[[Cache, CachePlace], Any]
 
@@ -185,7 +185,7 @@ def test_a_namespace_is_a_plain_word(namespace: str) -> None:
         AsyncRedisCache("redis://localhost", namespace=namespace)
 
 
-def test_what_the_server_refuses_is_unavailable(lane: Lane, start: Callable[..., Redis]) -> None:
+def test_what_the_server_refuses_is_unavailable(lane: Lane, start: Start) -> None:
     server = start("--maxmemory", "100kb", "--maxmemory-policy", "noeviction")
 
     async def body() -> None:
@@ -217,4 +217,4 @@ async def test_a_closed_cache_is_unavailable(shared: Redis) -> None:
     await asyncio.sleep(0)
     with pytest.raises(CacheUnavailable):
         await cache.get(place, "s")
-    assert [one.state for one in cache.status()] == ["closed"]
+    assert [one.state for one in cache.links()] == ["closed"]

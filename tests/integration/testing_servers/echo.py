@@ -14,17 +14,20 @@ WITHIN_S = 5.0
 
 
 class EchoServer:
-    """Listens from the moment it is made. `ends` has "fin" or "reset" for each connection that is over."""
+    """Listens from the moment it is made. `ends` has "fin" or "reset" for each connection that is over. With `work_s` it answers byte by byte, and each takes that long."""
 
-    def __init__(self) -> None:
+    def __init__(self, work_s: float = 0.0) -> None:
+        self.connections = 0
         self.received = b""
         self.ends: list[str] = []
         outer = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
+                outer.connections += 1
                 try:
-                    while data := self.request.recv(65_536):
+                    while data := self.request.recv(1 if work_s else 65_536):
+                        time.sleep(work_s)
                         outer.received += data
                         self.request.sendall(data)
                     outer.ends.append("fin")

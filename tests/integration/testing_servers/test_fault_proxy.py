@@ -73,10 +73,13 @@ def test_a_server_that_is_away_is_a_reset() -> None:
 def test_latency_is_what_was_asked_for(proxy: FaultProxy) -> None:
     with connect(proxy.port) as client:
         proxy.faults.latency(0.1)
+        measured = []
         for _ in range(3):
             began = time.monotonic()
             assert asked(client, b"a") == b"a"
-            assert 0.1 <= time.monotonic() - began < 0.4
+            measured.append(time.monotonic() - began)
+        # The shortest, because a busy machine may hold up any single one.
+        assert 0.1 <= min(measured) < 0.18
     assert proxy.counts.faults == {"latency": 6}
 
 
@@ -123,6 +126,7 @@ def test_half_open_is_silence_and_no_error(proxy: FaultProxy, echo: EchoServer) 
             with pytest.raises(TimeoutError):
                 new.recv(1)
             assert echo.ends == []
+            assert echo.connections == 2
             assert proxy.counts.faults == {"half_open": 2}
             proxy.faults.heal()
             assert (known.recv(1), new.recv(1)) == (b"", b"")
@@ -219,6 +223,14 @@ def test_a_lost_reply_was_executed(proxy: FaultProxy, echo: EchoServer, matching
     assert proxy.counts.faults == {"drop_reply": 1}
     with connect(proxy.port) as client:
         assert asked(client, b"please pay now") == b"please pay now"
+
+
+def test_all_that_went_in_one_piece_is_done_before_the_client_is_told() -> None:
+    with EchoServer(work_s=0.005) as slow, FaultProxy("127.0.0.1", slow.port) as proxy, connect(proxy.port) as client:
+        proxy.faults.drop_reply(b"first")
+        client.sendall(b"first and last")
+        assert client.recv(100) == b""
+        assert slow.received == b"first and last"
 
 
 def test_other_requests_keep_their_replies(proxy: FaultProxy) -> None:

@@ -421,6 +421,14 @@ class Connection:
         self._session = session
         return True
 
+    def look_again(self) -> None:
+        """News may have been lost: is the session still what it was?"""
+        if self._joined_session_id is not None:
+            self.spawn(self._look_again())
+
+    async def _look_again(self) -> None:
+        await self.refresh_session()
+
     def _drained(self) -> None:
         for subscription in tuple(self.subscriptions.values()):
             subscription.catch_up()

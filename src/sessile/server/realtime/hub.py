@@ -35,6 +35,7 @@ UNPROVEN_PER_ADDRESS_MAX: Final = 64
 GOAWAY_SPREAD_MS: Final = 2000
 """Clients of a server that goes away come back spread over this time."""
 _ENDED_REMEMBERED: Final = 4096
+_LOOK_AGAIN_S: Final = 0.1
 _HASHES_KEPT: Final = 256
 
 
@@ -64,6 +65,7 @@ class Hub:
         self._hashes: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unsubscribe: Callable[[], None] | None = None
+        self._looking_again: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Listens to the manager's events. Must come before a socket's credential is looked at: an end in between is not missed then."""
@@ -148,6 +150,8 @@ class Hub:
                 _log.warning("%d sockets did not drain in time", len(late))
                 for connection in tuple(self.connections):
                     connection.close(CloseCode.DRAIN)
+        if self._looking_again is not None:
+            self._looking_again.cancel()
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
@@ -197,10 +201,26 @@ class Hub:
                 channel = self._channels.get(event.key)
                 if channel is not None and event.detail != self.leases.node_id:
                     channel.around.look()
+            elif event.kind is EventKind.NEWS_MISSED:
+                self._look_again_soon()
             else:
                 channel = self._channels.get(event.key)
                 if channel is not None:
                     self._document_event(channel, event)
+
+    def _look_again_soon(self) -> None:
+        """Once for all who say so at about the same time: many processes lose the same server at once."""
+        if self._looking_again is None:
+            self._looking_again = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """At what the next pings would look at."""
+        self._looking_again = None
+        for channel in tuple(self._channels.values()):
+            channel.look()
+            channel.around.look()
+        for connection in tuple(self.connections):
+            connection.look_again()
 
     def _document_event(self, channel: Channel, event: Event) -> None:
         if event.kind is EventKind.CHECKPOINT_SAVED:

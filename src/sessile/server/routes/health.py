@@ -29,7 +29,8 @@ async def ready(request: Request) -> Json:
     if request.app.state.hub.draining:
         return ok({"status": "draining"}, status=503, headers={"retry-after": str(StoreUnavailable.retry_after_s)})
     health = await request.app.state.manager.health()
-    return ok({"status": "ok", "store": {"latency_ms": round(health.latency_ms, 3), "pool": _pool(health.pool)}})
+    store = {"latency_ms": round(health.latency_ms, 3), "pool": _pool(health.pool)}
+    return ok({"status": "ok", "store": store, "cache": None if health.cache is None else asdict(health.cache)})
 
 
 def _pool(pool: PoolStatus | None) -> dict[str, int] | None:

@@ -35,6 +35,10 @@ class MemorySessionRows:
         if self._sessions.get(session.session_id) is not None:
             self._put(replace(session, standing=Standing.CURRENT))
 
+    def update_many(self, sessions: Sequence[Session]) -> None:
+        for session in sessions:
+            self.update(session)
+
     def _put(self, session: Session) -> None:
         self._sessions.put(session.session_id, session)
         self.changes.put(session)
@@ -57,10 +61,12 @@ class MemorySessionRows:
             self._sessions.put(session.session_id, touched)
             self.changes.touched.add(session.session_id)
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
-        live = [session for session in self._live(now) if session.user_id == user_id]
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
+        live = [session for session in self._live(now) if session.user_id == user_id and session.session_id > after]
         self.changes.read(live)
-        return sorted(live, key=lambda session: (session.created_at, session.session_id))
+        return sorted(live, key=lambda session: session.session_id)[:limit]
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         return sorted({s.user_id for s in self._live(now) if s.user_id is not None and s.user_id > after})[:limit]
@@ -75,6 +81,13 @@ class MemorySessionRows:
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
         over = [(s.ended_at, s.session_id, s) for s in self._sessions.rows() if s.ended_at is not None]
         return [session for ended_at, _, session in sorted(over, key=lambda o: o[:2]) if ended_at < moment][:limit]
+
+    def ended_since(self, user_id: str, moment: datetime) -> list[Session]:
+        found = [
+            s for s in self._sessions.rows() if s.user_id == user_id and s.ended_at is not None and s.ended_at >= moment
+        ]
+        self.changes.read(found)
+        return sorted(found, key=lambda session: session.session_id)
 
     def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:

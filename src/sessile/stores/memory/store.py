@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -56,7 +57,8 @@ class Tables:
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
         self.fence: dict[None, tuple[Fence, float]] = {None: (Fence(0, secrets.token_hex(6), None, is_open=False), 0.0)}
-        """The row, and until when it is held (monotonic seconds)."""
+        """The row, and until when it is held."""
+        self.seconds: Callable[[], float] = time.monotonic
         self.lock = threading.RLock()
         self.turn = Turn()
         self.hints: deque[tuple[int, object, Event]] = deque(maxlen=_HINTS_KEPT)
@@ -72,7 +74,7 @@ class MemoryTransaction:
         self._leases = Table(tables.leases)
         self._instance = Table(tables.instance)
         self._fence = Table(tables.fence)
-        self.fence = MemoryFenceRows(self._fence)
+        self.fence = MemoryFenceRows(self._fence, tables.seconds)
         self.sessions = MemorySessionRows(Table(tables.sessions), Table(tables.principals))
         self.platforms = MemoryPlatformRows(Table(tables.platforms))
         self.handoffs = MemoryHandoffRows(Table(tables.handoffs))

@@ -74,7 +74,10 @@ class Address:
     tls: TlsFiles | None = None
 
     def __str__(self) -> str:
-        return f"{self.topology.value} {','.join(map(str, self.nodes))}" + (f"/{self.service}" if self.service else "")
+        nodes = ",".join(map(str, self.nodes))
+        if self.topology is Topology.SINGLE:
+            return nodes
+        return f"{self.topology.value} {nodes}" + (f"/{self.service}" if self.service else "")
 
     def tls_context(self) -> ssl.SSLContext | None:
         """None without TLS. Raises ConfigurationError for a file that cannot be used."""

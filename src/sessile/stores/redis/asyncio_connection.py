@@ -16,7 +16,7 @@ from sessile.stores.redis.wire import LOOK_AGAIN, NOTHING, Command, ProtocolFaul
 
 OnPush = Callable[[list[Any]], None]
 _GRACE_S: Final = 0.01
-"""A reply may be there already, and only the loop was late: it is read before anybody is given up."""
+"""Replies may be there already, and only the loop was late: they are read before anybody is given up. By as much as it was late, this is longer."""
 _GONE_WAIT_S: Final = 1.0
 
 
@@ -75,7 +75,7 @@ class AsyncConnection(asyncio.Protocol):
         self._is_paused = False
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._overdue: _Waiting | None = None
+        self._grace_until = 0.0
 
     async def call(self, command: Command) -> Any:
         """The reply. Raises CacheUnavailable."""
@@ -93,42 +93,56 @@ class AsyncConnection(asyncio.Protocol):
         """Raises CacheUnavailable when there is no room."""
         self._enqueue(pack(command), _Waiting(self.loop.time() + self._limits.call_timeout_s, None, 1, on_reply))
 
+    def tell(self, command: Command) -> None:
+        """Sends what is answered by pushes only. Raises CacheUnavailable."""
+        self._check_room()
+        self._send(pack(command))
+
     def _submit(self, packed: bytes, count: int) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()
         self._enqueue(packed, _Waiting(self.loop.time() + self._limits.call_timeout_s, future, count, None))
         return future
 
     def _enqueue(self, packed: bytes, waiting: _Waiting) -> None:
+        self._check_room()
+        self._send(packed)
+        self._waiting.append(waiting)
+        if self._timer is None:
+            self._timer = self.loop.call_at(waiting.deadline, self._look_at_the_clock)
+
+    def _check_room(self) -> None:
         if self._transport is None or self.reason:
             raise CacheUnavailable(self.reason or "it is not connected")
         limits = self._limits
         if self._is_paused or len(self._waiting) >= limits.pending_max or self._unsent_bytes > limits.unsent_bytes_max:
             self._journal.refusals += 1
             raise CacheUnavailable("too much is waiting for the cache already")
+
+    def _send(self, packed: bytes) -> None:
         if not self._unsent:
             self.loop.call_soon(self._flush)
         self._unsent.append(packed)
         self._unsent_bytes += len(packed)
-        self._waiting.append(waiting)
-        if self._timer is None:
-            self._timer = self.loop.call_at(waiting.deadline, self._look_at_the_clock)
 
     def _flush(self) -> None:
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
-        if self._transport is not None:
+        if self._transport is not None and not self.reason:
             self._transport.write(b"".join(unsent))
 
     def _look_at_the_clock(self) -> None:
         """One timer for all calls: replies come in order, so the oldest call is the first to be overdue."""
         self._timer = None
         if not self._waiting:
+            self._grace_until = 0.0
             return
         oldest = self._waiting[0]
         if oldest.deadline > self.loop.time():
             self._timer = self.loop.call_at(oldest.deadline, self._look_at_the_clock)
-        elif self._overdue is not oldest:
-            self._overdue = oldest
-            self._timer = self.loop.call_later(_GRACE_S, self._look_at_the_clock)
+            self._grace_until = 0.0
+        elif not self._grace_until:
+            late_s = min(self.loop.time() - oldest.deadline, self._limits.call_timeout_s)
+            self._grace_until = self.loop.time() + _GRACE_S + late_s
+            self._timer = self.loop.call_at(self._grace_until, self._look_at_the_clock)
         else:
             self.is_timeout = True
             self.abort("it did not answer in time")
@@ -141,7 +155,7 @@ class AsyncConnection(asyncio.Protocol):
             self._timer = None
         if is_first and self.on_over is not None:
             self.on_over()
-        waiting, self._waiting, self._overdue = self._waiting, deque(), None
+        waiting, self._waiting = self._waiting, deque()
         for one in waiting:
             if one.future is not None:
                 one.give(Lost(self.reason))

@@ -28,7 +28,7 @@ class Keeper:
         self,
         connect: Callable[[], Awaitable[AsyncConnection]],
         journal: Journal,
-        on_up: Callable[[AsyncConnection], None] | None,
+        on_up: Callable[[], None] | None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.connection: AsyncConnection | None = None
@@ -72,8 +72,8 @@ class Keeper:
             reason = error.strerror or type(error).__name__
         except CacheUnavailable as error:
             reason = str(error)
-        except ProtocolFault:
-            reason = "it does not answer like Redis"
+        except (ProtocolFault, UnicodeError):
+            reason = "it does not answer like Redis"  # or is named with a host that can be none
         else:
             connection.on_over = self._over
             if connection.reason:
@@ -90,7 +90,7 @@ class Keeper:
         self.connection, self.state, self.reason = connection, "up", ""
         self._attempted()
         if self._on_up is not None:
-            self._on_up(connection)
+            self._on_up()
 
     def _down(self, reason: str) -> None:
         self._journal.went_down(reason)

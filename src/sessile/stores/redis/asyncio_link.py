@@ -10,19 +10,17 @@ from contextlib import suppress
 from typing import Any, Final
 
 from sessile.model.fence import CacheUnavailable
-from sessile.stores.redis.address import Node
 from sessile.stores.redis.asyncio_connection import AsyncConnection, OnPush, open_connection
 from sessile.stores.redis.asyncio_keeper import Keeper
-from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, OnReply
+from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, Locate, OnReply
 from sessile.stores.redis.wire import Command, Greeting
 
-Locate = Callable[[], Awaitable[Node]]
 _of_parents: Final[list[Keeper]] = []
 """What a fork has left us is kept and never touched: closing it would take its file descriptors out of the parent's poll set."""
 
 
 class AsyncLink:
-    """`locate` says where the server is, before each connect. Used from another event loop than before, it starts over there; two loops that run at
+    """`locate` says where the server is, before each connect; `prepare` says more on a new connection, before anybody else; `on_up` hears of each. Used from another event loop than before, it starts over there; two loops that run at
     the same time need a link each."""
 
     def __init__(
@@ -34,12 +32,14 @@ class AsyncLink:
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         on_push: OnPush | None = None,
-        on_up: Callable[[AsyncConnection], None] | None = None,
+        prepare: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+        on_up: Callable[[], None] | None = None,
     ) -> None:
         self._locate = locate
         self._greeting = greeting
         self._tls = tls
         self._on_push = on_push
+        self._prepare = prepare
         self._on_up = on_up
         self._journal = Journal(name, limits or Limits())
         self._keeper: Keeper | None = None
@@ -66,6 +66,19 @@ class AsyncLink:
         if connection is None or connection.identity != identity:
             raise CacheUnavailable(OTHER_SERVER)
         connection.post(command, on_reply)
+
+    def drop(self, reason: str) -> None:
+        """Gives the connection up, so that the server is looked up again."""
+        connection = self._ready()
+        if connection is not None:
+            connection.abort(reason)
+
+    def identity_now(self) -> str:
+        """Of the server that it is connected to. Raises CacheUnavailable when it is not."""
+        connection = self._ready()
+        if connection is None:
+            raise CacheUnavailable("it is not connected")
+        return connection.identity
 
     def status(self) -> LinkStatus:
         if self._is_closed:
@@ -121,6 +134,8 @@ class AsyncLink:
         connection = await open_connection(await self._locate(), self._tls, self._journal, self._on_push)
         try:
             connection.identity = self._greeting.identity(await connection.call_many(self._greeting.commands()))
+            if self._prepare is not None:
+                await self._prepare(connection)
         except BaseException:
             await connection.closed()
             raise

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sessile.stores.redis.address import Node
-from sessile.stores.redis.link import Limits
 from sessile.stores.redis.wire import LOOK_AGAIN, NOTHING, Command, ProtocolFault, Push, ServerFault, new_reader, pack
 
 _READ_BYTES: Final = 65_536
@@ -18,25 +17,31 @@ _IDLE_S: Final = 0.25
 """Only after so long it is worth a system call to see whether the server has closed the socket meanwhile."""
 
 
+_SLOW_S: Final = 0.01
+"""Sending that took this long takes its time from the reply's."""
+
+
 class BlockingConnection:
     """`identity` is empty until the greeting is over. After an error of `exchange` it must be closed: a late reply would be taken for the next one."""
 
     __slots__ = ("_call_timeout_s", "_gets", "_reader", "_socket", "_used_at", "generation", "identity")
 
-    def __init__(self, connected: socket.socket, limits: Limits) -> None:
+    def __init__(self, connected: socket.socket, call_timeout_s: float) -> None:
         self.identity = ""
         self.generation = 0
         self._socket = connected
-        self._call_timeout_s = limits.call_timeout_s
+        self._call_timeout_s = call_timeout_s
         self._reader = new_reader()
         self._gets = self._reader.gets
         self._used_at = time.monotonic()
-        connected.settimeout(limits.call_timeout_s)
+        connected.settimeout(call_timeout_s)
 
     def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, in order. Raises OSError (TimeoutError, ssl.SSLError and EOFError's place: ConnectionError), ProtocolFault."""
         started_at = time.monotonic()
         self._socket.sendall(b"".join(map(pack, commands)) if len(commands) > 1 else pack(commands[0]))
+        if time.monotonic() - started_at > _SLOW_S:
+            self._bound(started_at)
         replies: list[Any] = []
         has_read = False
         while len(replies) < len(commands):
@@ -50,6 +55,8 @@ class BlockingConnection:
                 replies.append(reply)
         if has_read and self._socket.gettimeout() != self._call_timeout_s:
             self._socket.settimeout(self._call_timeout_s)
+        if self._reader.has_data():
+            raise ProtocolFault("more replies than commands")
         self._used_at = time.monotonic()
         return replies
 
@@ -83,30 +90,48 @@ def wants_new_look(replies: Sequence[Any]) -> bool:
     return any(isinstance(reply, ServerFault) and reply.code in LOOK_AGAIN for reply in replies)
 
 
-def open_socket(node: Node, tls: ssl.SSLContext | None, limits: Limits, timeout_s: float) -> BlockingConnection:
+def open_socket(node: Node, tls: ssl.SSLContext | None, call_timeout_s: float, timeout_s: float) -> BlockingConnection:
     """Connected, not greeted, in `timeout_s` seconds; a name server may take longer, for that there is no way to wait less. Raises OSError
     (ssl.SSLError is one)."""
     deadline = time.monotonic() + timeout_s
-    if node.path:
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connected.settimeout(timeout_s)
-            connected.connect(node.path)
-        except BaseException:
-            connected.close()
-            raise
-        return BlockingConnection(connected, limits)
-    connected = socket.create_connection((node.host, node.port), timeout=timeout_s)
+    connected = _connected(node, deadline)
     try:
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if not node.path:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if tls is not None:
-            connected.settimeout(max(0.001, deadline - time.monotonic()))
+            connected.settimeout(_left_s(deadline))
             connected = tls.wrap_socket(connected, server_hostname=node.host)
-        return BlockingConnection(connected, limits)
+        return BlockingConnection(connected, call_timeout_s)
     except BaseException:
         connected.close()
         raise
 
 
-__all__ = ["BlockingConnection", "ProtocolFault", "open_socket", "wants_new_look"]
+def _connected(node: Node, deadline: float) -> socket.socket:
+    """To the first address of the host that takes it: all of them share the time."""
+    if node.path:
+        addresses: list[tuple[socket.AddressFamily, Any]] = [(socket.AF_UNIX, node.path)]
+    else:
+        found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
+        addresses = [(family, address) for family, _, _, _, address in found]
+    for number, (family, address) in enumerate(addresses, 1):
+        made = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            made.settimeout(_left_s(deadline) / (len(addresses) - number + 1))
+            made.connect(address)
+        except OSError:
+            made.close()
+            if number == len(addresses):
+                raise
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise OSError("the host has no address")
+
+
+def _left_s(deadline: float) -> float:
+    """At least something: 0 would mean not to wait at all."""
+    return max(0.001, deadline - time.monotonic())

@@ -9,25 +9,24 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sessile.model.fence import CacheUnavailable
-from sessile.stores.redis.address import Node
 from sessile.stores.redis.blocking_connection import BlockingConnection, open_socket, wants_new_look
-from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, OnReply, State
+from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, Locate, OnReply, State
 from sessile.stores.redis.wire import Command, Greeting, ProtocolFault
 
 _KEPT_MAX: Final = 128
 
 
 class BlockingLink:
-    """`locate` says where the server is, before each connect, in so many seconds. Safe to use from threads, and after a fork. Its methods never suspend."""
+    """`locate` says where the server is, before each connect. Safe to use from threads, and after a fork. Its methods never suspend."""
 
     def __init__(
         self,
         name: str,
-        locate: Callable[[float], Node],
+        locate: Locate,
         greeting: Greeting,
         *,
         tls: ssl.SSLContext | None = None,
@@ -53,19 +52,24 @@ class BlockingLink:
         self._generation = 0
 
     async def identity(self) -> str:
-        connection = self._take()
+        connection = self._idle_one() or await self._connect()
         self._put_back(connection)
         return connection.identity
 
     async def call(self, identity: str, command: Command) -> Any:
-        return self._exchange(identity, (command,))[0]
+        return self._exchange(self._idle_one() or await self._connect(), identity, (command,))[0]
 
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
-        return self._exchange(identity, commands) if commands else []
+        if not commands:
+            return []
+        return self._exchange(self._idle_one() or await self._connect(), identity, commands)
 
     def post(self, identity: str, command: Command, on_reply: OnReply | None = None) -> None:
         # It waits after all: a reply left behind on the socket would have to be read by the next call, for a saving on misses only.
-        reply = self._exchange(identity, (command,))[0]
+        connection = self._idle_one()
+        if connection is None:
+            raise CacheUnavailable(self._reason or "it is not connected")
+        reply = self._exchange(connection, identity, (command,))[0]
         if on_reply is not None:
             on_reply(reply)
 
@@ -77,8 +81,7 @@ class BlockingLink:
         self._state = "closed"
         self._drop_idle()
 
-    def _exchange(self, identity: str, commands: Sequence[Command]) -> list[Any]:
-        connection = self._take()
+    def _exchange(self, connection: BlockingConnection, identity: str, commands: Sequence[Command]) -> list[Any]:
         if connection.identity != identity:
             self._put_back(connection)
             raise CacheUnavailable(OTHER_SERVER)
@@ -97,16 +100,16 @@ class BlockingLink:
             self._put_back(connection)
         return replies
 
-    def _take(self) -> BlockingConnection:
-        """A connection that nobody else uses. Raises CacheUnavailable."""
+    def _idle_one(self) -> BlockingConnection | None:
+        """A connection that nobody uses, to be used by the caller alone."""
         if self._pid != os.getpid():
             self._leave_parent()
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return self._connect()
-            if connection.is_fresh():
+                return None
+            if connection.generation == self._generation and connection.is_fresh():
                 return connection
             connection.close()
 
@@ -122,26 +125,29 @@ class BlockingLink:
             connection.close()
         self._begin()
 
-    def _connect(self) -> BlockingConnection:
+    async def _connect(self) -> BlockingConnection:
+        """Another one. Raises CacheUnavailable."""
         if self._is_closed:
             raise CacheUnavailable("the link was closed")
         if self._state != "down":
-            return self._try()
+            return await self._try()
         if time.monotonic() < self._retry_at or not self._probe.acquire(blocking=False):
             self._journal.refusals += 1
             raise CacheUnavailable(self._reason)
         try:
-            return self._try()
+            return await self._try()
         finally:
             self._probe.release()
 
-    def _try(self) -> BlockingConnection:
+    async def _try(self) -> BlockingConnection:
         deadline = time.monotonic() + self._limits.connect_timeout_s
         generation = self._generation
         try:
-            node = self._locate(self._limits.connect_timeout_s)
-            connection = open_socket(node, self._tls, self._limits, max(0.001, deadline - time.monotonic()))
-        except (OSError, CacheUnavailable) as error:
+            node = await self._locate()
+            connection = open_socket(
+                node, self._tls, self._limits.call_timeout_s, max(0.001, deadline - time.monotonic())
+            )
+        except (OSError, UnicodeError, CacheUnavailable) as error:
             raise self._failed(error) from None
         try:
             connection.identity = self._greeting.identity(connection.exchange(self._greeting.commands()))

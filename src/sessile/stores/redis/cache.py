@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss, Publication
+from sessile.model.health import CacheLink
 from sessile.stores.redis import entries
 from sessile.stores.redis.address import parse_address
 from sessile.stores.redis.link import Limits, LinkStatus, OnReply
@@ -21,9 +22,21 @@ class _RedisCache:
         self._route = route
         self._namespace = entries.checked_namespace(namespace)
 
-    def status(self) -> list[LinkStatus]:
-        """How each connection is doing, for health and metrics."""
+    def links(self) -> list[LinkStatus]:
+        """How each connection is doing."""
         return self._route.status()
+
+    def status(self) -> CacheLink:
+        """Of all connections: as bad as the worst."""
+        links = self.links()
+        states = {link.state for link in links}
+        worst = next((state for state in ("down", "connecting", "up") if state in states), "new")
+        return CacheLink(
+            worst,
+            sum(link.failures for link in links),
+            sum(link.timeouts for link in links),
+            sum(link.refusals for link in links),
+        )
 
     async def server(self) -> str:
         return await self._route.server()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any, Final, Literal, Protocol
 
+from sessile.stores.redis.address import Node
 from sessile.stores.redis.wire import Command
 
 logger: Final = logging.getLogger("sessile.redis")
 State = Literal["new", "connecting", "up", "down", "closed"]
 OnReply = Callable[[Any], None]
+Locate = Callable[[], Awaitable[Node]]
+"""Where the server is now. In the blocking lane it never suspends. Raises CacheUnavailable."""
 OTHER_SERVER: Final = "another server answers than the one that was meant"
 _random: Final = SystemRandom()
 

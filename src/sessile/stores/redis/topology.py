@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from sessile.model.errors import ConfigurationError
-from sessile.stores.redis.address import Address, Node, Topology
-from sessile.stores.redis.asyncio_link import AsyncLink
-from sessile.stores.redis.blocking_link import BlockingLink
-from sessile.stores.redis.link import Limits
+from sessile.stores.redis.address import Address, Topology
+from sessile.stores.redis.cluster import ClusterRoute
+from sessile.stores.redis.lanes import AsyncLane, BlockingLane, Lane
+from sessile.stores.redis.link import Limits, Locate
 from sessile.stores.redis.route import DirectRoute, Route
+from sessile.stores.redis.sentinel import Sentinels, fixed
 from sessile.stores.redis.wire import Greeting
 
 
 def async_route(address: Address, limits: Limits) -> Route:
     """Nothing is connected yet. Raises ConfigurationError."""
-    if address.topology is not Topology.SINGLE:
-        raise ConfigurationError("not yet")
-    node = address.nodes[0]
-    greeting = Greeting(address.login, address.database)
-
-    async def locate() -> Node:
-        return node
-
-    return DirectRoute(AsyncLink(str(address), locate, greeting, tls=address.tls_context(), limits=limits))
+    return _route(address, AsyncLane(address.tls_context(), limits))
 
 
 def blocking_route(address: Address, limits: Limits) -> Route:
     """Nothing is connected yet. Raises ConfigurationError."""
-    if address.topology is not Topology.SINGLE:
-        raise ConfigurationError("not yet")
-    node = address.nodes[0]
-    greeting = Greeting(address.login, address.database)
-    return DirectRoute(
-        BlockingLink(str(address), lambda _within_s: node, greeting, tls=address.tls_context(), limits=limits)
-    )
+    return _route(address, BlockingLane(address.tls_context(), limits))
+
+
+def _route(address: Address, lane: Lane) -> Route:
+    if address.topology is Topology.CLUSTER:
+        return ClusterRoute(address, lane)
+    locate: Locate = fixed(address.nodes[0])
+    if address.topology is Topology.SENTINEL:
+        locate = Sentinels(address, lane).locate
+    return DirectRoute(lane.link(str(address), locate, Greeting(address.login, address.database)))

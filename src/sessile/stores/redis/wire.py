@@ -67,6 +67,11 @@ def new_reader() -> hiredis.Reader:
     return hiredis.Reader(notEnoughData=NOTHING, replyError=ServerFault)
 
 
+def text_of(reply: object) -> str:
+    """A host or the like; empty for what is no text."""
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+
+
 def tagged(info: bytes, name: bytes) -> str:
     """A field of what INFO answers; empty when it is not there."""
     for line in info.splitlines():

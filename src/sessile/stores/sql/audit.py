@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import delete, desc, insert, select
+from sqlalchemy import String, bindparam, delete, desc, func, insert, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
 from sessile.stores.sql.dialects import put, upsert
 from sessile.stores.sql.tables import audit_events, audit_streams
+
+_INSERT: Final = insert(audit_events)
+_HEAD: Final = select(audit_streams).where(audit_streams.c.stream == bindparam("of"))
+_HEAD_LOCKED: Final = _HEAD.with_for_update(key_share=True)
+_HEADS: Final = (
+    select(audit_streams)
+    .where(audit_streams.c.stream == func.any(bindparam("streams", type_=postgresql.ARRAY(String))))
+    .order_by(audit_streams.c.stream)
+    .with_for_update(key_share=True)
+)
 
 
 class SqlAuditRows:
@@ -22,12 +34,35 @@ class SqlAuditRows:
         self._connection = connection
 
     def audit(self, events: Sequence[AuditEvent]) -> None:
+        if not events:
+            return
+        chains = self._chains({event.stream for event in events})
+        written: list[AuditEvent] = []
         for event in events:
-            chain = self.audit_chain(event.stream, lock=True) or self._begin_chain(event.stream)
-            written = chained(event, chain.position + 1, chain.hash, secrets.token_bytes(SALT_BYTES))
-            values = {column.name: getattr(written, column.name) for column in audit_events.columns}
-            self._connection.execute(insert(audit_events), {**values, "data": dict(written.data)})
-            self._put_chain(replace(chain, position=written.position, hash=written.hash))
+            chain = chains[event.stream]
+            link = chained(event, chain.position + 1, chain.hash, secrets.token_bytes(SALT_BYTES))
+            chains[event.stream] = replace(chain, position=link.position, hash=link.hash)
+            written.append(link)
+        self._connection.execute(_INSERT, [_values(link) for link in written])
+        self._put_chains([chains[stream] for stream in sorted(chains)])
+
+    def _chains(self, streams: Collection[str]) -> dict[str, AuditStream]:
+        """Locked in the order of their names; begun where there is none. Of two that begin one at once, the second waits and goes on behind the first."""
+        found = self._locked(streams)
+        missing = sorted(set(streams) - found.keys())
+        if missing:
+            new = [{"stream": s, "position": 0, "hash": b"", "base_position": 0, "base_hash": b""} for s in missing]
+            self._connection.execute(upsert(self._connection, audit_streams).on_conflict_do_nothing(), new)
+            found |= self._locked(missing)
+        return found
+
+    def _locked(self, streams: Collection[str]) -> dict[str, AuditStream]:
+        if self._connection.dialect.name == "postgresql" and len(streams) > 1:
+            rows = self._connection.execute(_HEADS, {"streams": sorted(streams)}).all()
+        else:
+            each = (self._connection.execute(_HEAD_LOCKED, {"of": stream}).one_or_none() for stream in sorted(streams))
+            rows = [row for row in each if row is not None]
+        return {row.stream: AuditStream(**row._asdict()) for row in rows}
 
     def audit_stream(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
         statement = (
@@ -50,8 +85,7 @@ class SqlAuditRows:
         return [AuditStream(**row._asdict()) for row in self._connection.execute(statement.limit(limit))]
 
     def audit_chain(self, stream: str, *, lock: bool = False) -> AuditStream | None:
-        statement = select(audit_streams).where(audit_streams.c.stream == stream)
-        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        row = self._connection.execute(_HEAD_LOCKED if lock else _HEAD, {"of": stream}).one_or_none()
         return None if row is None else AuditStream(**row._asdict())
 
     def old_audit(self, before: datetime, limit: int) -> list[str]:
@@ -70,19 +104,15 @@ class SqlAuditRows:
                 audit_events.c.stream == chain.stream, audit_events.c.position <= chain.base_position
             )
         )
-        self._put_chain(chain)
+        self._put_chains([chain])
 
     def close_audit(self, stream: str) -> None:
         self._connection.execute(delete(audit_streams).where(audit_streams.c.stream == stream))
 
-    def _begin_chain(self, stream: str) -> AuditStream:
-        """Of two that begin it at once, the second waits here and goes on behind the first."""
-        new = {"stream": stream, "position": 0, "hash": b"", "base_position": 0, "base_hash": b""}
-        self._connection.execute(upsert(self._connection, audit_streams).values(new).on_conflict_do_nothing())
-        begun = self.audit_chain(stream, lock=True)
-        assert begun is not None, "it is there now, ours or another's"
-        return begun
-
-    def _put_chain(self, chain: AuditStream) -> None:
-        values = {column.name: getattr(chain, column.name) for column in audit_streams.columns}
+    def _put_chains(self, chains: Sequence[AuditStream]) -> None:
+        values = [{column.name: getattr(chain, column.name) for column in audit_streams.columns} for chain in chains]
         self._connection.execute(put(self._connection, audit_streams, ("stream",)), values)
+
+
+def _values(event: AuditEvent) -> dict[str, Any]:
+    return {column.name: getattr(event, column.name) for column in audit_events.columns} | {"data": dict(event.data)}

@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.errors import ConfigurationError, StoreUnavailable
-from sessile.model.events import Event
+from sessile.model.events import Event, EventKind
 from sessile.model.health import PoolStatus
-from sessile.ports import CommitGuard, Listener
+from sessile.ports import CommitGuard, Listener, Messenger
 from sessile.stores.sql.drivers import told
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
 from sessile.stores.sql.postgres_errors import Repeat, errors, repeatable
@@ -60,6 +60,7 @@ class _PostgresStore:
         self._origin = secrets.token_hex(8)
         self._listeners: list[Listener] = []
         self._guard: CommitGuard | None = None
+        self._messenger: Messenger | None = None
 
     def guard(self, guard: CommitGuard) -> None:
         self._guard = guard
@@ -90,11 +91,21 @@ class _PostgresStore:
 
     def _ending(self, written: Written[Any]) -> str:
         """The news and the commit, in one statement for the server."""
-        told = (notifying(payload) for payload in payloads(self._origin, written.tx.events))
-        return "; ".join((*told, _COMMIT))
+        return "; ".join((*self._notifying(written), _COMMIT))
+
+    def _notifying(self, written: Written[Any]) -> list[str]:
+        """With the commit, unless a messenger takes them after it (`_settle`). Ends go with the commit in any case: whoever is cut off from the messenger
+        closes the sockets all the same."""
+        events: Sequence[Event] = written.tx.events
+        if self._messenger is not None and self._messenger.is_up:
+            events = [one for one in events if one.kind is EventKind.SESSION_ENDED]
+        return [notifying(payload) for payload in payloads(self._origin, events)]
 
     async def _settle(self, written: Written[T]) -> T:
         self._tell(written.tx.events)
+        if self._messenger is not None and self._messenger.is_up:
+            for payload in payloads(self._origin, written.tx.events):
+                self._messenger.publish(payload.encode())
         if self._guard is not None and written.plan is not None:
             await self._guard.settle(written.plan)
         return written.result
@@ -106,8 +117,17 @@ class _PostgresStore:
     def _read_on(self, connection: Connection, work: Callable[..., T], args: Sequence[Any]) -> T:
         return work(SqlTransaction(connection, self._origin, datetime.now(UTC)), *args)
 
-    def _heard(self, payload: str) -> None:
+    def hear(self, payload: str | bytes) -> None:
+        """News of another process."""
         self._tell(hints(payload, self._origin))
+
+    def missed(self) -> None:
+        """For some time nothing may have been heard."""
+        self._tell([Event(EventKind.NEWS_MISSED, "")])
+
+    def carry_by(self, messenger: Messenger) -> None:
+        """From now on `messenger` carries the news while it is up; what it hears goes to `hear`."""
+        self._messenger = messenger
 
 
 def checked_url(url: str) -> URL:
@@ -137,6 +157,12 @@ def prepare(connection: Connection) -> None:
     check_schema(connection, SCHEMA)
 
 
+def _connect_patiently(_dialect: Any, _record: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    from sessile.stores.sql.patience import PatientConnection
+
+    return PatientConnection.connect(*args, **options)
+
+
 class BlockingPostgresStore(_PostgresStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
 
@@ -148,6 +174,7 @@ class BlockingPostgresStore(_PostgresStore):
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
             **self._options(),
         )
+        event.listen(self._engine, "do_connect", _connect_patiently)
 
     async def open(self) -> None:
         with errors(), self._engine.connect() as connection:
@@ -165,8 +192,8 @@ class BlockingPostgresStore(_PostgresStore):
                     if self._guard is not None and written.plan is not None:
                         await self._guard.mark([written.plan])
                         self._guard.within(written.tx, written.plan)
-                    for payload in payloads(self._origin, written.tx.events):
-                        connection.exec_driver_sql(notifying(payload).replace("%", "%%"))
+                    for statement in self._notifying(written):
+                        connection.exec_driver_sql(statement.replace("%", "%%"))
             except Repeat:
                 continue
             except StoreUnavailable:
@@ -206,7 +233,7 @@ class AsyncPostgresStore(_PostgresStore):
         super().__init__(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._engine: AsyncEngine | None = None
         own = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._listening = Listening(own, _CONNECT_TIMEOUT_S, self._heard)
+        self._listening = Listening(own, _CONNECT_TIMEOUT_S, self.hear, self.missed)
 
     async def open(self) -> None:
         engine = create_async_engine(
@@ -246,7 +273,7 @@ class AsyncPostgresStore(_PostgresStore):
                         if self._guard is not None and written.plan is not None:
                             await self._guard.mark([written.plan])
                             await connection.run_sync(partial(_within, self._guard, written))
-                        await _commit(connection, self._ending(written))
+                        await self._commit(connection, written)
             except Repeat:
                 continue
             except StoreUnavailable:
@@ -254,6 +281,10 @@ class AsyncPostgresStore(_PostgresStore):
                 raise
             return await self._settle(written)
         raise AssertionError("the last try returns or raises")
+
+    async def _commit(self, connection: AsyncConnection, written: Written[Any]) -> None:
+        if await _run(connection, self._ending(written)) != _COMMIT:
+            raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         # Not cancelled either: a connection that is in the middle of an answer is no good for the next one.
@@ -316,13 +347,6 @@ async def _run(connection: AsyncConnection, statements: str) -> str:
     except Exception as error:
         raise told(error) from error
     return done
-
-
-async def _commit(connection: AsyncConnection, statements: str) -> None:
-    if (
-        await _run(connection, statements) != _COMMIT
-    ):  # of what an error has spoiled nothing is committed, and PostgreSQL says so without an error
-        raise StoreUnavailable("The transaction could not be committed.")
 
 
 async def _abandon(connection: AsyncConnection, error: BaseException) -> None:

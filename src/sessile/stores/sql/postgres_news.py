@@ -1,4 +1,4 @@
-"""News between processes on one PostgreSQL: by NOTIFY, sent inside the transaction that it tells of."""
+"""News between processes on one PostgreSQL: by NOTIFY, sent inside the transaction that it tells of. A messenger may carry the same text."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def notifying(payload: str) -> str:
     return f"NOTIFY {CHANNEL}, '{payload.replace(chr(39), chr(39) * 2)}'"
 
 
-def hints(payload: str, origin: str) -> list[Event]:
+def hints(payload: str | bytes, origin: str) -> list[Event]:
     """News of another process than `origin`. What cannot be read is no news: versions are the truth, and heads are compared again at every ping."""
     try:
         sender, events = msgspec.json.decode(payload, type=_Payload)
     except msgspec.MsgspecError:
-        logger.warning("A notification on the channel %s is not one of ours", CHANNEL)
+        logger.warning("Something on the channel of news is not one of ours")
         return []
     if sender == origin:
         return []
@@ -66,9 +66,12 @@ def hints(payload: str, origin: str) -> list[Event]:
 
 
 class Listening:
-    """A connection of its own that listens; another one when it is lost. What was told meanwhile is found by the next look at the heads."""
+    """A connection of its own that listens; another one when it is lost, and then `missed` is called."""
 
-    def __init__(self, url: str, connect_timeout_s: float, heard: Callable[[str], None]) -> None:
+    def __init__(
+        self, url: str, connect_timeout_s: float, heard: Callable[[str], None], missed: Callable[[], None]
+    ) -> None:
+        self._missed = missed
         self._url = url
         self._timeout_s = connect_timeout_s
         self._heard = heard
@@ -109,6 +112,7 @@ class Listening:
                 logger.info("The connection that listens for news is lost: %s", type(error).__name__)
             connection.terminate()
             self._connection = await self._connect_again()
+            self._missed()
 
     async def _connect_again(self) -> Any:
         while True:

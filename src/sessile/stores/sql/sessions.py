@@ -65,6 +65,7 @@ _TOUCHES: Final = {
         " FROM seen WHERE s.session_id = seen.session_id AND s.ended_at IS NULL"
     ),
 }
+_UPDATE: Final = update(sessions).where(sessions.c.session_id == bindparam("of_session"))
 
 
 class SqlSessionRows:
@@ -88,8 +89,16 @@ class SqlSessionRows:
         self.changes.put(session)
 
     def update(self, session: Session) -> None:
-        self._connection.execute(update(sessions).where(sessions.c.session_id == session.session_id), _values(session))
-        self.changes.put(replace(session, standing=Standing.CURRENT))
+        self.update_many([session])
+
+    def update_many(self, sessions: Sequence[Session]) -> None:
+        if not sessions:
+            return
+        ordered = sorted(sessions, key=lambda session: session.session_id)
+        values = [{**_values(session), "of_session": session.session_id} for session in ordered]
+        self._connection.execute(_UPDATE, values if len(values) > 1 else values[0])
+        for session in ordered:
+            self.changes.put(replace(session, standing=Standing.CURRENT))
 
     def confirm(self, sessions: Sequence[Session]) -> None:
         self.changes.confirmed(sessions)
@@ -112,16 +121,18 @@ class SqlSessionRows:
             driver.write(_TOUCHES[dialect], rows)
         self.changes.touched.update(session.session_id for session in seen)
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
         statement = (
             select(sessions)
-            .where(sessions.c.user_id == user_id, *_live(now))
-            .order_by(sessions.c.session_id)  # handles sort by the moment they were made
+            .where(sessions.c.user_id == user_id, sessions.c.session_id > after, *_live(now))
+            .order_by(sessions.c.session_id)
+            .limit(limit)
         )
         if lock:
             statement = statement.with_for_update(key_share=True)
-        found = self._read(statement, is_locked=lock)
-        return sorted(found, key=lambda session: (session.created_at, session.session_id))
+        return self._read(statement, is_locked=lock)
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         statement = (
@@ -151,6 +162,15 @@ class SqlSessionRows:
             .order_by(sessions.c.ended_at, sessions.c.session_id)
             .limit(limit)
             .with_for_update(skip_locked=True)
+        )
+        return self._read(statement, is_locked=True)
+
+    def ended_since(self, user_id: str, moment: datetime) -> list[Session]:
+        statement = (
+            select(sessions)
+            .where(sessions.c.user_id == user_id, sessions.c.ended_at >= moment)
+            .order_by(sessions.c.session_id)
+            .with_for_update(key_share=True)
         )
         return self._read(statement, is_locked=True)
 

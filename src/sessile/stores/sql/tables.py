@@ -87,7 +87,8 @@ sessions = Table(
     Column("disconnected_at", UtcDateTime),
     Column("reconnected_at", UtcDateTime),
 )
-Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.created_at, **_where(sessions.c.ended_at.is_(None)))
+Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.session_id, **_where(sessions.c.ended_at.is_(None)))
+Index("ix_sessions_ended_of_user", sessions.c.user_id, sessions.c.ended_at, **_where(sessions.c.ended_at.is_not(None)))
 Index("ix_sessions_idle_deadline", sessions.c.idle_expires_at, **_where(sessions.c.ended_at.is_(None)))
 Index("ix_sessions_ended_at", sessions.c.ended_at, **_where(sessions.c.ended_at.is_not(None)))
 

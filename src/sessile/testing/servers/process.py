@@ -42,16 +42,26 @@ def free_port() -> int:
     Where the kernel tells its range of ports for outgoing connections, the port is below it: otherwise a client that tries again
     and again to reach a server that is down can be given that very port, and is connected to itself.
     """
-    for _ in range(_PORT_ATTEMPTS):
-        below = _outgoing_from()
-        port = _PORTS_FROM + secrets.randbelow(below - _PORTS_FROM) if below > _PORTS_FROM else 0
+    below = _outgoing_from()
+    if below <= _PORTS_FROM:
         with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+            probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
+    for _ in range(_PORT_ATTEMPTS):
+        port = _PORTS_FROM + secrets.randbelow(below - _PORTS_FROM)
+        if is_free(port):
+            return port
     raise OSError(f"no free port in {_PORT_ATTEMPTS} attempts")
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback interface."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _outgoing_from() -> int:
@@ -84,15 +94,16 @@ class ServerProcess(ABC):
     _refuses_root: ClassVar = False
     """Whether it has to run as the account `postgres` when we are root."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         # Not in a test's own folder: those are closed to other accounts, and a server that refuses to be root runs as one.
         self.folder = Path(tempfile.mkdtemp(prefix="sessile-server-"))
         _tell_reaper(made=str(self.folder))
         account = self._account()
         if account is not None:
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_paused = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -141,10 +152,12 @@ class ServerProcess(ABC):
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
+        self._is_paused = True
         for pid in (self.pid, *_children(self.pid)):
             _send(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._is_paused = False
         for pid in (*_children(self.pid), self.pid):
             _send(pid, signal.SIGCONT)
 
@@ -161,12 +174,18 @@ class ServerProcess(ABC):
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it runs and is not paused."""
+        return self.is_running and not self._is_paused
+
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
         if self._process.poll() is None:
             self._process.send_signal(how)
-            self.resume()  # a paused one would hear of the signal only then
+            self.resume()  # a paused one hears of the signal only then
+        self._is_paused = False
         self._process.wait(START_TIMEOUT_S)
         _tell_reaper(ended=self._process.pid)
 

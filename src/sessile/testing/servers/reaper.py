@@ -38,10 +38,8 @@ def follow(lines: Iterable[str]) -> tuple[dict[int, tuple[int, str]], set[str]]:
 
 def birth(pid: int) -> str:
     """When a process began, in ticks since boot: a pid alone may be somebody else's by now. Empty when that cannot be told."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
+    facts = _facts(pid)
+    return facts[19] if facts else ""
 
 
 def end(processes: dict[int, tuple[int, str]]) -> None:
@@ -51,13 +49,25 @@ def end(processes: dict[int, tuple[int, str]]) -> None:
         _send(pid, signal.SIGCONT)
         _send(pid, how)
     deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline and any(_lives(pid) for pid in left):
+    while time.monotonic() < deadline and any(lives(pid) for pid in left):
         time.sleep(0.05)
     for pid in left:
         _send(pid, signal.SIGKILL)
 
 
-def _lives(pid: int) -> bool:
+def _facts(pid: int) -> list[str]:
+    """What the kernel tells of a process behind its name; empty when it tells nothing."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it is not dead and only waiting to be seen to."""
+    # A run that ends in order waits for us, and cannot see to its dead children meanwhile.
+    if _facts(pid)[:1] == ["Z"]:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

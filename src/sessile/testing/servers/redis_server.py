@@ -20,11 +20,11 @@ _DATA: Final = ("dump.rdb", "appendonlydir", "appendonly.aof")
 class RedisProcess(ServerProcess):
     """What servers and sentinels have in common: a configuration in a file, because Redis itself rewrites it, and `run`."""
 
-    def __init__(self, binary: str, password: str | None = None) -> None:
+    def __init__(self, binary: str, *, password: str | None = None, port: int | None = None) -> None:
         self._binary = redis_binary(binary)
         self.password = password
         self._ca: Path | None = None
-        super().__init__()
+        super().__init__(port)
 
     def run(self, *command: str | bytes | float, timeout_s: float = 5.0) -> Reply:
         """The answer to one command: a status as text, values as bytes. Raises RedisRefused, and OSError when nobody answers in time."""
@@ -62,7 +62,7 @@ class RedisServer(RedisProcess):
     """One Redis. Raises ServerMissing when it is not installed.
 
     `aof` is how durable it is: "no" forgets everything when it ends; "always" syncs before it answers. `maxmemory` is "2mb" and the like,
-    and a full one refuses writes unless `extra` says otherwise. `extra` has further settings of redis.conf.
+    and a full one refuses writes unless `extra` says otherwise. `extra` has further settings of redis.conf. Without `port` a free one is found.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class RedisServer(RedisProcess):
         maxmemory: str | None = None,
         replica_of: RedisServer | None = None,
         extra: Mapping[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
-        super().__init__("redis-server", password)
+        super().__init__("redis-server", password=password, port=port)
         self.aof = aof
         settings = {
             "bind": "127.0.0.1",
@@ -137,6 +138,14 @@ class RedisServer(RedisProcess):
         self._forget()
         _copy(older_copy, self.folder)
         self.start()
+
+    def follow(self, master: RedisServer) -> None:
+        """Makes it a replica of another one; from its next start on when it does not run."""
+        place = ("127.0.0.1", str(master.port))
+        if self.is_running:
+            self.run("REPLICAOF", *place)
+        kept = self._configuration.read_text(encoding="utf-8").splitlines()
+        self.configure([line for line in kept if not line.startswith("replicaof ")] + ["replicaof " + " ".join(place)])
 
     def wait_for_replication(self) -> None:
         """Returns when this replica has what its master has. Raises TimeoutError."""

@@ -236,6 +236,23 @@ class SessionContract(Contract):
             await bench.sessions.login(anonymous.session_id, "ada")
         assert await bench.sessions.get(anonymous.session_id) == anonymous
 
+    async def test_a_users_sessions_come_in_pages(self, lab: Lab) -> None:
+        bench = await lab.open()
+        made = []
+        for _ in range(5):
+            made.append((await bench.sessions.create("ada")).session.session_id)
+            lab.clock.advance(1)
+        await bench.sessions.create("eve")
+        await bench.sessions.end(made[1], EndReason.LOGOUT)
+        pages: list[list[str]] = []
+        after: str | None = None
+        while page := await bench.sessions.of_user("ada", after, 2):
+            pages.append([session.session_id for session in page])
+            after = pages[-1][-1]
+        assert pages == [[made[0], made[2]], [made[3], made[4]]]
+        with pytest.raises(InvalidValue):
+            await bench.sessions.of_user("ada", None, 0)
+
     async def test_a_principal_comes_back_as_it_was_written(self, lab: Lab) -> None:
         bench = await lab.open()
         written = Principal("ada", {"name": "Ada"}, ("admin", "editor"), lab.clock.now(), 3)

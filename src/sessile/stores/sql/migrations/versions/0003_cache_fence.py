@@ -1,4 +1,4 @@
-"""The fence of the cache: one row, closed until a process has found a cache server."""
+"""The fence of the cache: one row, closed until a process has found a cache server. A user's sessions in the order of their handles, for pages."""
 
 import secrets
 
@@ -23,3 +23,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cache_fence")),
     )
     op.bulk_insert(fence, [{"id": 1, "number": 0, "nonce": secrets.token_hex(6), "is_open": False}])
+    op.drop_index("ix_sessions_live_of_user", "sessions")
+    op.create_index(
+        "ix_sessions_live_of_user",
+        "sessions",
+        ["user_id", "session_id"],
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index(
+        "ix_sessions_ended_of_user",
+        "sessions",
+        ["user_id", "ended_at"],
+        sqlite_where=sa.text("ended_at IS NOT NULL"),
+        postgresql_where=sa.text("ended_at IS NOT NULL"),
+    )

@@ -21,12 +21,21 @@ from sessile.model.audit import AuditEvent, AuditStream
 from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
-from sessile.model.fence import CachePlace, Fence, Miss, Publication, SessionChanges
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Lifetime, Principal, Session
+from sessile.ports.caching import (
+    Cache,
+    CommitGuard,
+    FenceRows,
+    Messenger,
+    NewsTeller,
+    Pause,
+    SessionReader,
+    Stopwatch,
+)
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Event]], None]
@@ -35,18 +44,6 @@ Listener = Callable[[Sequence[Event]], None]
 class Clock(Protocol):
     def now(self) -> datetime:
         """The time, aware, UTC."""
-        ...
-
-
-class Stopwatch(Protocol):
-    def seconds(self) -> float:
-        """Seconds since some moment: goes on while the machine sleeps, and is never set back."""
-        ...
-
-
-class Pause(Protocol):
-    async def sleep(self, seconds: float) -> None:
-        """Returns after that time; the blocking lane's never suspends."""
         ...
 
 
@@ -67,6 +64,10 @@ class SessionRows(Protocol):
         """Writes the whole record. The caller holds the row's lock."""
         ...
 
+    def update_many(self, sessions: Sequence[Session]) -> None:
+        """The same for several, together."""
+        ...
+
     def touch(self, seen: Sequence[Session]) -> None:
         """Max-merge of last_seen_at, idle_expires_at (never beyond the row's absolute deadline) and first token_seen_at; never matches an ended
         row, changes no version."""
@@ -77,8 +78,11 @@ class SessionRows(Protocol):
         None of them: the same for those that it did not find."""
         ...
 
-    def of_user(self, user_id: str, now: datetime, *, lock: bool = False) -> list[Session]:
-        """Live sessions (not ended, not expired at `now`), oldest first."""
+    def of_user(
+        self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
+    ) -> list[Session]:
+        """Live sessions (not ended, not expired at `now`), in the order of their handles, which is that of their beginnings: those behind the handle
+        `after`, at most `limit`."""
         ...
 
     def expired(self, now: datetime, limit: int) -> list[Session]:
@@ -91,6 +95,10 @@ class SessionRows(Protocol):
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
         """Locked: sessions that ended before it, those longest over first, at most `limit`."""
+        ...
+
+    def ended_since(self, user_id: str, moment: datetime) -> list[Session]:
+        """Locked: sessions of a user that ended at `moment` or later."""
         ...
 
     def delete(self, session_ids: Sequence[str]) -> None:
@@ -368,92 +376,6 @@ class Transaction(Protocol):
         ...
 
 
-class FenceRows(Protocol):
-    """The one row of the fence (`sessile.model.fence`)."""
-
-    def look(self) -> Fence:
-        """As it is committed. There is one from the beginning: closed, without a server."""
-        ...
-
-    def raise_(
-        self, nonce: str, *, server: str | None = None, expected: int | None = None, held_s: float = 0.0
-    ) -> Fence:
-        """Begins the next epoch, closed: on `server` (None: the same as before). With `expected` only if that is the present number; the row as it
-        is now either way."""
-        ...
-
-    def open(self, number: int) -> Fence:
-        """Opens that epoch unless it is over, open already, or held; the row as it is now."""
-        ...
-
-    def hold(self, number: int, held_s: float) -> Fence:
-        """Keeps that epoch closed for so many seconds from now, if it is not open; the row as it is now."""
-        ...
-
-
-class Cache(Protocol):
-    """Entries for sessions on a server that may vanish at any time, and come back empty, older, or as another one. Each call names its place and is
-    carried out only by `place.server`. Raises CacheUnavailable, and nothing else."""
-
-    async def server(self) -> str:
-        """The identity of the server that would be asked now; connects if need be."""
-        ...
-
-    async def get(self, place: CachePlace, session_id: str) -> bytes | Miss:
-        """The value (empty: known to be no session), in one round trip."""
-        ...
-
-    async def lease(self, place: CachePlace, session_id: str, token: bytes) -> bool:
-        """True when the key was absent and now holds the lease. Whatever happens to the key from now on kills the lease."""
-        ...
-
-    async def fill(self, place: CachePlace, session_id: str, token: bytes, entry: bytes, ttl_s: float) -> None:
-        """Puts the value if the key still holds this lease. Need not wait for the answer, and raises nothing."""
-        ...
-
-    async def mark(self, place: CachePlace, tokens: Sequence[tuple[str, bytes]]) -> None:
-        """Puts a mark into each key, whatever was there; returns when all are there."""
-        ...
-
-    async def publish(self, place: CachePlace, publications: Sequence[Publication]) -> None:
-        """Where its own mark stands: puts the value. Another's mark stays. Any other content is removed. An absent key stays absent."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-class SessionReader(Protocol):
-    """Where an engine looks for a session that somebody names."""
-
-    async def get(self, session_id: str) -> Session | None:
-        """The session as it was committed last. Raises StoreUnavailable."""
-        ...
-
-
-class CommitGuard(Protocol):
-    """Stands around the commits of a store, for what they do to sessions. `plan` and `within` run inside the transaction, while the rows are locked."""
-
-    def plan(self, tx: Transaction, changes: SessionChanges) -> Any:
-        """What has to be done; None: nothing."""
-        ...
-
-    async def mark(self, plans: Sequence[Any]) -> None:
-        """Before the commit: marks the entries. Raises nothing."""
-        ...
-
-    def within(self, tx: Transaction, plan: Any) -> None:
-        """After `mark`, in the same transaction: raises the fence where marking failed."""
-        ...
-
-    async def settle(self, plan: Any) -> None:
-        """After the commit: publishes, and returns when nobody can be served what was there before, as far as the change asks for that."""
-        ...
-
-    async def doubt(self, plan: Any) -> None:
-        """Instead of `settle`, when nobody knows whether the commit happened. Raises nothing."""
-        ...
-
-
 class Store(Protocol):
     """A place for rows. `work` gets a Transaction and whatever arguments follow; an exception rolls everything back and comes through."""
 
@@ -499,3 +421,25 @@ class Store(Protocol):
     def guard(self, guard: CommitGuard) -> None:
         """From now on `guard` stands around each commit that changed sessions. Called before `open`."""
         ...
+
+
+__all__ = [
+    "Cache",
+    "Clock",
+    "CommitGuard",
+    "DocumentRows",
+    "FenceRows",
+    "HandoffRows",
+    "Listener",
+    "Messenger",
+    "NewsTeller",
+    "Pause",
+    "PlatformRows",
+    "PresenceRows",
+    "Random",
+    "SessionReader",
+    "SessionRows",
+    "Stopwatch",
+    "Store",
+    "Transaction",
+]
