@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Coroutine
+from importlib import import_module
 from typing import Any
 
 from sessile import AsyncSessionManager, Settings
@@ -26,9 +27,9 @@ def sessile(port: int, database: str, service_key: str) -> Coroutine[Any, Any, N
 
 def socketio(port: int) -> Coroutine[Any, Any, None]:
     """python-socketio on uvicorn: everybody is in one room, and what one publishes all get."""
-    import socketio as package  # type: ignore[import-untyped]  # it has no types
     import uvicorn
 
+    package = import_module("socketio")
     server = package.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 
     @server.event
