@@ -48,6 +48,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     compression was agreed on."""
 
     on_writable: Callable[[], None] | None = None
+    is_paused = False
+    """Whether the transport's buffer is over its mark."""
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -56,11 +58,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             wire = None if self.conn.extensions else self
             extensions[TRANSPORT_EXTENSION] = {"close_now": self.close_now, "wire": wire}
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether the transport's buffer is over its mark."""
-        return not self.writable.is_set()
-
     def write(self, data: bytes) -> None:
         """Whole frames. Behind a close they are dropped. Raises OSError when the peer is gone."""
         if self.disconnected or not self.handshake_complete:
@@ -68,13 +65,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not (self.close_sent or self.transport.is_closing()):
             self.transport.write(data)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_paused = True
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.is_paused = False
         if self.on_writable is not None:
             self.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.is_paused = False
         if self.on_writable is not None:
             self.on_writable()
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sessile.model.document import Actor, Checkpoint, CheckpointKind, Document, LoggedChange
@@ -41,16 +42,14 @@ class Update:
         self.changes = changes
         self.first = changes[0].version
         self.last = changes[-1].version
-        self._frame: Encoded | None = None
 
-    @property
+    @cached_property
     def frame(self) -> Encoded:
-        if self._frame is None:
-            body = messages.state_update_body(
-                self.document_id, self.epoch, self.generation, self.first - 1, self.changes
+        return Encoded(
+            messages.encode(
+                messages.state_update_body(self.document_id, self.epoch, self.generation, self.first - 1, self.changes)
             )
-            self._frame = Encoded(messages.encode(body))
-        return self._frame
+        )
 
     def after(self, version: int) -> Update:
         """The part above `version`: itself when that is all of it."""

@@ -62,6 +62,7 @@ class Subscription:
         """The last version that was queued for the socket."""
         self._generation = 0
         self._peer = peer
+        self._outbox = peer.outbox
         self._missed = False
         self._catching_up = False
         self._reading = asyncio.Lock()
@@ -99,6 +100,9 @@ class Subscription:
 
     def offer(self, update: Update) -> None:
         """What was just committed. Never waits."""
+        if self.phase is Phase.LIVE and update.first == self.cursor + 1 and update.epoch == self.epoch:
+            self._pass_on(update)
+            return
         if self.phase is not Phase.LIVE:
             self._missed = True
             if self.phase is Phase.BEHIND:
@@ -109,7 +113,10 @@ class Subscription:
             return
         if update.last <= self.cursor:
             return
-        if self._peer.outbox.offer(update.after(self.cursor).frame):
+        self._pass_on(update.after(self.cursor))
+
+    def _pass_on(self, update: Update) -> None:
+        if self._outbox.offer(update.frame):
             self.cursor = update.last
         else:
             self.phase = Phase.BEHIND  # `drained` goes on from here
@@ -135,7 +142,7 @@ class Subscription:
 
     def catch_up(self) -> None:
         """Starts a read unless one is under way or the socket has no room; `drained` and the next ping call again."""
-        if self.phase is Phase.BEHIND and not self._catching_up and not self._peer.outbox.is_full:
+        if self.phase is Phase.BEHIND and not self._catching_up and not self._outbox.is_full:
             self._catching_up = True
             self._peer.spawn(self._catch_up())
 
@@ -173,17 +180,17 @@ class Subscription:
         document = opened.document
         self.epoch, self.cursor, self._generation = document.epoch, document.version, document.generation
         state_hash = self.channel.state_hash(document)
-        await self._peer.outbox.put(messages.encode(messages.initial_state_body(opened, state_hash)))
+        await self._outbox.put(messages.encode(messages.initial_state_body(opened, state_hash)))
 
     async def _send_delta(self, delta: Delta) -> None:
         document, changes = delta.document, delta.changes
         self.epoch, self._generation = document.epoch, document.generation
         if not changes:
-            await self._peer.outbox.put(messages.encode(messages.unchanged_body(document)))
+            await self._outbox.put(messages.encode(messages.unchanged_body(document)))
         for start in range(0, len(changes), CHANGES_PER_UPDATE_MAX):
             batch = changes[start : start + CHANGES_PER_UPDATE_MAX]
             body = messages.state_update_body(
                 self.document_id, document.epoch, document.generation, batch[0].version - 1, batch
             )
             self.cursor = batch[-1].version
-            await self._peer.outbox.put(messages.encode(body))
+            await self._outbox.put(messages.encode(body))

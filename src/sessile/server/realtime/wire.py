@@ -54,11 +54,8 @@ class Wire(Protocol):
 
     on_writable: Callable[[], None] | None
     """Called when it takes more again, and when it is lost."""
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the peer takes too little: nothing should be written until `on_writable` is called."""
-        ...
+    is_paused: bool
+    """Whether the peer takes too little: nothing should be written until `on_writable` is called."""
 
     def write(self, data: bytes) -> None:
         """Never waits. Raises OSError when the peer is gone."""
