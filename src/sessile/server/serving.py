@@ -58,6 +58,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             wire = None if self.conn.extensions else self
             extensions[TRANSPORT_EXTENSION] = {"close_now": self.close_now, "wire": wire}
 
+    async def send(self, message: Any) -> None:
+        """What the handshake left behind is let go of: it would be kept for as long as the socket lives."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            del self.request, self.response
+
     def write(self, data: bytes) -> None:
         """Whole frames. Behind a close they are dropped. Raises OSError when the peer is gone."""
         if self.disconnected or not self.handshake_complete:

@@ -26,6 +26,12 @@ class Outbox:
 
     This one has a writer that awaits `send` for each frame: what plain ASGI offers."""
 
+    # There are as many of them as sockets, and each change meets all that read its document.
+    __slots__ = (
+        "_bytes", "_bytes_max", "_closed", "_finishing", "_frames_max", "_is_writing", "_listeners", "_on_drained", "_overflowed",
+        "_parts_sent", "_queue", "_send", "_something", "_stall_timeout_s",
+    )  # fmt: skip
+
     def __init__(
         self,
         send: Callable[[str], Awaitable[None]],
@@ -102,6 +108,10 @@ class Outbox:
         self._queue.clear()
         self._tell()
 
+    def start(self) -> asyncio.Future[None]:
+        """Begins to write; done when `run` would return or raise."""
+        return asyncio.get_running_loop().create_task(self.run())
+
     async def run(self) -> None:
         """The writer. Returns after `finish`; raises SlowConsumer, or what the transport raises when the peer is gone."""
         while True:
@@ -169,6 +179,8 @@ class Outbox:
 class DirectOutbox(Outbox):
     """The same where the connection itself can be written to: nothing is awaited, and frames of one turn of the loop go in one write."""
 
+    __slots__ = ("_end", "_flusher", "_is_due", "_is_over", "_stall", "_wire")
+
     def __init__(
         self,
         wire: Wire,
@@ -210,8 +222,11 @@ class DirectOutbox(Outbox):
             self._flusher.add(self)
         return True
 
+    def start(self) -> asyncio.Future[None]:
+        return self._end  # writing needs no task
+
     async def run(self) -> None:
-        """Waits for the end: writing needs no task. Returns and raises like the other one."""
+        """Waits for the end. Returns and raises like the other one."""
         await self._end
 
     def flush(self) -> None:

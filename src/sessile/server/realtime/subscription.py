@@ -52,14 +52,18 @@ class Phase(Enum):
 class Subscription:
     """Must be in its channel before anything is read for it: so nothing that is committed during the read is missed."""
 
+    __slots__ = (
+        "_catching_up", "_generation", "_missed", "_outbox", "_peer", "_reading", "actor", "channel", "cursor", "device_no", "epoch",
+        "phase",
+    )  # fmt: skip
+
     def __init__(self, peer: Peer, channel: Channel, actor: Actor) -> None:
         self.channel = channel
         self.actor = actor
         self.device_no = 0
         self.phase = Phase.LOADING
         self.epoch = ""
-        self.cursor = 0
-        """The last version that was queued for the socket."""
+        self.cursor = 0  # the last version that was queued for the socket
         self._generation = 0
         self._peer = peer
         self._outbox = peer.outbox
