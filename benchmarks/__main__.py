@@ -1,59 +1,179 @@
-"""`python -m benchmarks [--rounds N] [--seconds S] [--json]`"""
+"""`python -m benchmarks [NAME ...] [--rounds N] [--seconds S] [--readers N] [--json] [--write]`: all of them, or those that are named."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import importlib.util
 import json
 import os
 import platform
 import sqlite3
+import subprocess
 import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changes, sessions
+from benchmarks import changes, durable, fanout, peers, sessions
+from benchmarks.telling import Tell
+
+T = TypeVar("T")
+RESULTS: Final = Path(__file__).with_name("results.json")
+Tables = dict[str, list[dict[str, Any]]]
+"""Rows by the title of their table."""
 
 
-def machine() -> dict[str, str | int | None]:
+def requests(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """A session for each request, against the same handler without one."""
+    tell("requests with a session on SQLite")
+    title = f"Requests, {sessions.CONNECTIONS} connections, 0.9 KB of JSON"
+    return {title: sessions.measure(folder, options.rounds, options.seconds)}
+
+
+def sockets(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """Durable changes through WebSockets, with and without group commit."""
+    tell("durable changes through WebSockets on SQLite")
+    return {"Durable changes through WebSockets": changes.measure(folder, options.rounds, options.seconds)}
+
+
+def on_redis(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """A session on Redis for each request, against peers."""
+    from sessile.testing.servers import ServerMissing
+
+    tell("requests with a session on Redis")
+    try:
+        return {"Requests with a session on Redis": peers.measure(folder, options.rounds, options.seconds)}
+    except ServerMissing as error:
+        tell(f"not run: requests with a session on Redis ({error})")
+        return {}
+
+
+def durable_changes(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """Durable changes through the facade, against a transaction for each."""
+    found: Tables = {}
+    on_sqlite = durable.on_sqlite(folder, options.rounds, options.seconds, tell, durable.WRITERS)
+    if importlib.util.find_spec("aiosqlite") is None:
+        tell("not run: durable changes on SQLite (aiosqlite is not installed)")
+        on_sqlite.close()
+    else:
+        found["Durable changes on SQLite"] = run(on_sqlite)
+    from sessile.testing.servers import ServerMissing
+
+    try:
+        rows = run(durable.on_postgres(options.rounds, options.seconds, tell, durable.WRITERS))
+    except ServerMissing as error:
+        tell(f"not run: durable changes on PostgreSQL ({error})")
+    else:
+        found["Durable changes on PostgreSQL"] = rows
+    return found
+
+
+def fan_out(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """One change to many readers, against python-socketio and the package ws for node."""
+    measured = fanout.compare(folder, options.rounds, options.seconds, tell, options.readers)
+    return {f"Fan-out to {options.readers} WebSockets, CPU of the server for each message": run(measured)}
+
+
+BENCHMARKS: Final[Mapping[str, Callable[[argparse.Namespace, Path, Tell], Tables]]] = {
+    "requests": requests,
+    "peers": on_redis,
+    "sockets": sockets,
+    "durable": durable_changes,
+    "fanout": fan_out,
+}
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """On the loop that servers use, where it is installed."""
+    if importlib.util.find_spec("uvloop") is None:
+        return asyncio.run(work)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def machine() -> dict[str, Any]:
     """What the figures were measured on."""
+    packages = ("sqlalchemy", "asyncpg", "aiosqlite", "uvloop", "uvicorn", "websockets", "python-socketio")
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "node": _version_of("node", "--version"),
+        "postgres": _version_of("psql", "--version"),
         "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "packages": {name: _installed(name) for name in packages},
     }
+
+
+def _version_of(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def keep(results: Mapping[str, Any]) -> None:
+    """Writes the results into `results.json`, beside those of benchmarks that did not run now."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps({**known, **results}, indent=2) + "\n", encoding="utf-8")
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> Table:
     shown = Table(title=title, title_justify="left")
     for name in rows[0]:
-        shown.add_column(name, justify="left" if name == "variant" else "right")
+        shown.add_column(name, justify="left" if name in {"variant", "server"} else "right")
     for row in rows:
         shown.add_row(*(str(value) for value in row.values()))
     return shown
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; without any, all")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each variant in each round")
+    parser.add_argument("--readers", type=int, default=fanout.READERS, help="sockets that one change goes to")
     parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    told = Console(stderr=True)
-    with tempfile.TemporaryDirectory() as folder:
-        told.print(f"{arguments.rounds} rounds of {arguments.seconds} s for each variant, interleaved")
-        http = sessions.measure(Path(folder), arguments.rounds, arguments.seconds)
-        sync = changes.measure(Path(folder), arguments.rounds, arguments.seconds)
-    if arguments.json:
-        print(json.dumps({"machine": machine(), "requests": http, "changes": sync}, indent=2))
-        return
-    console = Console()
-    console.print(", ".join(f"{key} {value}" for key, value in machine().items()))
-    console.print(table(f"Requests, {sessions.CONNECTIONS} connections, 0.9 KB of JSON", http))
-    console.print(table("Durable changes through WebSockets", sync))
+    parser.add_argument("--write", action="store_true", help=f"keep the results in benchmarks/{RESULTS.name}")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - BENCHMARKS.keys())
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return options
+
+
+def main() -> None:
+    options = arguments()
+    told, console = Console(stderr=True), Console()
+    told.print(f"{options.rounds} rounds of {options.seconds} s for each variant, interleaved")
+    results: dict[str, Any] = {}
+    for name in options.names or BENCHMARKS:
+        with tempfile.TemporaryDirectory() as folder:
+            tables = BENCHMARKS[name](options, Path(folder), told.print)
+        results[name] = {"measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "tables": tables}
+        if not options.json:
+            for title, rows in tables.items():
+                console.print(table(title, rows))
+    if options.json:
+        print(json.dumps(results, indent=2))
+    if options.write:
+        keep(results)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,8 +98,7 @@ def _sqlalchemy_writer(engine: AsyncEngine, row: Row) -> Callable[[], Awaitable[
 @asynccontextmanager
 async def aiosqlite_writers(path: Path, state: Mapping[str, Any]) -> AsyncIterator[Writers]:
     """A file by aiosqlite with `synchronous=FULL`. SQLite has one writer, so there is one connection, and who waits for it waits in order."""
-    import aiosqlite
-
+    aiosqlite = import_module("aiosqlite")
     async with aiosqlite.connect(path, isolation_level=None) as connection:
         await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute("PRAGMA synchronous=FULL")

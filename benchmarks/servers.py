@@ -11,14 +11,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 START_TIMEOUT_S = 20.0
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server process."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
 def server(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator[int]:
-    """A server process of its own on a free port; its port. Stopped by its pid."""
+    """One of `benchmarks.applications` on a free port; its port. Stopped by its pid."""
     with server_process(variant, folder, *extra, ready_path=ready_path) as (port, _pid):
         yield port
 
@@ -26,16 +35,30 @@ def server(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator
 @contextmanager
 def server_process(variant: str, folder: Path, *extra: str, ready_path: str) -> Iterator[tuple[int, int]]:
     """The same, with its pid, to look at what it costs."""
+    database = () if "--database" in extra else ("--database", str(folder / f"{variant}-{time.monotonic_ns()}.db"))
+    with running("benchmarks.applications", variant, *database, *extra, ready_path=ready_path) as made:
+        yield made.port, made.pid
+
+
+@contextmanager
+def running(program: str, *arguments: str, ready_path: str) -> Iterator[Running]:
+    """A module of this package, or another program, on a free port: as `--port`, or where the arguments say `{port}`. Stopped by its pid."""
     port = _free_port()
-    command = [sys.executable, "-m", "benchmarks.applications", variant, "--port", str(port)]
-    database = () if "--database" in extra else ("--database", str(folder / f"{variant}-{port}.db"))
-    process = subprocess.Popen([*command, *database, *extra])
+    if program.startswith("benchmarks."):
+        command = [sys.executable, "-m", program, *arguments, "--port", str(port)]
+    else:
+        command = [program, *(argument.replace("{port}", str(port)) for argument in arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{port}{ready_path}")
-        yield port, process.pid
+        yield Running(port, process.pid)
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
 
 
 def cpu_s(pid: int) -> float:
@@ -52,6 +75,7 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    """Returns with the first answer, whatever its status."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -59,6 +83,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
         try:
             with urllib.request.urlopen(url, timeout=1):
                 return
+        except urllib.error.HTTPError:
+            return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.05)
     raise TimeoutError(f"no answer from {url} in {START_TIMEOUT_S:.0f} s")

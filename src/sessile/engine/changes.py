@@ -6,24 +6,21 @@ the state are written together; only a fault of the infrastructure fails a batch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 from msgspec import structs
 
 from sessile.engine.documents import register_device
+from sessile.engine.heads import Heads, PoliciesOf, Work, read_after
 from sessile.engine.kinds import brought_up_to_date, touched_at
-from sessile.engine.ownership import admit, roll
+from sessile.engine.ownership import admit
 from sessile.model import token as tokens
-from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import (
-    ABSENT,
     Actor,
     Change,
-    Conflict,
-    Document,
     DocumentDevice,
     LoggedChange,
     Operation,
@@ -34,60 +31,46 @@ from sessile.model.document import (
 from sessile.model.errors import (
     DocumentNotFound,
     IdentityReused,
-    SchemaUnknown,
     SequenceGap,
     SessileError,
     rejection,
 )
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import check_alive
-from sessile.model.kind import NO_KINDS, KindRules, Kinds
-from sessile.model.limits import (
-    JUDGED_CHANGES_MAX,
-    STATE_BYTES_MAX,
-    STATE_INLINE_BYTES_MAX,
-    STATE_LAG_BYTES_MAX,
-    STATE_LAG_CHANGES_MAX,
-)
-from sessile.model.merge import Head, Policies, Touch, judge, operations_hash
+from sessile.model.kind import NO_KINDS, Kinds
+from sessile.model.limits import REPLAY_CHANGES_MAX
+from sessile.model.merge import Touch, judge, operations_hash
 from sessile.model.pointer import parse
 from sessile.model.session import Lifetime
 from sessile.ports import Clock, Random, Store, Transaction
 
-PoliciesOf = Callable[[str], Policies]
-"""From a document's name to its policies."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """One document within a batch."""
-
-    head: Head
-    row: Document
-    devices: dict[str, DocumentDevice]
-    lag_bytes: int
-    rules: KindRules | None = None
-    unknown: SchemaUnknown | None = None
-    """Why nothing can be judged here: this process does not know the document's kind."""
-    logged: list[LoggedChange] = field(default_factory=list)
-    by_seq: dict[tuple[str, int], LoggedChange] = field(default_factory=dict)
-    conflicts: dict[str, Conflict] = field(default_factory=dict)
-    moved: set[str] = field(default_factory=set)
-
 
 class ChangeEngine:
+    """`versions_kept`: how many versions of a log are not forgotten, at least."""
+
     def __init__(
-        self, store: Store, clock: Clock, random: Random, policies_of: PoliciesOf, kinds: Kinds = NO_KINDS
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        policies_of: PoliciesOf,
+        kinds: Kinds = NO_KINDS,
+        versions_kept: int = REPLAY_CHANGES_MAX,
     ) -> None:
         self._store = store
         self._clock = clock
         self._random = random
-        self._policies_of = policies_of
-        self._kinds = kinds
+        self._heads = Heads(kinds, policies_of, versions_kept)
 
     async def submit(self, batch: Sequence[Submission]) -> list[Outcome]:
         """Outcomes in the order of the batch, after the commit. Raises StoreUnavailable when nothing is known to be committed."""
-        return await self._store.write(self._submit, batch)
+        try:
+            outcomes, works = await self._store.write(self._submit, batch)
+        except BaseException:
+            self._heads.forget([submission.document_id for submission in batch])
+            raise
+        self._heads.keep(works)
+        return outcomes
 
     async def change(
         self,
@@ -112,21 +95,27 @@ class ChangeEngine:
 
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
-    def _submit(self, tx: Transaction, batch: Sequence[Submission]) -> list[Outcome]:
-        bases: dict[str, list[int]] = {}
+    def _submit(self, tx: Transaction, batch: Sequence[Submission]) -> tuple[list[Outcome], list[Work]]:
+        bases: dict[str, int] = {}
         for submission in batch:
-            bases.setdefault(submission.document_id, []).extend(change.base_version for change in submission.changes)
+            for change in submission.changes:
+                bases[submission.document_id] = min(
+                    change.base_version, bases.get(submission.document_id, change.base_version)
+                )
         handles = {s.actor.session_id for s in batch if s.actor.session_id is not None}
-        sessions, rows = tx.hold(sorted(handles), sorted(bases))
-        works = self._load(tx, rows, bases)
+        ids = sorted({submission.document_id for submission in batch})
+        with_state = not self._heads.knows(ids)
+        sessions, rows = tx.hold(sorted(handles), ids, with_state=with_state)
+        oldest = {document_id: bases.get(document_id, row.version) for document_id, row in rows.items()}
+        works = self._heads.load(tx, rows, oldest, with_state=with_state)
         outcomes = [
             self._submit_one(tx, submission, works.get(submission.document_id), sessions) for submission in batch
         ]
         self._save(tx, [work for work in works.values() if work.logged])
-        return outcomes
+        return outcomes, list(works.values())
 
     def _submit_one(
-        self, tx: Transaction, submission: Submission, work: _Work | None, sessions: Mapping[str, Lifetime]
+        self, tx: Transaction, submission: Submission, work: Work | None, sessions: Mapping[str, Lifetime]
     ) -> Outcome:
         document_id, actor = submission.document_id, submission.actor
         if work is None or not actor.may_open(work.row.owner):
@@ -161,8 +150,8 @@ class ChangeEngine:
                 return known
         now = tx.documents.get_many([document_id], lock=True)[document_id]
         base = now.version if base_version is None else base_version
-        around = tx.documents.surroundings({document_id: _read_after(now, base)})
-        work = self._load_one(now, base, around[document_id])
+        around = tx.documents.surroundings({document_id: read_after(now, base)})
+        work = self._heads.load_one(now, base, around[document_id])
         if work.unknown is None:  # what is based on now is based on the upgraded state
             self._bring_up_to_date(work, self._clock.now())
         change = Change(
@@ -177,44 +166,7 @@ class ChangeEngine:
             self._save(tx, [work])
         return logged
 
-    def _load(
-        self, tx: Transaction, rows: Mapping[str, Document], bases: Mapping[str, Sequence[int]]
-    ) -> dict[str, _Work]:
-        oldest = {document_id: min(bases[document_id], default=row.version) for document_id, row in rows.items()}
-        around = tx.documents.surroundings({key: _read_after(row, oldest[key]) for key, row in rows.items()})
-        return {key: self._load_one(row, oldest[key], around[key]) for key, row in rows.items()}
-
-    def _load_one(self, row: Document, base_version: int, around: Surroundings) -> _Work:
-        """The document rolled forward, with what other changes touched since the oldest base in the batch, as far as is looked back."""
-        log = around.log
-        behind = [change for change in log if change.version > row.state_version]
-        document = roll(row, behind)
-        rules, unknown = self._rules_of(row)
-        policies = rules.policies if rules is not None else None
-        return _Work(
-            head=Head(
-                document=document,
-                size_bytes=len(msgspec.json.encode(document.state)),
-                touches=_touches(log, base_version, row.version),
-                conflicts={conflict.path: conflict for conflict in around.conflicts},
-                policies=policies if policies is not None else self._policies_of(row.name),
-                check=rules.check if rules is not None else None,
-                state_bytes_max=rules.state_bytes_max if rules is not None else STATE_BYTES_MAX,
-            ),
-            row=row,
-            devices={device.device_id: device for device in around.devices},
-            lag_bytes=sum(len(msgspec.json.encode(change.operations)) for change in behind),
-            rules=rules,
-            unknown=unknown,
-        )
-
-    def _rules_of(self, row: Document) -> tuple[KindRules | None, SchemaUnknown | None]:
-        try:
-            return self._kinds.of_schema(row.schema_name, row.schema_version), None
-        except SchemaUnknown as error:
-            return None, error
-
-    def _take(self, tx: Transaction, work: _Work, change: Change, actor: Actor) -> LoggedChange:
+    def _take(self, tx: Transaction, work: Work, change: Change, actor: Actor) -> LoggedChange:
         """The stored verdict of a replay, or a new one. Raises SequenceGap, IdentityReused, SchemaUnknown, SchemaUpgradeFailed."""
         now = self._clock.now()
         device = self._device(tx, work, change, actor, now)
@@ -239,7 +191,7 @@ class ChangeEngine:
         work.lag_bytes += len(msgspec.json.encode(change.operations))
         return logged
 
-    def _bring_up_to_date(self, work: _Work, now: datetime) -> None:
+    def _bring_up_to_date(self, work: Work, now: datetime) -> None:
         """An old document is upgraded by a line of its own in the log, so that every client follows."""
         document, line = brought_up_to_date(work.rules, work.head.document, now)
         if line is None:
@@ -251,7 +203,7 @@ class ChangeEngine:
         work.lag_bytes += work.head.size_bytes
 
     def _device(
-        self, tx: Transaction, work: _Work, change: Change, actor: Actor, now: datetime
+        self, tx: Transaction, work: Work, change: Change, actor: Actor, now: datetime
     ) -> DocumentDevice | None:
         if change.device_id is None:
             return None
@@ -262,7 +214,7 @@ class ChangeEngine:
                 work.devices[change.device_id] = device
         return device
 
-    def _replay(self, tx: Transaction, work: _Work, change: Change, device: DocumentDevice) -> LoggedChange:
+    def _replay(self, tx: Transaction, work: Work, change: Change, device: DocumentDevice) -> LoggedChange:
         seq = change.seq or 0
         stored = work.by_seq.get((device.device_id, seq)) or tx.documents.change_of_device(
             work.row.document_id, device.device_id, seq
@@ -285,7 +237,7 @@ class ChangeEngine:
             raise IdentityReused(device.last_seq + 1)
         return stored
 
-    def _mark(self, work: _Work, device: DocumentDevice, seq: int, actor: Actor, now: datetime) -> None:
+    def _mark(self, work: Work, device: DocumentDevice, seq: int, actor: Actor, now: datetime) -> None:
         """Moves the device's mark on; it is the primary one now."""
         for other in work.devices.values():
             if other.is_primary and other.device_id != device.device_id:
@@ -296,8 +248,8 @@ class ChangeEngine:
         )
         work.moved.add(device.device_id)
 
-    def _save(self, tx: Transaction, works: Sequence[_Work]) -> None:
-        tx.documents.record([_progress(work) for work in works])
+    def _save(self, tx: Transaction, works: Sequence[Work]) -> None:
+        tx.documents.record([work.progress() for work in works])
         for work in works:
             tx.emit(
                 Event(
@@ -311,35 +263,3 @@ class ChangeEngine:
 
     def _new_id(self) -> str:
         return tokens.uuid7(self._clock.now(), self._random.token_bytes(10))
-
-
-def _read_after(row: Document, base_version: int) -> int | None:
-    """From where the log is needed: to roll the state forward, and to see what others did since the base. None: nothing of it."""
-    since = min(max(base_version, row.version - JUDGED_CHANGES_MAX), row.state_version)
-    return since if since < row.version else None
-
-
-def _touches(log: Sequence[LoggedChange], base_version: int, version: int) -> list[Touch]:
-    """What the lines wrote to. Whoever looked last before the first of them: everything may have been changed by somebody else."""
-    known_from = log[0].version - 1 if log else version  # later than asked for where the log was shortened
-    touches = [Touch(known_from, None, 0, (), ABSENT)] if base_version < known_from else []
-    for change in log:
-        at = touched_at(change)
-        touches += [Touch(at, change.device_id, change.device_no, parse(path), value) for path, value in change.before]
-    return touches
-
-
-def _progress(work: _Work) -> Progress:
-    document, lag = work.head.document, work.head.document.version - work.row.state_version
-    inline = (
-        work.head.size_bytes <= STATE_INLINE_BYTES_MAX
-        or lag >= STATE_LAG_CHANGES_MAX
-        or work.lag_bytes >= STATE_LAG_BYTES_MAX
-    )
-    return Progress(
-        structs.replace(document, state_version=document.version if inline else work.row.state_version),
-        inline,
-        work.logged,
-        [work.devices[device_id] for device_id in sorted(work.moved)],
-        list(work.conflicts.values()),
-    )

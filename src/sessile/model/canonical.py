@@ -16,9 +16,7 @@ _HASH_HEX_DIGITS: Final = 16
 
 def canonical(value: Any) -> bytes:
     """UTF-8 of the RFC 8785 form. Raises TypeError for what is not JSON."""
-    parts: list[str] = []
-    _write(value, parts.append)
-    return "".join(parts).encode()
+    return _text(value).encode()
 
 
 def state_hash(state: Any) -> str:
@@ -52,37 +50,33 @@ def json_equal(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _write(value: Any, out: Any) -> None:
+def _text(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is int:
+        return str(value)
+    if kind is dict:
+        keys = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf16)
+        return "{" + ",".join([f"{encode_basestring(key)}:{_text(value[key])}" for key in keys]) + "}"
     if value is None:
-        out("null")
-    elif value is True:
-        out("true")
-    elif value is False:
-        out("false")
-    elif isinstance(value, str):
-        out(encode_basestring(value))
-    elif isinstance(value, int):
-        out(str(value))
-    elif isinstance(value, float):
-        out(_number(value))
-    elif isinstance(value, dict):
-        separator = "{"
-        for key in sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf16):
-            out(separator)
-            out(encode_basestring(key))
-            out(":")
-            _write(value[key], out)
-            separator = ","
-        out("}" if value else "{}")
-    elif isinstance(value, list | tuple):
-        separator = "["
-        for item in value:
-            out(separator)
-            _write(item, out)
-            separator = ","
-        out("]" if value else "[]")
-    else:
-        raise TypeError(f"{type(value).__name__} is not a JSON value")
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float:
+        return _number(value)
+    if kind is list or kind is tuple:
+        return "[" + ",".join([_text(item) for item in value]) + "]"
+    return _text(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """An instance of a subclass as what it is to JSON."""
+    kinds: tuple[type[Any], ...] = (str, int, float, dict, list, tuple)
+    for kind in kinds:
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def _utf16(key: str) -> bytes:

@@ -203,9 +203,10 @@ def _check(case: _Case, keys: Keys, new: Any) -> None:
 def _foreign(case: _Case, keys: Keys) -> list[Touch]:
     """What others did here since the sender last looked, and the sender has not overwritten since: what it overwrote, knowingly or
     not, was settled then; what it wrote beside it settles nothing."""
-    since = [t for t in case.head.touches if t.version > case.change.base_version and overlap(t.keys, keys)]
-    if not since:
-        return since
+    touches, base = case.head.touches, case.change.base_version
+    if not touches or touches[-1].version <= base:  # they are in the order of their versions
+        return []
+    since = [t for t in touches if t.version > base and overlap(t.keys, keys)]
     device_id = case.change.device_id
     own = [(t.version, t.keys) for t in since if t.device_id == device_id is not None]
     own += [

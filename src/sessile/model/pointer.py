@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sessile.model.document import ABSENT
@@ -12,6 +13,7 @@ Keys = tuple[str, ...]
 _BAD_ESCAPE: Final = re.compile("~(?![01])")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Keys:
     """The keys of a pointer; `""` is the whole document. Raises ValueError for a text that is not a pointer."""
     if text == "":
@@ -28,6 +30,9 @@ def parse(text: str) -> Keys:
 
 
 def format_keys(keys: Sequence[str]) -> str:
+    plain = "".join(keys)
+    if "~" not in plain and "/" not in plain:
+        return "/" + "/".join(keys) if keys else ""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 

@@ -311,10 +311,10 @@ class Transaction(Protocol):
     def fence(self) -> FenceRows: ...
 
     def hold(
-        self, session_ids: Sequence[str], document_ids: Sequence[str]
+        self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool
     ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
         """First the sessions, each in id order: no other transaction changes them before this one is over, but several may hold the same session.
-        The documents are locked, as by `get_many`."""
+        The documents are locked, as by `get_many`; without the state it may be empty."""
         ...
 
     def audit(self, events: Sequence[AuditEvent]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sessile.model.errors import ConfigurationError
@@ -42,13 +43,49 @@ LOGGING: Final[dict[str, Any]] = {
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Adds a way to close a socket whose peer has stopped reading (`sessile.transport` in the scope's extensions)."""
+    """Offers the connection itself (`sessile.transport` in the scope's extensions): frames that are made once for many sockets are written without a
+    coroutine for each, and a socket whose peer has stopped reading can be closed. Frames go out as they are, so not where an extension such as
+    compression was agreed on."""
+
+    on_writable: Callable[[], None] | None = None
+    is_paused = False
+    """Whether the transport's buffer is over its mark."""
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if not self.close_sent:  # the handshake is well-formed, and the application has not started yet
             extensions: Any = self.scope["extensions"]
-            extensions[TRANSPORT_EXTENSION] = {"close_now": self.close_now}
+            wire = None if self.conn.extensions else self
+            extensions[TRANSPORT_EXTENSION] = {"close_now": self.close_now, "wire": wire}
+
+    async def send(self, message: Any) -> None:
+        """What the handshake left behind is let go of: it would be kept for as long as the socket lives."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            del self.request, self.response
+
+    def write(self, data: bytes) -> None:
+        """Whole frames. Behind a close they are dropped. Raises OSError when the peer is gone."""
+        if self.disconnected or not self.handshake_complete:
+            raise ClientDisconnected
+        if not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.is_paused = False
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.is_paused = False
+        if self.on_writable is not None:
+            self.on_writable()
 
     def close_now(self, code: int, reason: str) -> None:
         """Writes the close frame behind what the peer has not taken, and ends the connection a moment later in any case."""

@@ -83,7 +83,7 @@ class Bench:
         self.principals = PrincipalEngine(store, clock, rules.limit)
         self.platforms = PlatformEngine(store, clock)
         self.documents = DocumentEngine(store, clock, random, kinds)
-        self.changes = ChangeEngine(store, clock, random, lambda _name: POLICIES, kinds)
+        self.changes = ChangeEngine(store, clock, random, lambda _name: POLICIES, kinds, COMPACTION.versions_kept)
         self.checkpoints = CheckpointEngine(store, clock, random, kinds)
         self.history = HistoryEngine(store, clock, COMPACTION)
         self.copies = CopyEngine(store, clock, random, kinds)

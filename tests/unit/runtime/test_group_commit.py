@@ -11,7 +11,7 @@ import pytest
 from sessile.engine.changes import ChangeEngine
 from sessile.model.document import Actor, Outcome, Submission
 from sessile.model.errors import StoreUnavailable
-from sessile.runtime.group_commit import WAITING_MAX, GroupCommit
+from sessile.runtime.group_commit import BESIDE_MIN, WAITING_MAX, GroupCommit
 
 
 class Engine:
@@ -42,8 +42,8 @@ def submission(name: str) -> Submission:
     return Submission(name, (), Actor(user_id="ann"))
 
 
-def committing(engine: Engine, batch_max: int = 256, probe: Any = None) -> GroupCommit:
-    return GroupCommit(cast("ChangeEngine", engine), batch_max, probe or (lambda _point: None))
+def committing(engine: Engine, batch_max: int = 256, probe: Any = None, writers: int = 1) -> GroupCommit:
+    return GroupCommit(cast("ChangeEngine", engine), batch_max, probe or (lambda _point: None), writers)
 
 
 async def started(engine: Engine, commits: GroupCommit, names: Sequence[str]) -> list[asyncio.Task[Outcome]]:
@@ -174,5 +174,45 @@ def test_the_probe_stands_before_and_after_each_commit() -> None:
         engine = Engine()
         await committing(engine, probe=points.append).submit(submission("a"))
         assert points == ["before_commit", "after_commit"]
+
+    asyncio.run(run())
+
+
+def test_a_few_wait_for_the_transaction_under_way_although_there_are_more_writers() -> None:
+    async def run() -> None:
+        engine = Engine()
+        commits = committing(engine, writers=2)
+        tasks = await started(engine, commits, ["a", "b", "c"])
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+        assert engine.batches == [["a"], ["b", "c"]]
+
+    asyncio.run(run())
+
+
+def test_many_are_shared_out_and_a_document_under_way_waits() -> None:
+    async def run() -> None:
+        engine = Engine()
+        commits = committing(engine, writers=2)
+        others = [f"d{number}" for number in range(BESIDE_MIN)]
+        tasks = await started(engine, commits, ["a", "a", *others])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert engine.batches == [["a"], others]
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+        assert engine.batches == [["a"], others, ["a"]]
+
+    asyncio.run(run())
+
+
+def test_more_of_one_document_than_fit_go_one_after_the_other() -> None:
+    async def run() -> None:
+        engine = Engine()
+        commits = committing(engine, batch_max=8, writers=4)
+        tasks = [asyncio.create_task(commits.submit(submission("a"))) for _ in range(100)]
+        await asyncio.gather(*tasks)
+        await commits.drained()
+        assert {len(batch) for batch in engine.batches} == {8, 4}
 
     asyncio.run(run())

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sessile.model.document import Actor, Checkpoint, CheckpointKind, Document, LoggedChange
@@ -19,6 +20,7 @@ from sessile.model.wire import iso
 from sessile.server.realtime import messages
 from sessile.server.realtime.around import Around
 from sessile.server.realtime.presence import Board
+from sessile.server.realtime.wire import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -40,15 +42,14 @@ class Update:
         self.changes = changes
         self.first = changes[0].version
         self.last = changes[-1].version
-        self._text: str | None = None
 
-    @property
-    def text(self) -> str:
-        if self._text is None:
-            self._text = messages.encode(
+    @cached_property
+    def frame(self) -> Encoded:
+        return Encoded(
+            messages.encode(
                 messages.state_update_body(self.document_id, self.epoch, self.generation, self.first - 1, self.changes)
             )
-        return self._text
+        )
 
     def after(self, version: int) -> Update:
         """The part above `version`: itself when that is all of it."""
@@ -190,13 +191,14 @@ class Channel:
                 return
 
     def _announce(self, devices: list[dict[str, Any]], left: list[int]) -> None:
-        text = messages.presence_diff(self.document_id, devices, left)
+        frame = Encoded(messages.presence_diff(self.document_id, devices, left))
         for subscription in tuple(self.subscriptions):
-            subscription.notice(text)
+            subscription.notice(frame)
 
     def _tell(self, text: str, *, request_id: str | None = None, restored_version: int | None = None) -> None:
+        frame = Encoded(text)
         for subscription in tuple(self.subscriptions):
-            subscription.notice(text, request_id=request_id, restored_version=restored_version)
+            subscription.notice(frame, request_id=request_id, restored_version=restored_version)
 
     def _tell_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._tell(messages.checkpoint_saved(checkpoint, self._epoch or ""), request_id=checkpoint.request_id)

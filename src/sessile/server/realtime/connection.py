@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from sessile.model.document import Actor
@@ -32,7 +32,7 @@ from sessile.server.realtime.commands import Commands
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.keeper import Keeper
 from sessile.server.realtime.news import News
-from sessile.server.realtime.outbox import Outbox, SlowConsumer
+from sessile.server.realtime.outbox import DirectOutbox, Outbox, SlowConsumer
 from sessile.server.realtime.presence import device_label
 from sessile.server.realtime.submissions import Submissions
 from sessile.server.realtime.subscription import Subscription
@@ -45,7 +45,8 @@ FAULTS_MAX: Final = 10
 """Malformed frames a socket may send; the next one closes it."""
 CLOSE_TIMEOUT_S: Final = 1.0
 TRANSPORT_EXTENSION: Final = "sessile.transport"
-"""Under `sessile serve` the scope offers `close_now(code, reason)`, which does not wait for a peer that has stopped reading."""
+"""Under `sessile serve` the scope offers `close_now(code, reason)`, which does not wait for a peer that has stopped reading, and for a socket
+its `wire` (`sessile.server.realtime.wire.Wire`, or None)."""
 
 
 class Disconnected(Exception):
@@ -76,14 +77,14 @@ class Connection:
         self.documents = hub.documents
         self.connection_id = secrets.token_hex(8)
         self.subscriptions: dict[str, Subscription] = {}
-        self.outbox = Outbox(self._send_text, on_drained=self._drained, stall_timeout_s=hub.stall_timeout_s)
+        self._transport: Mapping[str, Any] = scope.get("extensions", {}).get(TRANSPORT_EXTENSION, {})
+        self.outbox = self._made_outbox()
         self.news = News(self.outbox)
         self.submissions = Submissions(hub, self.outbox)
         self.attendance = Attendance(hub.leases)
         self.last_received_at = 0.0
         self.awaits_peer = False
         """True while the reader waits for the peer; False while it is busy and silence proves nothing."""
-        self._scope = scope
         self._receive = receive
         self._send = send
         self._session = session
@@ -97,14 +98,21 @@ class Connection:
         """Held while a frame is worked on: a drain lets it finish."""
         self._is_looking = False
         self._needs_refresh = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[tuple[CloseCode, tuple[str, ...]] | None] = (
             asyncio.get_running_loop().create_future()
         )
-        self._over = asyncio.Event()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._commands = Commands(self)
         hub.connections.add(self)
+
+    def _made_outbox(self) -> Outbox:
+        stall_timeout_s = self.hub.stall_timeout_s
+        wire = self._transport.get("wire")
+        if wire is None:
+            return Outbox(self._send_text, on_drained=self._drained, stall_timeout_s=stall_timeout_s)
+        return DirectOutbox(wire, self.hub.flusher, on_drained=self._drained, stall_timeout_s=stall_timeout_s)
 
     @property
     def session(self) -> Session:
@@ -116,7 +124,7 @@ class Connection:
 
     async def run(self) -> None:
         """From the accepted handshake to the closed socket. Never raises for anything the peer does."""
-        writer = self._watch(self.outbox.run())
+        writer = self._watch_writer()
         self._reader = self._watch(self._converse())
         closing: tuple[CloseCode, tuple[str, ...]] | None = None
         try:
@@ -131,13 +139,13 @@ class Connection:
                 await self._say_goodbye(writer, *closing)
             self.outbox.close()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._over.set()
+            self._end()
 
     def abandon(self) -> None:
         """Instead of `run`, when the handshake did not come about."""
         self._leave()
         self.outbox.close()
-        self._over.set()
+        self._end()
 
     def close(self, code: CloseCode, *last: str) -> None:
         """Ends the socket: what is queued is dropped, `last` is sent, then the close code. The first call counts."""
@@ -179,7 +187,7 @@ class Connection:
         await self.submissions.idle()
         await self.outbox.flushed()
         self.close(CloseCode.DRAIN)
-        await self._over.wait()
+        await asyncio.shield(self._over)  # others may wait for it, too
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Work that ends with the socket."""
@@ -222,7 +230,7 @@ class Connection:
         """The reader: hello first, then frame by frame. Raises Disconnected when the peer is gone."""
         if not await self._welcome():
             return
-        self._watch(self.submissions.run())
+        self.submissions.start(self._watch)
         self._watch(Keeper(self).run())
         while not self._closing.done():
             frame = await self._next_frame()
@@ -437,12 +445,22 @@ class Connection:
         task.add_done_callback(self._essential_ended if is_essential else self._ended)
         return task
 
-    def _essential_ended(self, task: asyncio.Task[None]) -> None:
+    def _end(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def _watch_writer(self) -> asyncio.Future[None]:
+        writer = self.outbox.start()
+        self._tasks.add(writer)
+        writer.add_done_callback(self._essential_ended)
+        return writer
+
+    def _essential_ended(self, task: asyncio.Future[None]) -> None:
         self._ended(task)
         if not task.cancelled() and not self._closing.done():
             self._closing.set_result(None)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is None or isinstance(error, Disconnected | OSError):
@@ -453,24 +471,24 @@ class Connection:
         _log.error("socket %s failed", self.connection_id, exc_info=error)
         self.close(CloseCode.INTERNAL)
 
-    async def _say_goodbye(self, writer: asyncio.Task[None], code: CloseCode, last: tuple[str, ...]) -> None:
+    async def _say_goodbye(self, writer: asyncio.Future[None], code: CloseCode, last: tuple[str, ...]) -> None:
         """Sends the last frames and the close, or cuts a peer off that takes neither."""
         self.outbox.finish(*last)
         await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)
         is_stuck = not writer.done()
         writer.cancel()
         reason = code.name.lower()
-        transport = self._scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
-        if is_stuck and transport is not None:
-            transport["close_now"](int(code), reason)
+        close_now = self._transport.get("close_now")
+        if is_stuck and close_now is not None:
+            close_now(int(code), reason)
             return
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
         except (TimeoutError, OSError):
             _log.info("socket %s did not take its close", self.connection_id)
-            if transport is not None:
-                transport["close_now"](int(code), reason)
+            if close_now is not None:
+                close_now(int(code), reason)
 
     async def _send_text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})

@@ -23,6 +23,7 @@ from sessile.server.realtime.channel import Channel
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.leases import Leases
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
+from sessile.server.realtime.wire import Flusher
 
 if TYPE_CHECKING:
     from sessile.server.realtime.connection import Connection
@@ -53,6 +54,7 @@ class Hub:
             linger_s=manager.settings.presence_linger_s,
         )
         self.stall_timeout_s = stall_timeout_s
+        self.flusher = Flusher()
         self.draining = False
         self.jitter = random.Random()  # noqa: S311 - spreads pings over time, guards nothing
         self.connections: set[Connection] = set()

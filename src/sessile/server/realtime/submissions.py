@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from sessile.model.document import Outcome, Submission
 from sessile.model.errors import IdentityReused, SequenceGap, SessileError, StoreUnavailable
@@ -18,41 +20,63 @@ IN_FLIGHT_MAX: Final = 64
 """Frames submitted and not yet answered. When reached, the socket is not read: the peer's TCP window fills."""
 
 
+Watch = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs something for as long as the socket lives."""
+
+
 class Submissions:
-    """A submission that has begun is finished even when its socket is gone: what was sent may have been committed."""
+    """A submission that has begun is finished even when its socket is gone: what was sent may have been committed. A socket that only reads
+    has no task for it."""
 
     def __init__(self, hub: Hub, outbox: Outbox) -> None:
         self._hub = hub
         self._outbox = outbox
-        self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
-        self._queue: asyncio.Queue[tuple[Submission, asyncio.Task[Outcome]]] = asyncio.Queue()
-        self._pending = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._watch: Watch | None = None
+        self._queue: deque[tuple[Submission, asyncio.Task[Outcome]]] | None = None
+        """Not yet answered, in order; None until there is a first one."""
+        self._changed: asyncio.Future[None] | None = None
+        """Done when something came or was answered."""
+
+    def start(self, watch: Watch) -> None:
+        """From now on there may be submissions; `watch` runs the one that answers them."""
+        self._watch = watch
 
     async def submit(self, submission: Submission) -> None:
         """Returns when it is on its way, not when it is committed."""
-        await self._slots.acquire()
-        self._pending += 1
-        self._idle.clear()
-        task = self._hub.submit(submission)
-        self._queue.put_nowait((submission, task))
+        if self._queue is None:
+            assert self._watch is not None, "the socket is welcome"
+            self._queue = deque()
+            self._watch(self._run(self._queue))
+        while len(self._queue) >= IN_FLIGHT_MAX:
+            await self._change()
+        self._queue.append((submission, self._hub.submit(submission)))
+        self._tell()
 
     async def idle(self) -> None:
         """Returns when everything submitted so far has been answered."""
-        await self._idle.wait()
+        while self._queue:
+            await self._change()
 
-    async def run(self) -> None:
+    async def _run(self, queue: deque[tuple[Submission, asyncio.Task[Outcome]]]) -> None:
         """Answers, for as long as the socket lives. Raises what nobody expected of the store."""
         while True:
-            submission, task = await self._queue.get()
+            while not queue:
+                await self._change()
+            submission, task = queue[0]
             await asyncio.wait({task})  # not `await task`: the end of the socket must not cancel a commit
             for text in _answers(submission, task):
                 await self._outbox.put(text)
-            self._slots.release()
-            self._pending -= 1
-            if not self._pending:
-                self._idle.set()
+            queue.popleft()
+            self._tell()
+
+    async def _change(self) -> None:
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._changed)  # several may wait for it
+
+    def _tell(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
 
 
 def _answers(submission: Submission, task: asyncio.Task[Outcome]) -> list[str]:

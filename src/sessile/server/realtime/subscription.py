@@ -12,6 +12,7 @@ from sessile.model.errors import DocumentNotFound, SessileError, StoreUnavailabl
 from sessile.server.realtime import messages
 from sessile.server.realtime.news import News
 from sessile.server.realtime.outbox import Outbox
+from sessile.server.realtime.wire import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -51,16 +52,21 @@ class Phase(Enum):
 class Subscription:
     """Must be in its channel before anything is read for it: so nothing that is committed during the read is missed."""
 
+    __slots__ = (
+        "_catching_up", "_generation", "_missed", "_outbox", "_peer", "_reading", "actor", "channel", "cursor", "device_no", "epoch",
+        "phase",
+    )  # fmt: skip
+
     def __init__(self, peer: Peer, channel: Channel, actor: Actor) -> None:
         self.channel = channel
         self.actor = actor
         self.device_no = 0
         self.phase = Phase.LOADING
         self.epoch = ""
-        self.cursor = 0
-        """The last version that was queued for the socket."""
+        self.cursor = 0  # the last version that was queued for the socket
         self._generation = 0
         self._peer = peer
+        self._outbox = peer.outbox
         self._missed = False
         self._catching_up = False
         self._reading = asyncio.Lock()
@@ -98,6 +104,9 @@ class Subscription:
 
     def offer(self, update: Update) -> None:
         """What was just committed. Never waits."""
+        if self.phase is Phase.LIVE and update.first == self.cursor + 1 and update.epoch == self.epoch:
+            self._pass_on(update)
+            return
         if self.phase is not Phase.LIVE:
             self._missed = True
             if self.phase is Phase.BEHIND:
@@ -108,14 +117,17 @@ class Subscription:
             return
         if update.last <= self.cursor:
             return
-        if self._peer.outbox.offer(update.after(self.cursor).text):
+        self._pass_on(update.after(self.cursor))
+
+    def _pass_on(self, update: Update) -> None:
+        if self._outbox.offer(update.frame):
             self.cursor = update.last
         else:
             self.phase = Phase.BEHIND  # `drained` goes on from here
 
-    def notice(self, text: str, *, request_id: str | None = None, restored_version: int | None = None) -> None:
+    def notice(self, frame: Encoded, *, request_id: str | None = None, restored_version: int | None = None) -> None:
         """News that carries no state."""
-        self._peer.news.tell(self.document_id, text, request_id=request_id, restored_version=restored_version)
+        self._peer.news.tell(self.document_id, frame, request_id=request_id, restored_version=restored_version)
 
     def check(self) -> None:
         """Called now and then: a reader that stands still below the known head, for whatever reason, is brought up to it."""
@@ -134,7 +146,7 @@ class Subscription:
 
     def catch_up(self) -> None:
         """Starts a read unless one is under way or the socket has no room; `drained` and the next ping call again."""
-        if self.phase is Phase.BEHIND and not self._catching_up and not self._peer.outbox.is_full:
+        if self.phase is Phase.BEHIND and not self._catching_up and not self._outbox.is_full:
             self._catching_up = True
             self._peer.spawn(self._catch_up())
 
@@ -172,17 +184,17 @@ class Subscription:
         document = opened.document
         self.epoch, self.cursor, self._generation = document.epoch, document.version, document.generation
         state_hash = self.channel.state_hash(document)
-        await self._peer.outbox.put(messages.encode(messages.initial_state_body(opened, state_hash)))
+        await self._outbox.put(messages.encode(messages.initial_state_body(opened, state_hash)))
 
     async def _send_delta(self, delta: Delta) -> None:
         document, changes = delta.document, delta.changes
         self.epoch, self._generation = document.epoch, document.generation
         if not changes:
-            await self._peer.outbox.put(messages.encode(messages.unchanged_body(document)))
+            await self._outbox.put(messages.encode(messages.unchanged_body(document)))
         for start in range(0, len(changes), CHANGES_PER_UPDATE_MAX):
             batch = changes[start : start + CHANGES_PER_UPDATE_MAX]
             body = messages.state_update_body(
                 self.document_id, document.epoch, document.generation, batch[0].version - 1, batch
             )
             self.cursor = batch[-1].version
-            await self._peer.outbox.put(messages.encode(body))
+            await self._outbox.put(messages.encode(body))

@@ -90,7 +90,7 @@ class MemoryTransaction:
         self.events: list[Event] = []
 
     def hold(
-        self, session_ids: Sequence[str], document_ids: Sequence[str]
+        self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool
     ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
         lifetimes = {
             handle: Lifetime(s.idle_expires_at, s.absolute_expires_at, s.ended_at, s.end_reason)

@@ -38,7 +38,7 @@ class SqlBatchRows(SqlDocumentRows, ABC):
         return self._made
 
     @abstractmethod
-    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str]) -> Held:
+    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool) -> Held:
         """See `Transaction.hold`."""
 
     def get_many(self, document_ids: Sequence[str], *, lock: bool = False) -> dict[str, Document]:
@@ -86,10 +86,14 @@ class SqlBatchRows(SqlDocumentRows, ABC):
         """Raises Taken."""
 
 
-def names(table: Table, alias: str = "") -> str:
-    """All columns of the table that are written, in their order."""
+def names(table: Table, alias: str = "", *, without: str = "") -> str:
+    """All columns of the table that are written, in their order; NULL for one to be left out."""
     prefix = f"{alias}." if alias else ""
-    return ", ".join(f'{prefix}"{column.name}"' for column in table.columns if column.computed is None)
+    return ", ".join(
+        "NULL" if column.name == without else f'{prefix}"{column.name}"'
+        for column in table.columns
+        if column.computed is None
+    )
 
 
 LIFETIME = "session_id, idle_expires_at, absolute_expires_at, ended_at, end_reason"

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.errors import ConfigurationError, StoreUnavailable
 from sessile.model.events import Event, EventKind
 from sessile.model.health import PoolStatus
 from sessile.ports import CommitGuard, Listener, Messenger
-from sessile.stores.sql.drivers import told
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
+from sessile.stores.sql.postgres_connections import ROLLBACK, Connections, run
 from sessile.stores.sql.postgres_errors import Repeat, errors, repeatable
 from sessile.stores.sql.postgres_news import Listening, hints, notifying, payloads
 from sessile.stores.sql.store import Written
@@ -45,7 +43,6 @@ _TRIES: Final = 4
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_VIEW: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _COMMIT: Final = "COMMIT"
-_ROLLBACK: Final = "ROLLBACK"
 
 
 def _within(guard: CommitGuard, written: Written[Any], _connection: Connection) -> None:
@@ -231,12 +228,12 @@ class BlockingPostgresStore(_PostgresStore):
 
 
 class AsyncPostgresStore(_PostgresStore):
-    """Transactions are begun and ended here, by statements, and SQLAlchemy is told that there are none: so the statements of a batch can go to asyncpg
-    directly, among those that go through SQLAlchemy."""
+    """SQLAlchemy is told that there are no transactions, and they are begun and ended by statements: so the statements of a batch can go to asyncpg directly,
+    among those that go through SQLAlchemy."""
 
     def __init__(self, url: str, *, pool_size: int = 8, pool_timeout_s: float = 5.0) -> None:
         super().__init__(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
-        self._engine: AsyncEngine | None = None
+        self._connections: Connections | None = None
         own = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._listening = Listening(own, _CONNECT_TIMEOUT_S, self.hear, self.missed)
 
@@ -247,7 +244,7 @@ class AsyncPostgresStore(_PostgresStore):
             isolation_level="AUTOCOMMIT",
             **self._options(),
         )
-        event.listen(engine.sync_engine, "checkout", _check_connected)
+        connections = Connections(engine)
         try:
             with errors():
                 async with engine.connect() as connection:
@@ -256,13 +253,13 @@ class AsyncPostgresStore(_PostgresStore):
         except BaseException:
             await engine.dispose()
             raise
-        self._engine = engine
+        self._connections = connections
 
     async def close(self) -> None:
-        engine, self._engine = self._engine, None
+        connections, self._connections = self._connections, None
         await self._listening.stop()
-        if engine is not None:
-            await engine.dispose()
+        if connections is not None:
+            await connections.close()
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
         # The transaction runs to its end even when the request that asked for it is cancelled; what it committed is told either way.
@@ -273,7 +270,7 @@ class AsyncPostgresStore(_PostgresStore):
             written: Written[T] | None = None
             try:
                 with errors(), repeatable(tries_left):
-                    async with self._transaction(_BEGIN) as connection:
+                    async with self._opened().transaction(_BEGIN) as connection:
                         written = await connection.run_sync(self._write_on, work, args)
                         if self._guard is not None and written.plan is not None:
                             await self._guard.mark([written.plan])
@@ -288,7 +285,7 @@ class AsyncPostgresStore(_PostgresStore):
         raise AssertionError("the last try returns or raises")
 
     async def _commit(self, connection: AsyncConnection, written: Written[Any]) -> None:
-        if await _run(connection, self._ending(written)) != _COMMIT:
+        if await run(connection, self._ending(written)) != _COMMIT:
             raise StoreUnavailable("The transaction could not be committed.")  # an error had spoiled it
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
@@ -297,25 +294,22 @@ class AsyncPostgresStore(_PostgresStore):
 
     async def _read(self, work: Callable[..., T], args: Sequence[Any]) -> T:
         with errors():
-            async with self._transaction(_BEGIN_VIEW) as connection:
+            async with self._opened().transaction(_BEGIN_VIEW) as connection:
                 result = await connection.run_sync(self._read_on, work, args)
-                await _run(connection, _ROLLBACK)
+                await run(connection, ROLLBACK)
                 return result
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        async def run() -> T:
+        async def committed() -> T:
             with errors():
-                async with self._opened().connect() as connection:
-                    # The application's own work gets a connection that behaves as SQLAlchemy says.
-                    ordinary = await connection.execution_options(isolation_level="READ COMMITTED")
-                    async with ordinary.begin():
-                        await ordinary.execute(_OF_APPLICATION)
-                        return await ordinary.run_sync(work)
+                async with self._opened().ordinary() as connection, connection.begin():
+                    await connection.execute(_OF_APPLICATION)
+                    return await connection.run_sync(work)
 
-        return await asyncio.shield(asyncio.ensure_future(run()))
+        return await asyncio.shield(asyncio.ensure_future(committed()))
 
     def pool(self) -> PoolStatus | None:
-        return _pool_status(self._opened().sync_engine)
+        return self._opened().status()
 
     async def poll(self) -> None:
         """Notifications come by themselves."""
@@ -323,55 +317,10 @@ class AsyncPostgresStore(_PostgresStore):
     async def tidy(self) -> None:
         """Notifications are not kept."""
 
-    def _opened(self) -> AsyncEngine:
-        if self._engine is None:
+    def _opened(self) -> Connections:
+        if self._connections is None:
             raise StoreUnavailable("The store is not open.")
-        return self._engine
-
-    @asynccontextmanager
-    async def _transaction(self, begin: str) -> AsyncIterator[AsyncConnection]:
-        """A connection of the pool in a transaction, which the caller ends. After an error it is rolled back, or thrown away when that is not to be had."""
-        async with self._opened().connect() as connection:
-            try:
-                await _run(connection, begin)
-                yield connection
-            except BaseException as error:
-                await _abandon(connection, error)
-                raise
-
-
-def _raw(connection: AsyncConnection) -> Any:
-    """The connection of asyncpg itself."""
-    assert connection.sync_connection is not None, "it is connected"
-    return connection.sync_connection.connection.driver_connection
-
-
-async def _run(connection: AsyncConnection, statements: str) -> str:
-    """The tag of the last statement. Raises what SQLAlchemy would raise."""
-    try:
-        done: str = await _raw(connection).execute(statements)
-    except Exception as error:
-        raise told(error) from error
-    return done
-
-
-async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
-    if connection.invalidated:  # SQLAlchemy saw that it is lost
-        return
-    if not _raw(connection).is_closed() and not isinstance(error, TimeoutError):
-        try:
-            await _run(connection, _ROLLBACK)
-        except (DBAPIError, OSError, TimeoutError):
-            pass
-        else:
-            return
-    await connection.invalidate()
-
-
-def _check_connected(_connection: Any, record: Any, _proxy: Any) -> None:
-    """A connection that the server closed while nobody used it costs nobody a refusal: the pool makes another one."""
-    if record.driver_connection.is_closed():
-        raise DisconnectionError
+        return self._connections
 
 
 def _pool_status(engine: Engine) -> PoolStatus:

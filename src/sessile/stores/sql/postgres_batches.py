@@ -22,16 +22,23 @@ _AMONG = "= ANY($1::text[])"
 _BY_ID = f"SELECT {names(documents)} FROM documents WHERE document_id {_AMONG}"
 _LOCKED = "ORDER BY document_id FOR NO KEY UPDATE"
 
+
 # One statement, because each costs a round trip. The documents are not looked for before the count of the held sessions is known. A row that
 # another transaction has changed meanwhile is read as that one left it; so what lies around it is read by the next statement, not by this one.
-_HOLD = (
-    f"WITH held AS MATERIALIZED (SELECT {LIFETIME} FROM sessions WHERE session_id = ANY($2::text[])"
-    " ORDER BY session_id FOR SHARE),"
-    f" locked AS MATERIALIZED ({_BY_ID} AND (SELECT count(*) FROM held) >= 0 {_LOCKED})"
-    f" SELECT TRUE, {names(documents)} FROM locked UNION ALL"
-    " SELECT FALSE, session_id, end_reason, NULL, NULL, NULL, NULL, NULL, idle_expires_at, absolute_expires_at, ended_at,"
-    " NULL, NULL, NULL, NULL, NULL, NULL FROM held"
-)
+def _hold(columns: str) -> str:
+    return (
+        f"WITH held AS MATERIALIZED (SELECT {LIFETIME} FROM sessions WHERE session_id = ANY($2::text[])"
+        " ORDER BY session_id FOR SHARE),"
+        f" locked AS MATERIALIZED (SELECT {columns} FROM documents"
+        f" WHERE document_id {_AMONG} AND (SELECT count(*) FROM held) >= 0 {_LOCKED})"
+        " SELECT TRUE, locked.* FROM locked UNION ALL"
+        " SELECT FALSE, session_id, end_reason, NULL, NULL, NULL, NULL, NULL, idle_expires_at, absolute_expires_at, ended_at,"
+        " NULL, NULL, NULL, NULL, NULL, NULL FROM held"
+    )
+
+
+_HOLD = _hold(names(documents))
+_HOLD_STATELESS = _hold(names(documents, without="state").replace("NULL", "NULL::bytea"))
 _BEHIND = (
     f"SELECT {names(changes, 'c')} FROM unnest($1::text[], $2::bigint[]) AS w(document_id, after)"
     " JOIN changes c ON c.document_id = w.document_id AND c.version > w.after ORDER BY c.document_id, c.version"
@@ -69,9 +76,10 @@ class PostgresBatchRows(SqlBatchRows):
         f" WHERE d.document_id {_AMONG} ORDER BY d.document_id, d.device_no"
     )
 
-    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str]) -> Held:
+    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool) -> Held:
         held: Held = {}, {}
-        for is_document, *row in self._driver.fetch(_HOLD, list(document_ids), list(session_ids)):
+        statement = _HOLD if with_state else _HOLD_STATELESS
+        for is_document, *row in self._driver.fetch(statement, list(document_ids), list(session_ids)):
             if is_document:
                 held[1][row[0]] = records.document(row)
             else:

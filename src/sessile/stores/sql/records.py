@@ -42,7 +42,7 @@ def document(row: Row) -> Document:
         document_id=document_id,
         owner=Owner(user_id, session_id),
         name=name,
-        state=from_bytes(state),
+        state={} if state is None else from_bytes(state),  # it was not asked for
         version=version,
         state_version=state_version,
         epoch=epoch,

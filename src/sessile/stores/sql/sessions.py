@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import (
-    BindParameter,
-    Case,
-    Column,
     ColumnElement,
     Row,
     Select,
     String,
     bindparam,
-    case,
     delete,
     func,
     select,
@@ -30,7 +27,9 @@ from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
 from sessile.model.session import EndReason, Principal, RetiredToken, Session, Standing
 from sessile.stores.sql.dialects import lock_name, put, upsert
+from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.tables import principals, sessions
+from sessile.stores.sql.types import from_micros, to_micros
 
 _COLUMNS: Final = (
     "session_id", "user_id", "platform_id", "device_id", "device", "public", "data", "version", "created_at", "authenticated_at",
@@ -47,26 +46,26 @@ _GET_MANY = (
 _GET_MANY_LOCKED = _GET_MANY.with_for_update(key_share=True)
 
 
-def _later(column: Column[Any], name: str) -> Case[Any]:
-    given: BindParameter[Any] = bindparam(name, type_=column.type)
-    return case((column < given, given), else_=column)
-
-
-_IDLE_LATER = _later(sessions.c.idle_expires_at, "idle")
-_TOUCH = (
-    update(sessions)
-    .where(sessions.c.session_id == bindparam("of_session"), sessions.c.ended_at.is_(None))
-    .values(
-        last_seen_at=_later(sessions.c.last_seen_at, "seen"),
-        # Not beyond the absolute deadline, which can have come nearer since the touch was made.
-        idle_expires_at=case(
-            (sessions.c.absolute_expires_at < _IDLE_LATER, sessions.c.absolute_expires_at), else_=_IDLE_LATER
-        ),
-        token_seen_at=func.coalesce(sessions.c.token_seen_at, bindparam("first", type_=sessions.c.token_seen_at.type)),
-    )
-)
+# Last and first sight only ever move one way; the idle deadline never goes beyond the absolute one, which can have come nearer since the touch was
+# made. The first sight of a token counts for that token alone: a touch that comes late must not open a newer one's window.
+_TOUCHES: Final = {
+    "sqlite": (
+        "UPDATE sessions SET last_seen_at = max(last_seen_at, ?2),"
+        " idle_expires_at = min(absolute_expires_at, max(idle_expires_at, ?3)),"
+        " token_seen_at = coalesce(token_seen_at, CASE WHEN lower(hex(token_hash)) = ?4 THEN ?5 END)"
+        " WHERE session_id = ?1 AND ended_at IS NULL"
+    ),
+    # Locked in id order, as everywhere.
+    "postgresql": (
+        "WITH seen AS MATERIALIZED (SELECT s.session_id, r FROM jsonb_array_elements($1::text::jsonb) AS given(r)"
+        " JOIN sessions s ON s.session_id = r ->> 0 ORDER BY s.session_id FOR NO KEY UPDATE OF s)"
+        " UPDATE sessions s SET last_seen_at = greatest(last_seen_at, (r ->> 1)::bigint),"
+        " idle_expires_at = least(absolute_expires_at, greatest(idle_expires_at, (r ->> 2)::bigint)),"
+        " token_seen_at = coalesce(token_seen_at, CASE WHEN encode(token_hash, 'hex') = r ->> 3 THEN (r ->> 4)::bigint END)"
+        " FROM seen WHERE s.session_id = seen.session_id AND s.ended_at IS NULL"
+    ),
+}
 _UPDATE: Final = update(sessions).where(sessions.c.session_id == bindparam("of_session"))
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlSessionRows:
@@ -105,22 +104,22 @@ class SqlSessionRows:
         self.changes.confirmed(sessions)
 
     def touch(self, seen: Sequence[Session]) -> None:
-        # The token hash is part of the condition only for token_seen_at: a touch that comes late must not open a newer token's window.
-        for session in sorted(
-            seen, key=lambda session: session.session_id
-        ):  # in id order, as locks are taken everywhere
-            current = self.get(session.session_id, lock=True)
-            first = session.token_seen_at if current and current.token_hash == session.token_hash else None
-            self._connection.execute(
-                _TOUCH,
-                {
-                    "of_session": session.session_id,
-                    "seen": session.last_seen_at,
-                    "idle": session.idle_expires_at,
-                    "first": first,
-                },
+        rows = [
+            (
+                session.session_id,
+                to_micros(session.last_seen_at),
+                to_micros(session.idle_expires_at),
+                session.token_hash.hex(),
+                _micros(session.token_seen_at),
             )
-            self.changes.touched.add(session.session_id)
+            for session in seen
+        ]
+        driver, dialect = driver_of(self._connection), self._connection.dialect.name
+        if dialect == "postgresql":
+            driver.fetch(_TOUCHES[dialect], msgspec.json.encode(rows).decode())
+        else:
+            driver.write(_TOUCHES[dialect], rows)
+        self.changes.touched.update(session.session_id for session in seen)
 
     def of_user(
         self, user_id: str, now: datetime, *, lock: bool = False, after: str = "", limit: int | None = None
@@ -248,7 +247,7 @@ def _session(row: Row[Any]) -> Session:
         retired_tokens=tuple(
             RetiredToken(
                 base64.b64decode(item["hash"]),
-                _EPOCH + timedelta(microseconds=item["at"]),
+                from_micros(item["at"]),
                 item["principal_changed"],
                 _moment(item["authenticated_at"]),
                 _moment(item["successor_seen_at"]),
@@ -259,8 +258,8 @@ def _session(row: Row[Any]) -> Session:
 
 
 def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+    return None if moment is None else to_micros(moment)
 
 
 def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+    return None if micros is None else from_micros(micros)

@@ -168,8 +168,14 @@ changes = Table(
     Column("session_id", _ID),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("document_id", "device_id", "seq"),
-    UniqueConstraint("document_id", "idempotency_key"),
     sqlite_with_rowid=False,
+)
+Index(
+    "uq_changes_document_id_idempotency_key",
+    changes.c.document_id,
+    changes.c.idempotency_key,
+    unique=True,
+    **_where(text("idempotency_key IS NOT NULL")),
 )
 
 conflicts = Table(

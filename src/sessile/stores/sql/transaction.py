@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import case, delete, insert, select
+from sqlalchemy import case, delete, select
 from sqlalchemy.engine import Connection
 
 from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.batches import Held, SqlBatchRows
 from sessile.stores.sql.dialects import upsert
+from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.fence import SqlFenceRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
 from sessile.stores.sql.platforms import SqlPlatformRows
@@ -20,12 +21,17 @@ from sessile.stores.sql.postgres_batches import PostgresBatchRows
 from sessile.stores.sql.presence import SqlPresenceRows
 from sessile.stores.sql.sessions import SqlSessionRows
 from sessile.stores.sql.sqlite_batches import SqliteBatchRows
-from sessile.stores.sql.tables import bus_events, instance, leases, rate_limits
+from sessile.stores.sql.tables import instance, leases, rate_limits
+from sessile.stores.sql.types import to_micros
 
 _BATCHES: Final[dict[str, type[PostgresBatchRows | SqliteBatchRows]]] = {
     "postgresql": PostgresBatchRows,
     "sqlite": SqliteBatchRows,
 }
+
+
+_HINT: Final = "INSERT INTO bus_events (kind, key, version, detail, epoch, origin, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+"""On SQLite only: PostgreSQL has NOTIFY."""
 
 
 class SqlTransaction(SqlAuditRows):
@@ -41,8 +47,8 @@ class SqlTransaction(SqlAuditRows):
         self.fence = SqlFenceRows(connection, at)
         self.events: list[Event] = []
 
-    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str]) -> Held:
-        return self.documents.hold(session_ids, document_ids)
+    def hold(self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool) -> Held:
+        return self.documents.hold(session_ids, document_ids, with_state=with_state)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -51,20 +57,9 @@ class SqlTransaction(SqlAuditRows):
         """The hints for other processes, in the same transaction as what they tell of."""
         if not self.events:
             return
-        self._connection.execute(
-            insert(bus_events),
-            [
-                {
-                    "kind": str(event.kind),
-                    "key": event.key,
-                    "version": event.version,
-                    "detail": event.detail,
-                    "epoch": event.epoch,
-                    "origin": self._origin,
-                    "at": self._at,
-                }
-                for event in self.events
-            ],
+        at = to_micros(self._at)
+        driver_of(self._connection).write(
+            _HINT, [(str(e.kind), e.key, e.version, e.detail, e.epoch, self._origin, at) for e in self.events]
         )
 
     def lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:

@@ -19,6 +19,7 @@ _GROUPS = (
     "documents",
     "changes",
     "merging",
+    "batches",
     "checkpoints",
     "kinds",
     "history",
@@ -41,6 +42,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
 from sessile.testing.store_contract.arrivals import ArrivalContract  # noqa: E402 - what is imported first cannot be rewritten
 from sessile.testing.store_contract.backups import BackupContract  # noqa: E402
 from sessile.testing.store_contract.base import Contract  # noqa: E402
+from sessile.testing.store_contract.batches import BatchContract  # noqa: E402
 from sessile.testing.store_contract.chains import ChainContract  # noqa: E402
 from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
@@ -74,6 +76,7 @@ class StoreContract(
     DocumentContract,
     ChangeContract,
     MergeContract,
+    BatchContract,
     CheckpointContract,
     KindContract,
     HistoryContract,
@@ -97,6 +100,7 @@ class StoreContract(
 __all__ = [
     "ArrivalContract",
     "BackupContract",
+    "BatchContract",
     "ChainContract",
     "ChangeContract",
     "CheckpointContract",

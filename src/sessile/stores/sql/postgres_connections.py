@@ -1,0 +1,127 @@
+"""Connections to PostgreSQL on an event loop, ready for the next transaction.
+
+SQLAlchemy's pool makes and counts them. To take one from it and to give it back takes as long as a statement, so one that becomes free stays
+here, and goes back only when somebody waits for the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
+
+from sessile.model.health import PoolStatus
+from sessile.stores.sql.drivers import told
+
+ROLLBACK = "ROLLBACK"
+
+
+class Connections:
+    """Of an engine for which every statement stands for itself (AUTOCOMMIT): transactions are begun and ended here, by statements."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._ready: list[AsyncConnection] = []
+        self._waiting = 0
+        event.listen(engine.sync_engine, "checkout", _check_connected)
+
+    @asynccontextmanager
+    async def transaction(self, begin: str) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction, which the caller ends. After an error it is rolled back, or thrown away when that is not to be had."""
+        connection = await self._take()
+        try:
+            await run(connection, begin)
+            yield connection
+        except BaseException as error:
+            await _abandon(connection, error)
+            raise
+        finally:
+            await self._give(connection)
+
+    @asynccontextmanager
+    async def ordinary(self) -> AsyncIterator[AsyncConnection]:
+        """One that behaves as SQLAlchemy says, transactions included: for an application's own work."""
+        if self._ready:
+            await self._ready.pop().close()
+        connection = await self._connect()
+        try:
+            yield await connection.execution_options(isolation_level="READ COMMITTED")
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Lets go of all."""
+        ready, self._ready = self._ready, []
+        for connection in ready:
+            await connection.close()
+        await self._engine.dispose()
+
+    def status(self) -> PoolStatus:
+        pool = self._engine.sync_engine.pool
+        assert isinstance(pool, QueuePool)
+        return PoolStatus(
+            pool.checkedin() + pool.checkedout(), max(0, pool.checkedout() - len(self._ready)), pool.size()
+        )
+
+    async def _take(self) -> AsyncConnection:
+        while self._ready:
+            connection = self._ready.pop()
+            if not raw(connection).is_closed():
+                return connection
+            await connection.invalidate()
+            await connection.close()
+        return await self._connect()
+
+    async def _give(self, connection: AsyncConnection) -> None:
+        if self._waiting or connection.invalidated:
+            await connection.close()
+            return
+        if connection.in_transaction():  # as SQLAlchemy sees it, since its first statement
+            await connection.rollback()
+        self._ready.append(connection)
+
+    async def _connect(self) -> AsyncConnection:
+        self._waiting += 1
+        try:
+            return await self._engine.connect()
+        finally:
+            self._waiting -= 1
+
+
+def raw(connection: AsyncConnection) -> Any:
+    """The connection of asyncpg itself."""
+    assert connection.sync_connection is not None, "it is connected"
+    return connection.sync_connection.connection.driver_connection
+
+
+async def run(connection: AsyncConnection, statements: str) -> str:
+    """The tag of the last statement. Raises what SQLAlchemy would raise."""
+    try:
+        done: str = await raw(connection).execute(statements)
+    except Exception as error:
+        raise told(error) from error
+    return done
+
+
+async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
+    if connection.invalidated:  # SQLAlchemy saw that it is lost
+        return
+    if not raw(connection).is_closed() and not isinstance(error, TimeoutError):
+        try:
+            await run(connection, ROLLBACK)
+        except (DBAPIError, OSError, TimeoutError):
+            pass
+        else:
+            return
+    await connection.invalidate()
+
+
+def _check_connected(_connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that the server closed while nobody used it costs nobody a refusal: the pool makes another one."""
+    if record.driver_connection.is_closed():
+        raise DisconnectionError
