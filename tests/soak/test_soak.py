@@ -1,4 +1,4 @@
-"""Twenty kills in the ordinary run; 200 with SESSILE_SOAK=1 (`make soak` runs them by `python -m tests.soak --kills 200` as well)."""
+"""Ten kills in the ordinary run, one at each point; 200 with SESSILE_SOAK=1 (`make soak` runs them by `python -m tests.soak --kills 200` as well)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ pytestmark = pytest.mark.server
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
 KILL_COUNT = 200 if IS_SOAK else 10
-MEDIAN_MAX_S = 5.0
+MEDIAN_MAX_S = 5.0 if IS_SOAK else 20.0
+"""A figure of a machine that does nothing else. In the ordinary run it shares two cores with two other workers, and says only that people do come back."""
 PLANTED_KILLS = 12
 LOSING_KILLS = 5
 """A server that acknowledges too early loses something at nearly every kill."""
