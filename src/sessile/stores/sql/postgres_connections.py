@@ -28,6 +28,7 @@ class Connections:
         self._engine = engine
         self._ready: list[AsyncConnection] = []
         self._waiting = 0
+        self._is_closed = False
         event.listen(engine.sync_engine, "checkout", _check_connected)
 
     @asynccontextmanager
@@ -55,7 +56,8 @@ class Connections:
             await connection.close()
 
     async def close(self) -> None:
-        """Lets go of all."""
+        """Lets go of all; what is still at work goes when it is given back."""
+        self._is_closed = True
         ready, self._ready = self._ready, []
         for connection in ready:
             await connection.close()
@@ -78,11 +80,16 @@ class Connections:
         return await self._connect()
 
     async def _give(self, connection: AsyncConnection) -> None:
-        if self._waiting or connection.invalidated:
+        if self._waiting or self._is_closed or connection.invalidated:
             await connection.close()
             return
-        if connection.in_transaction():  # as SQLAlchemy sees it, since its first statement
-            await connection.rollback()
+        try:
+            if connection.in_transaction():  # as SQLAlchemy sees it, since its first statement
+                await connection.rollback()
+        except BaseException:
+            await connection.invalidate()
+            await connection.close()
+            raise
         self._ready.append(connection)
 
     async def _connect(self) -> AsyncConnection:
