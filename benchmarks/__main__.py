@@ -23,6 +23,7 @@ from rich.table import Table
 
 from benchmarks import bus, changes, durable, ending, fanout, peers, redis_lane, sessions, ten_million
 from benchmarks.telling import Tell
+from scripts import figures
 
 T = TypeVar("T")
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -180,9 +181,10 @@ def _installed(name: str) -> str | None:
 
 
 def keep(results: Mapping[str, Any]) -> None:
-    """Writes the results into `results.json`, beside those of benchmarks that did not run now."""
+    """Writes the results into `results.json`, beside those of benchmarks that did not run now, and the page that shows them."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**known, **results}, indent=2) + "\n", encoding="utf-8")
+    figures.PAGE.write_text(figures.written(), encoding="utf-8")
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> Table:
