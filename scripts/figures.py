@@ -39,7 +39,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "bus": (
         "News between processes",
-        "A message told and heard, both ends in one process. redis-py sends what is told together in one pipeline, which is the best it can do.",
+        "A message told and heard, both ends in one process. By `publish` redis-py sends each message for itself, as it is documented; a pipeline for what is told together is the best it can do.",
     ),
     "durable": (
         "Durable changes",
