@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from sessile.model.document import Actor
 from sessile.model.errors import (
