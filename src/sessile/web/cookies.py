@@ -7,6 +7,7 @@ and page script can neither plant nor read it. Plain http can promise none of th
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -15,7 +16,7 @@ from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
 from sessile.web.asgi import Headers, Scope, host_of, scheme_of
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
-from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_of
+from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_in
 
 logger = logging.getLogger("sessile.cookies")
 
@@ -74,15 +75,22 @@ class CookiePolicy:
     def read(self, scope: Scope) -> CookieFound:
         """The token of the one cookie that has exactly our name. Two of them, or a nameless one that imitates it (CVE-2023-23934),
         are no session: somebody may have planted one, and nothing says which."""
+        cookies = [value for key, value in scope["headers"] if key.lower() == b"cookie"]
+        return CookieFound(*self.token_in(scheme_of(scope), host_of(scope), cookies))
+
+    def token_in(self, scheme: str, host: str, cookies: Sequence[bytes]) -> tuple[str | None, str]:
+        """The same for Cookie headers that are picked out already: the token, or None and the reason."""
+        if not cookies:
+            return None, NO_COOKIE
         try:
-            name = self.name_for(scheme_of(scope), host_of(scope))
+            name = self.name_for(scheme, host)
         except ConfigurationError:
-            return CookieFound(None, NO_COOKIE)
-        values, imitated = values_of(scope["headers"], name)
+            return None, NO_COOKIE
+        values, imitated = values_in(cookies, name.encode("ascii"))
         if imitated or len(values) > 1:
             self._tell_of_duplicates(name)
-            return CookieFound(None, DUPLICATE_COOKIE)
-        return CookieFound(values[0]) if values else CookieFound(None, NO_COOKIE)
+            return None, DUPLICATE_COOKIE
+        return (values[0], "") if values else (None, NO_COOKIE)
 
     def set_header(self, scope: Scope, token: str, left: timedelta) -> bytes:
         """The Set-Cookie value for a token; `left` is what remains until the absolute deadline. Raises ConfigurationError like `name_for`."""

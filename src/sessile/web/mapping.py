@@ -25,15 +25,16 @@ class SessionMapping(MutableMapping[str, Any]):
     been read before, read) after the response has started, SessionReadOnly for a view that must not be written to.
     """
 
+    _tracked: Tracked | None = None
+    _accessed = False
+    _phase = Phase.OPEN
+
     def __init__(
         self, record: Session | None = None, reason: str | None = None, failure: SessileError | None = None
     ) -> None:
         self._record = record
         self._reason = reason
         self._failure = failure
-        self._tracked: Tracked | None = None
-        self._accessed = False
-        self._phase = Phase.OPEN
 
     @property
     def accessed(self) -> bool:
@@ -57,6 +58,9 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         del self._writable()[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._data().get(key, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._data())
@@ -101,9 +105,10 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def _data(self) -> dict[str, Any]:
         record = self._seen()
-        if self._tracked is None:
-            self._tracked = Tracked(record.data if record is not None else b"{}")
-        return self._tracked.value
+        tracked = self._tracked
+        if tracked is None:
+            tracked = self._tracked = Tracked(record.data if record is not None else b"{}")
+        return tracked.value
 
     def _writable(self) -> dict[str, Any]:
         self._open_for_change()

@@ -62,6 +62,7 @@ class SessionMiddleware:
                 await self._hold(scope, receive, send, session)
         finally:
             CURRENT.reset(before)
+            session.leave_request()
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
         answer = _Answer(scope, session, send)
@@ -119,7 +120,8 @@ class _Answer:
     async def _start(self, message: Message) -> None:
         session = self._session
         try:
-            await session.commit_for_response()
+            if session.needs_commit:
+                await session.commit_for_response()
         except SessileError as error:
             self.started = self._replaced = True
             if (
@@ -134,8 +136,7 @@ class _Answer:
             return
         if session.accessed:
             await session.touch()
-            headers = [*private(message.get("headers", ())), *of_session(session)]
-            message = {**message, "headers": headers}
+            message = {**message, "headers": private(message.get("headers", ())) + of_session(session)}
         trace.done(self._scope, session, status=message["status"])
         self.started = True
         session.start()

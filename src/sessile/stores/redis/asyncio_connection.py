@@ -79,13 +79,17 @@ class AsyncConnection(asyncio.Protocol):
 
     async def call(self, command: Command) -> Any:
         """The reply. Raises CacheUnavailable."""
-        return _answered(await self._submit(pack(command), 1))
+        return answered(await self.submit(command))
+
+    def submit(self, command: Command) -> asyncio.Future[Any]:
+        """What `answered` makes the reply of, once it is awaited. Raises CacheUnavailable when there is no room."""
+        return self._submit(pack(command), 1)
 
     async def call_many(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order. Raises CacheUnavailable."""
         if not commands:
             return []
-        answer = _answered(await self._submit(b"".join(map(pack, commands)), len(commands)))
+        answer = answered(await self._submit(b"".join(map(pack, commands)), len(commands)))
         replies: list[Any] = answer if len(commands) > 1 else [answer]
         return replies
 
@@ -223,7 +227,8 @@ class AsyncConnection(asyncio.Protocol):
         self._is_paused = False
 
 
-def _answered(reply: Any) -> Any:
+def answered(reply: Any) -> Any:
+    """The reply. Raises CacheUnavailable when the connection was lost before it."""
     if reply.__class__ is Lost:
         raise CacheUnavailable(reply.reason)
     return reply

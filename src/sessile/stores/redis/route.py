@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from sessile.stores.redis.link import Link, LinkStatus, OnReply
@@ -42,8 +42,8 @@ class DirectRoute:
     async def server(self) -> str:
         return await self._link.identity()
 
-    async def call(self, server: str, key: str, command: Command) -> Any:
-        return await self._link.call(server, command)
+    def call(self, server: str, key: str, command: Command) -> Coroutine[Any, Any, Any]:
+        return self._link.call(server, command)  # handed on and not awaited here: a read of a session passes here
 
     async def call_many(self, server: str, commands: Sequence[Keyed]) -> list[Any]:
         return await self._link.call_many(server, [command for _, command in commands])
