@@ -9,7 +9,7 @@ request asks `current_session()`, or `get_current_user_id()` and the like.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
@@ -124,9 +124,9 @@ class _Front:
         self._application = cast("ASGIApp", SessionMiddleware(app, manager))
         self._service = service
 
-    async def __call__(self, scope: StarletteScope, receive: StarletteReceive, send: StarletteSend) -> None:
+    def __call__(self, scope: StarletteScope, receive: StarletteReceive, send: StarletteSend) -> Awaitable[None]:
         is_ours = scope["type"] in {"http", "websocket"} and owns_path(path_within(scope))
-        await (self._service if is_ours else self._application)(scope, receive, send)
+        return (self._service if is_ours else self._application)(scope, receive, send)
 
 
 def session_of(connection: HTTPConnection) -> WebSession:

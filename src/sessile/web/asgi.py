@@ -35,7 +35,7 @@ def picked(headers: Headers, names: Mapping[bytes, int]) -> list[list[bytes]]:
 
 def scheme_of(scope: Scope) -> str:
     """`http` or `https`; a socket's `ws` and `wss` count as the scheme of the page that opened it."""
-    scheme = str(scope.get("scheme", "http"))
+    scheme: str = scope.get("scheme", "http")
     return _SCHEMES.get(scheme, scheme)
 
 

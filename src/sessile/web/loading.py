@@ -20,7 +20,7 @@ from sessile.model.platform import Platform
 from sessile.model.record import Record
 from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope, bearer_in, picked, scheme_of, the_host
+from sessile.web.asgi import Scope, bearer_in, picked, scheme_of
 from sessile.web.cookies import CookiePolicy
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
 
@@ -76,7 +76,7 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
     source, reason = Source.BEARER, ""
     token = _bearer(authorizations) if authorizations else None
     if token is None:
-        token, reason = cookies.token_in(scheme_of(scope), the_host(hosts), cookie_headers)
+        token, reason = cookies.token_in(scheme_of(scope), hosts, cookie_headers)
         source = Source.COOKIE if token is not None else Source.NONE
     try:
         if not manager.is_open:

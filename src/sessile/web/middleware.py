@@ -26,6 +26,7 @@ from sessile.web.session import WebSession
 logger = logging.getLogger("sessile.web")
 SCOPE_KEY: Final = "sessile.session"
 ORIGINS_KEY: Final = "sessile.origins"
+_WITH_SESSION: Final = frozenset({"http", "websocket"})
 _LAST_MESSAGES: Final = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
 
 
@@ -46,36 +47,35 @@ class SessionMiddleware:
         self._peer_left = peer_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
+        kind = scope["type"]
+        if kind not in _WITH_SESSION or SCOPE_KEY in scope:
             await self._app(scope, receive, send)
             return
         loaded = await load(self._manager, self._cookies, scope)
-        trace.loaded(scope, loaded)
+        if trace.is_on():
+            trace.loaded(scope, loaded)
         session = WebSession(self._manager, self._cookies, scope, loaded)
         scope["session"] = scope[SCOPE_KEY] = session
         scope[ORIGINS_KEY] = self._origins
         before = CURRENT.set(session)
         try:
-            if scope["type"] == "http":
-                await self._respond(scope, receive, send, session)
-            else:
+            if kind == "websocket":
                 await self._hold(scope, receive, send, session)
+                return
+            answer = _Answer(scope, session, send)
+            try:
+                await self._app(scope, receive, answer.send)
+            except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
+                if answer.started:
+                    raise
+                trace.done(scope, session, error=error)
+                await send_problem(error, send, cookie_of(session))
+            else:
+                if answer.started:
+                    session.tell_of_late_changes()
         finally:
             CURRENT.reset(before)
             session.leave_request()
-
-    async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
-        answer = _Answer(scope, session, send)
-        try:
-            await self._app(scope, receive, answer.send)
-        except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
-            if answer.started:
-                raise
-            trace.done(scope, session, error=error)
-            await send_problem(error, send, cookie_of(session))
-        else:
-            if answer.started:
-                session.tell_of_late_changes()
 
     async def _hold(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
         socket = _Socket(session, receive, send)
@@ -100,6 +100,8 @@ class SessionMiddleware:
 class _Answer:
     """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
 
+    __slots__ = ("_replaced", "_scope", "_send", "_session", "started")
+
     def __init__(self, scope: Scope, session: WebSession, send: Send) -> None:
         self._scope = scope
         self._session = session
@@ -110,18 +112,27 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if self._replaced:
             return
-        if message["type"] == "http.response.start":
-            await self._start(message)
+        session, kind = self._session, message["type"]
+        if kind == "http.response.start":
+            if session.needs_commit and not await self._is_committed():
+                return
+            if session.accessed:
+                await session.touch()
+                message = {**message, "headers": private(message.get("headers", ())) + of_session(session)}
+            if trace.is_on():
+                trace.done(self._scope, session, status=message["status"])
+            self.started = True
+            session.start()
+            await self._send(message)
             return
         await self._send(message)
-        if message["type"] in _LAST_MESSAGES and not message.get("more_body", False):
-            self._session.finish()
+        if kind in _LAST_MESSAGES and not message.get("more_body", False):
+            session.finish()
 
-    async def _start(self, message: Message) -> None:
+    async def _is_committed(self) -> bool:
         session = self._session
         try:
-            if session.needs_commit:
-                await session.commit_for_response()
+            await session.commit_for_response()
         except SessileError as error:
             self.started = self._replaced = True
             if (
@@ -133,14 +144,8 @@ class _Answer:
             session.start()
             await send_problem(error, self._send, cookie_of(session))
             session.finish()
-            return
-        if session.accessed:
-            await session.touch()
-            message = {**message, "headers": private(message.get("headers", ())) + of_session(session)}
-        trace.done(self._scope, session, status=message["status"])
-        self.started = True
-        session.start()
-        await self._send(message)
+            return False
+        return True
 
 
 class _Socket:
