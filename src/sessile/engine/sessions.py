@@ -70,8 +70,7 @@ class SessionEngine:
     async def authenticate(self, token: str) -> Session:
         """The session a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded, StoreUnavailable. Writes nothing,
         unless a retired token is used after its window: that is a theft signal and is audited."""
-        session_id, secret = tokens.parse(token)
-        secret_hash = tokens.hash_secret(secret)
+        session_id, secret_hash = tokens.opened(token)
         session = await self._reader.get(session_id)
         if session is not None and session.ended_at is None and tokens.hashes_equal(session.token_hash, secret_hash):
             now = self._clock.now()

@@ -24,9 +24,11 @@ class ExpiryPolicy:
     rotation_window: timedelta
     remember_timeout: timedelta = timedelta(days=30)
     _touch_step: timedelta = field(init=False, repr=False, compare=False)
+    _quiet: timedelta = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_touch_step", self.idle_timeout / 20)
+        object.__setattr__(self, "_quiet", self.idle_timeout - self._touch_step)
 
     def absolute_deadline(self, now: datetime, *, remembered: bool = False) -> datetime:
         return now + (self.remember_timeout if remembered else self.absolute_timeout)
@@ -46,6 +48,8 @@ class ExpiryPolicy:
             return False
         if session.token_seen_at is None:
             return True
+        if now + self._quiet <= session.idle_expires_at and not session.is_remembered:
+            return False
         moved = self.idle_deadline_of(session, now) - session.idle_expires_at
         if session.is_remembered:
             moved = max(moved, now - session.last_seen_at)

@@ -85,13 +85,13 @@ class CookiePolicy:
         are no session: somebody may have planted one, and nothing says which."""
         cookies = [value for key, value in scope["headers"] if key.lower() == b"cookie"]
         hosts = [value for key, value in scope["headers"] if key.lower() == b"host"]
-        return CookieFound(*self.token_in(scheme_of(scope), hosts, cookies))
+        return CookieFound(*self.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookies))
 
-    def token_in(self, scheme: str, hosts: Sequence[bytes], cookies: Sequence[bytes]) -> tuple[str | None, str]:
-        """The same for Host and Cookie headers that are picked out already: the token, or None and the reason."""
+    def token_in(self, scheme: str, host: bytes, cookies: Sequence[bytes]) -> tuple[str | None, str]:
+        """The same for headers that are picked out already, the only Host and every Cookie: the token, or None and the reason."""
         if not cookies:
             return None, NO_COOKIE
-        name = self._name_at(scheme, hosts[0] if len(hosts) == 1 else b"")
+        name = self._name_at(scheme, host)
         if name is None:
             return None, NO_COOKIE
         values, imitated = values_in(cookies, name)

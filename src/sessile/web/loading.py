@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final
@@ -21,7 +20,7 @@ from sessile.model.record import Record
 from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope, bearer_in, picked, scheme_of
-from sessile.web.cookies import CookiePolicy
+from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
 
 
@@ -72,19 +71,28 @@ class Loaded(Record, frozen=True):
 async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> Loaded:
     """What became of the credential of a request. Raises nothing of ours: an outage is kept for whoever uses the session; who does not use it is
     not disturbed."""
-    cookie_headers, hosts, authorizations, platforms = picked(scope["headers"], _HEADERS)
-    source, reason = Source.BEARER, ""
-    token = _bearer(authorizations) if authorizations else None
-    if token is None:
-        token, reason = cookies.token_in(scheme_of(scope), hosts, cookie_headers)
-        source = Source.COOKIE if token is not None else Source.NONE
+    cookie = host = None
+    for key, value in scope["headers"]:
+        if key == b"cookie" and cookie is None:
+            cookie = value
+        elif key == b"host" and host is None:
+            host = value
+        elif key in _HEADERS or not key.islower():
+            source, token, reason, names_platform = _looked_through(cookies, scope)
+            break
+    else:  # one host, one Cookie header or none, and nothing else that is for us: as nearly always
+        names_platform = False
+        token, reason = (
+            (None, NO_COOKIE) if cookie is None else cookies.token_in(scheme_of(scope), host or b"", (cookie,))
+        )
+        source = Source.NONE if token is None else Source.COOKIE
     try:
         if not manager.is_open:
             await manager.open()
         if token is None:
             return Loaded(source, reason=reason)
         record = await manager.authenticate(token)
-        return Loaded(source, record, override=await Override.look(manager, scope, record) if platforms else None)
+        return Loaded(source, record, override=await Override.look(manager, scope, record) if names_platform else None)
     except SessionNotFound:
         return Loaded(source, reason="unknown")
     except SessionExpired as error:
@@ -95,10 +103,15 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
         return Loaded(source, failure=error)
 
 
-def _bearer(authorizations: Sequence[bytes]) -> str | None:
-    """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
-    token = bearer_in(authorizations)
-    return token if token is not None and _is_ours(token) else None
+def _looked_through(cookies: CookiePolicy, scope: Scope) -> tuple[Source, str | None, str, bool]:
+    """The credential, and whether the request names a platform. A bearer token of our shape goes first; any other is the application's own and
+    leaves the cookie alone."""
+    cookie_headers, hosts, authorizations, platforms = picked(scope["headers"], _HEADERS)
+    bearer = bearer_in(authorizations)
+    if bearer is not None and _is_ours(bearer):
+        return Source.BEARER, bearer, "", bool(platforms)
+    token, reason = cookies.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookie_headers)
+    return (Source.COOKIE if token is not None else Source.NONE), token, reason, bool(platforms)
 
 
 def _is_ours(token: str) -> bool:

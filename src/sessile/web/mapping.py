@@ -104,11 +104,12 @@ class SessionMapping(MutableMapping[str, Any]):
         return record
 
     def _data(self) -> dict[str, Any]:
+        if self._tracked is not None and self._accessed:
+            return self._tracked.value
         record = self._seen()
-        tracked = self._tracked
-        if tracked is None:
-            tracked = self._tracked = Tracked(record.data if record is not None else b"{}")
-        return tracked.value
+        if self._tracked is None:
+            self._tracked = Tracked(record.data if record is not None else b"{}")
+        return self._tracked.value
 
     def _writable(self) -> dict[str, Any]:
         self._open_for_change()

@@ -52,7 +52,8 @@ class SessionMiddleware:
             await self._app(scope, receive, send)
             return
         loaded = await load(self._manager, self._cookies, scope)
-        if trace.is_on():
+        is_traced = trace.is_on()
+        if is_traced:
             trace.loaded(scope, loaded)
         session = WebSession(self._manager, self._cookies, scope, loaded)
         scope["session"] = scope[SCOPE_KEY] = session
@@ -62,7 +63,7 @@ class SessionMiddleware:
             if kind == "websocket":
                 await self._hold(scope, receive, send, session)
                 return
-            answer = _Answer(scope, session, send)
+            answer = _Answer(scope, session, send, is_traced=is_traced)
             try:
                 await self._app(scope, receive, answer.send)
             except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
@@ -100,9 +101,10 @@ class SessionMiddleware:
 class _Answer:
     """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
 
-    __slots__ = ("_replaced", "_scope", "_send", "_session", "started")
+    __slots__ = ("_is_traced", "_replaced", "_scope", "_send", "_session", "started")
 
-    def __init__(self, scope: Scope, session: WebSession, send: Send) -> None:
+    def __init__(self, scope: Scope, session: WebSession, send: Send, *, is_traced: bool) -> None:
+        self._is_traced = is_traced
         self._scope = scope
         self._session = session
         self._send = send
@@ -119,7 +121,7 @@ class _Answer:
             if session.accessed:
                 await session.touch()
                 message = {**message, "headers": private(message.get("headers", ())) + of_session(session)}
-            if trace.is_on():
+            if self._is_traced:
                 trace.done(self._scope, session, status=message["status"])
             self.started = True
             session.start()

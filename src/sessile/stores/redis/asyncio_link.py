@@ -55,6 +55,10 @@ class AsyncLink:
             raise CacheUnavailable(OTHER_SERVER)
         return answered(await connection.submit(command))
 
+    def at_once(self, identity: str, command: Command) -> asyncio.Future[Any] | None:
+        connection = self._ready()
+        return None if connection is None or connection.identity != identity else connection.submit(command)
+
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
         connection = self._ready() or await self._connected()
         if connection.identity != identity:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from sessile.stores.redis.link import Link, LinkStatus, OnReply
@@ -19,6 +20,11 @@ class Route(Protocol):
         ...
 
     async def call(self, server: str, key: str, command: Command) -> Any: ...
+
+    def at_once(self, server: str, key: str, command: Command) -> asyncio.Future[Any] | None:
+        """What `answered` makes the reply of when it is awaited; None where that is not possible at once, and always in the blocking lane: then `call`.
+        Reads of sessions pass here, so there is nothing around the future."""
+        ...
 
     async def call_many(self, server: str, commands: Sequence[Keyed]) -> list[Any]:
         """Replies in the order of the commands."""
@@ -42,8 +48,11 @@ class DirectRoute:
     async def server(self) -> str:
         return await self._link.identity()
 
-    def call(self, server: str, key: str, command: Command) -> Coroutine[Any, Any, Any]:
-        return self._link.call(server, command)  # handed on and not awaited here: a read of a session passes here
+    async def call(self, server: str, key: str, command: Command) -> Any:
+        return await self._link.call(server, command)
+
+    def at_once(self, server: str, key: str, command: Command) -> asyncio.Future[Any] | None:
+        return self._link.at_once(server, command)
 
     async def call_many(self, server: str, commands: Sequence[Keyed]) -> list[Any]:
         return await self._link.call_many(server, [command for _, command in commands])
