@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from sessile.model.delta import DataOperation, Tracked
 from sessile.model.errors import SessileError, SessionClosed, SessionReadOnly
@@ -61,6 +61,17 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         return self._data().get(key, default)
+
+    def copy(self) -> dict[str, Any]:
+        """A dict of its own, one level deep: for what wants a real one, as `json.dumps` does."""
+        return self._data().copy()
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return self._data() | dict(other)
+
+    def __ior__(self, other: Mapping[str, Any]) -> Self:
+        self.update(other)
+        return self
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._data())

@@ -8,13 +8,14 @@ person's page to another.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
-from sessile.model.errors import SessileError
+from sessile.model.errors import ConfigurationError, SessileError
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import trace
-from sessile.web.asgi import App, Message, Receive, Scope, Send
+from sessile.web.asgi import App, Message, Receive, Scope, Send, path_within
 from sessile.web.cookies import CookiePolicy
 from sessile.web.current import CURRENT
 from sessile.web.loading import load
@@ -34,22 +35,29 @@ class SessionMiddleware:
     """Puts a WebSession into `scope["session"]` (and under a name of its own, which no other middleware takes). Errors of ours that a
     handler raises become problem responses. Opens the manager at the first request when nobody has.
 
-    `peer_left`: exceptions by which a framework tells a socket's handler that the peer has gone; such an end is an ordinary one.
+    `without_session`: paths, with all below them, that get no session and cost nothing, whatever cookie comes: files, say. What they serve must not ask
+    for one. `peer_left`: exceptions by which a framework tells a socket's handler that the peer has gone; such an end is an ordinary one.
     """
 
     def __init__(
-        self, app: App, manager: AsyncSessionManager, *, peer_left: tuple[type[BaseException], ...] = ()
+        self,
+        app: App,
+        manager: AsyncSessionManager,
+        *,
+        peer_left: tuple[type[BaseException], ...] = (),
+        without_session: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._manager = manager
         self._cookies = CookiePolicy(manager.settings)
         self._origins = OriginPolicy(manager.settings)
         self._peer_left = peer_left
+        self._without = [_checked(path) for path in without_session]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind not in _WITH_SESSION or SCOPE_KEY in scope:
-            await self._app(scope, receive, send)
+        if kind not in _WITH_SESSION or SCOPE_KEY in scope or (self._without and self._is_without(scope)):
+            await self._pass_on(scope, receive, send)
             return
         loaded = await load(self._manager, self._cookies, scope)
         is_traced = trace.is_on()
@@ -78,6 +86,14 @@ class SessionMiddleware:
             CURRENT.reset(before)
             session.leave_request()
 
+    def _is_without(self, scope: Scope) -> bool:
+        path = path_within(scope)
+        return any(path == without or path.startswith(without + "/") for without in self._without)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What gets no session here."""
+        await self._app(scope, receive, send)
+
     async def _hold(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
         socket = _Socket(session, receive, send)
         try:
@@ -96,6 +112,12 @@ class SessionMiddleware:
                 raise
             can_answer = "websocket.http.response" in (scope.get("extensions") or {})
             await refuse_socket(error, send, accepted=socket.accepted, can_answer=can_answer)
+
+
+def _checked(path: str) -> str:
+    if not path.startswith("/") or path == "/":
+        raise ConfigurationError(f"without_session: {path!r} is no part of a site; write it like /static")
+    return path.rstrip("/")
 
 
 class _Answer:

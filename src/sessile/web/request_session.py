@@ -279,6 +279,11 @@ class RequestSession(SessionMapping):
             )
 
     @property
+    def known_record(self) -> Session | None:
+        """The record as this request left it. Does not count as a read."""
+        return self._record
+
+    @property
     def trace_handle(self) -> str:
         """The handle, for the trace, which shortens it; empty without a record. Does not count as a read."""
         return self._record.session_id if self._record is not None else ""
