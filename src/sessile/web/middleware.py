@@ -142,7 +142,8 @@ class _Answer:
                 return
             if session.accessed:
                 await session.touch()
-                message = {**message, "headers": private(message.get("headers", ())) + of_session(session)}
+                headers = private(message.get("headers", ()))
+                message = {**message, "headers": headers + of_session(session) if session.adds_headers else headers}
             if self._is_traced:
                 trace.done(self._scope, session, status=message["status"])
             self.started = True

@@ -23,7 +23,7 @@ def cookie_of(session: RequestSession) -> RawHeaders:
 
 def of_session(session: RequestSession) -> RawHeaders:
     """The cookie, and the platform that the request named. Raises ConfigurationError where no cookie can be set."""
-    headers = cookie_of(session) if session.sets_cookie else []
+    headers = cookie_of(session)
     platform = session.platform_header()
     if platform is not None:
         headers.append((_PLATFORM, platform))

@@ -259,7 +259,11 @@ class RequestSession(SessionMapping):
     def leave_request(self) -> None:
         """The request is over. Its scope holds this session; if this session went on holding the scope, nothing of the request would be freed before
         the collector of cycles runs, which then has so much to do that it takes a third of a server's time."""
-        self._scope = _SOCKET_OVER if self._is_socket else _REQUEST_OVER
+        if self._scope["type"] == "websocket":
+            self._scope = _SOCKET_OVER
+        else:
+            self._scope = _REQUEST_OVER
+            self.finish()
 
     def discard(self) -> None:
         """The changes could not be saved, and the response says so."""
@@ -287,6 +291,11 @@ class RequestSession(SessionMapping):
     def trace_handle(self) -> str:
         """The handle, for the trace, which shortens it; empty without a record. Does not count as a read."""
         return self._record.session_id if self._record is not None else ""
+
+    @property
+    def adds_headers(self) -> bool:
+        """Whether this response says more than that it depends on the session; see `of_session`."""
+        return self._new_token is not None or self._cookie_ends or self._override is not NO_OVERRIDE
 
     @property
     def sets_cookie(self) -> bool:

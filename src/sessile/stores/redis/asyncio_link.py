@@ -56,8 +56,10 @@ class AsyncLink:
         return answered(await connection.submit(command))
 
     def at_once(self, identity: str, command: Command) -> asyncio.Future[Any] | None:
-        connection = self._ready()
-        return None if connection is None or connection.identity != identity else connection.submit(command)
+        keeper = self._keeper
+        if keeper is None or (connection := keeper.connection) is None or connection.identity != identity:
+            return None
+        return connection.submit(command) if keeper.loop is asyncio.get_running_loop() else None
 
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
         connection = self._ready() or await self._connected()
