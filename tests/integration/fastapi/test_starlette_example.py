@@ -90,4 +90,6 @@ def test_a_session_cannot_begin_over_a_socket(verb: str) -> None:
         await socket.close()
 
     with TestClient(app) as browser, browser.websocket_connect("/") as socket:
-        assert socket.receive_text() == ("session_read_only" if verb in {"write", "rotate"} else "session_update_failed")
+        assert socket.receive_text() == (
+            "session_read_only" if verb in {"write", "rotate"} else "session_update_failed"
+        )
