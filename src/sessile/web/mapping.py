@@ -69,6 +69,9 @@ class SessionMapping(MutableMapping[str, Any]):
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return self._data() | dict(other)
 
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(other) | self._data()
+
     def __ior__(self, other: Mapping[str, Any]) -> Self:
         self.update(other)
         return self
