@@ -79,10 +79,10 @@ class SessionCache:
         if self._keeps_itself and self.is_due:
             await self._keep_now()
         look = self._looks.usable()
-        if look is None or look.fence.place is None:
+        if look is None or (place := look.fence.place) is None:
             return await self._miss(session_id)
         try:
-            found = await self._cache.get(look.fence.place, session_id)
+            found = await self._cache.get(place, session_id)
             if isinstance(found, bytes):
                 # The answer may have taken its time: the look has to be young enough now.
                 if self._looks.is_usable(look):
@@ -90,11 +90,11 @@ class SessionCache:
                     self.hits += 1
                     return session
             elif found is Miss.ABSENT:
-                return await self._fill(look.fence.place, session_id)
+                return await self._fill(place, session_id)
         except CacheUnavailable:
             pass
         except UnknownForm:
-            await self._drop(look.fence.place, session_id)
+            await self._drop(place, session_id)
         return await self._miss(session_id)
 
     async def _miss(self, session_id: str) -> Session | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
@@ -68,9 +70,13 @@ class SessionEngine:
     async def authenticate(self, token: str) -> Session:
         """The session a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded, StoreUnavailable. Writes nothing,
         unless a retired token is used after its window: that is a theft signal and is audited."""
-        session_id, secret = tokens.parse(token)
-        secret_hash = tokens.hash_secret(secret)
-        session = await self._current(session_id)
+        session_id, secret_hash = tokens.opened(token)
+        session = await self._reader.get(session_id)
+        if session is not None and session.ended_at is None and tokens.hashes_equal(session.token_hash, secret_hash):
+            now = self._clock.now()
+            if now < session.idle_expires_at and now < session.absolute_expires_at:
+                return session  # as nearly always; everything below is for the other cases
+        session = await self._doubted(session, session_id)
         if not tokens.hashes_equal(session.token_hash, secret_hash):
             # Nobody is refused on the word of a cache, nor let in with a token that is not the current one.
             session = await self._stored(session_id)
@@ -89,11 +95,14 @@ class SessionEngine:
         return session
 
     async def _current(self, session_id: str) -> Session:
-        session = await self._reader.get(session_id)
+        return await self._doubted(await self._reader.get(session_id), session_id)
+
+    async def _doubted(self, session: Session | None, session_id: str) -> Session:
+        """What was read, or what the store says where the reader may not know of the last activity. Raises SessionNotFound."""
         if session is None:
             raise SessionNotFound
         if session.ended_at is None and self._clock.now() >= session.expires_at:
-            return await self._stored(session_id)  # what was read may not know of the last activity
+            return await self._stored(session_id)
         return session
 
     async def _stored(self, session_id: str) -> Session:
@@ -105,11 +114,12 @@ class SessionEngine:
     def touched(self, session: Session) -> Session | None:
         """The record as activity now would leave it, or None when there is nothing worth writing."""
         now = self._clock.now()
-        if session.standing is not Standing.CURRENT or not self._rules.expiry.touch_is_due(session, now):
+        expiry = self._rules.expiry
+        if session.standing is not Standing.CURRENT or not expiry.touch_is_due(session, now):
             return None
         if now >= session.idle_expires_at:  # it expired under a slow request, whose end must not revive it
             return None
-        deadline = self._rules.expiry.idle_deadline_of(session, now)
+        deadline = expiry.idle_deadline_of(session, now)
         return replace(session, last_seen_at=now, idle_expires_at=deadline, token_seen_at=session.token_seen_at or now)
 
     async def touch(self, seen: Sequence[Session]) -> None:

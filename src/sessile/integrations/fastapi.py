@@ -20,6 +20,8 @@ from fastapi.requests import HTTPConnection, Request
 
 from sessile.integrations import starlette
 from sessile.integrations.starlette import (
+    DetachedSession,
+    SessionMiddleware,
     current_session,
     get_current_platform_id,
     get_current_session_context,
@@ -36,7 +38,9 @@ from sessile.web.session import WebSession
 
 __all__ = [
     "CurrentSession",
+    "DetachedSession",
     "Sessile",
+    "SessionMiddleware",
     "WebSession",
     "current_session",
     "get_current_platform_id",
@@ -60,9 +64,10 @@ class Sessile(starlette.Sessile):
         manager: AsyncSessionManager | None = None,
         *,
         kinds: Sequence[DocumentKind] = (),
+        without_session: Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        super().__init__(app, manager, kinds=kinds, **settings)
+        super().__init__(app, manager, kinds=kinds, without_session=without_session, **settings)
 
 
 async def _current_session(connection: HTTPConnection) -> WebSession:

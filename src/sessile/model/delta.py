@@ -21,6 +21,9 @@ DataOperation = tuple[str, tuple[str, ...], Any]
 _IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
 
 
+_MISSING: Final = object()
+
+
 class Tracked:
     """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
 
@@ -29,14 +32,17 @@ class Tracked:
     def __init__(self, data: bytes = b"{}") -> None:
         self._baseline = data
         self.value: dict[str, Any] = values.decode(data)
-        self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._flat: dict[str, Any] | None = None
+        self._loaded: dict[tuple[str, ...], dict[str, Any]]
+        self._flat: dict[str, Any] | None
         self._take_for_loaded()
 
     def _take_for_loaded(self) -> None:
-        self._loaded.clear()
-        self._remember((), self.value)
-        self._flat = None if self.has_levels else dict(self.value)
+        self._loaded = {}
+        if self.has_levels:
+            self._flat = None
+            self._remember((), self.value)
+        else:
+            self._flat = self.value.copy()
 
     def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
         self._loaded[path] = loaded
@@ -53,25 +59,30 @@ class Tracked:
     @property
     def has_levels(self) -> bool:
         """Whether there is anything in it that can be changed in its place."""
-        return not all(type(item) in _IMMUTABLE for item in self.value.values())
+        for item in self.value.values():  # noqa: SIM110 - every request with a session comes by here, and a generator takes four times as long
+            if type(item) not in _IMMUTABLE:
+                return True
+        return False
 
-    def _is_as_loaded(self) -> bool:
+    @property
+    def is_as_loaded(self) -> bool:
         """True when each value still is the very object that was loaded, and none can be changed in its place: usual, and quick to see."""
         loaded = self._flat
-        return (
-            loaded is not None
-            and len(loaded) == len(self.value)
-            and all(key in loaded and loaded[key] is item for key, item in self.value.items())
-        )
+        if loaded is None or len(loaded) != len(self.value):
+            return False
+        for key, item in self.value.items():  # noqa: SIM110 - as above
+            if loaded.get(key, _MISSING) is not item:
+                return False
+        return True
 
     @property
     def is_modified(self) -> bool:
-        return not self._is_as_loaded() and values.encode(self.value) != self._baseline
+        return not self.is_as_loaded and values.encode(self.value) != self._baseline
 
     @property
     def operations(self) -> list[DataOperation]:
         """The delta, in a deterministic order; empty when nothing changed. Raises InvalidValue, DocumentTooLarge."""
-        if self._is_as_loaded():
+        if self.is_as_loaded:
             return []
         encoded = values.encode(self.value)
         if encoded == self._baseline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sessile.model.errors import SessionEnded, SessionExpired
@@ -23,12 +23,19 @@ class ExpiryPolicy:
     absolute_timeout: timedelta
     rotation_window: timedelta
     remember_timeout: timedelta = timedelta(days=30)
+    _touch_step: timedelta = field(init=False, repr=False, compare=False)
+    _quiet: timedelta = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_touch_step", self.idle_timeout / 20)
+        object.__setattr__(self, "_quiet", self.idle_timeout - self._touch_step)
 
     def absolute_deadline(self, now: datetime, *, remembered: bool = False) -> datetime:
         return now + (self.remember_timeout if remembered else self.absolute_timeout)
 
     def idle_deadline(self, now: datetime, absolute: datetime, *, remembered: bool = False) -> datetime:
-        return min(now + (self.remember_timeout if remembered else self.idle_timeout), absolute)
+        deadline = now + (self.remember_timeout if remembered else self.idle_timeout)
+        return min(deadline, absolute)
 
     def idle_deadline_of(self, session: Session, now: datetime) -> datetime:
         """Where activity now moves the session's idle deadline."""
@@ -39,10 +46,14 @@ class ExpiryPolicy:
         remembered session's deadline cannot tell, its last activity does."""
         if session.ended_at is not None:
             return False
+        if session.token_seen_at is None:
+            return True
+        if now + self._quiet <= session.idle_expires_at and not session.is_remembered:
+            return False
         moved = self.idle_deadline_of(session, now) - session.idle_expires_at
         if session.is_remembered:
             moved = max(moved, now - session.last_seen_at)
-        return moved > self.idle_timeout / 20 or session.token_seen_at is None
+        return moved > self._touch_step
 
     def window_is_open(self, session: Session, retired: RetiredToken, now: datetime) -> bool:
         """Whether a retired token may still be used (its window counts from the first sight of a later one)."""

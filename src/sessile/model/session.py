@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
+
+import msgspec
 
 from sessile.model.record import Record
 
@@ -33,11 +35,12 @@ class Standing(StrEnum):
     """A token retired by a change of principal, within its window: anonymous, read-only, without data, documents or socket."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetiredToken:
+class RetiredToken(Record, frozen=True):
     """A token that no longer is the current one. `principal_changed` decides what it may still see."""
 
-    token_hash: bytes = field(repr=False)
+    _unshown: ClassVar[tuple[str, ...]] = ("token_hash",)
+
+    token_hash: bytes
     retired_at: datetime
     principal_changed: bool
     authenticated_at: datetime | None
@@ -45,18 +48,19 @@ class RetiredToken:
     """When a later token was first presented; None while that is only known of the current one (`Session.token_seen_at`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Record, frozen=True, kw_only=True):
     """One browser or app that is known to us. `session_id` is the handle: public, never a credential. Times are UTC."""
+
+    _unshown: ClassVar[tuple[str, ...]] = ("data", "token_hash", "retired_tokens")
 
     session_id: str
     user_id: str | None = None
     platform_id: str | None = None
     device_id: str | None = None
-    device: Mapping[str, Any] = field(default_factory=dict)
-    public: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    public: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """What pages may see of the user; filled by the application."""
-    data: bytes = field(default=b"{}", repr=False)
+    data: bytes = b"{}"
     """The framework's dict, encoded by `sessile.model.values`. Never leaves the server."""
     version: int = 1
     created_at: datetime
@@ -66,10 +70,10 @@ class Session:
     absolute_expires_at: datetime
     ended_at: datetime | None = None
     end_reason: EndReason | None = None
-    token_hash: bytes = field(default=b"", repr=False)
+    token_hash: bytes = b""
     token_seen_at: datetime | None = None
     """When the current token was first presented; a retired token's window counts from here."""
-    retired_tokens: tuple[RetiredToken, ...] = field(default=(), repr=False)
+    retired_tokens: tuple[RetiredToken, ...] = ()
     is_remembered: bool = False
     """Both clocks are the longer one of "keep me logged in". Freshness is not: what needs a recent log-in goes on needing it."""
     disconnected_at: datetime | None = None

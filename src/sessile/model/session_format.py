@@ -24,9 +24,9 @@ def pack_session(session: Session) -> bytes:
 
 def unpack_session(packed: bytes) -> Session:
     """The record. Raises UnknownForm."""
-    if packed[:1] != _FORM:
+    if not packed.startswith(_FORM):
         raise UnknownForm
     try:
-        return _DECODER.decode(memoryview(packed)[1:])
+        return _DECODER.decode(packed[1:])  # a view of it would take longer than this copy
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnknownForm from error

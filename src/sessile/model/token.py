@@ -16,7 +16,8 @@ from typing import Final
 from sessile.model.errors import SessionNotFound
 
 SECRET_BYTES: Final = 32
-TOKEN_LENGTH: Final = 36 + 1 + 43
+_HANDLE_LENGTH: Final = 36
+TOKEN_LENGTH: Final = _HANDLE_LENGTH + 1 + 43
 _SHAPE: Final = re.compile(
     r"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII
 )
@@ -35,6 +36,13 @@ def parse(text: str) -> tuple[str, str]:
     if match is None:
         raise SessionNotFound
     return match[1], match[2]
+
+
+def opened(text: str) -> tuple[str, bytes]:
+    """(handle, hash of the secret), as `parse` and `hash_secret`. Raises SessionNotFound."""
+    if len(text) != TOKEN_LENGTH or _SHAPE.fullmatch(text) is None:
+        raise SessionNotFound
+    return text[:_HANDLE_LENGTH], hashlib.sha256(text[_HANDLE_LENGTH + 1 :].encode()).digest()
 
 
 def hash_secret(secret: str) -> bytes:

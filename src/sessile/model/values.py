@@ -20,6 +20,7 @@ from sessile.model.errors import InvalidValue
 from sessile.model.limits import DEPTH_MAX
 
 _TAG: Final = "~t"
+_TAG_BYTES: Final = _TAG.encode()
 _INTEGER_BITS_MAX: Final = 4096
 """Python refuses to read much longer ones back from text (`sys.set_int_max_str_digits`)."""
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -43,7 +44,9 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes) -> Any:
     """The value that was encoded. Raises InvalidValue for bytes that no `encode` made."""
     try:
-        return _rich(_decoder.decode(data))
+        plain = _decoder.decode(data)
+        # The key of a tagged value is written as it is or with an escape; without either there is nothing to make richer.
+        return _rich(plain) if _TAG_BYTES in data or b"\\u" in data else plain
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise InvalidValue("", "the stored session data cannot be read") from error
 

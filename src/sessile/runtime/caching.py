@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sessile.engine.caching import SessionCache
@@ -22,8 +23,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemStopwatch:
-    def seconds(self) -> float:
-        return time.clock_gettime(_CLOCK)
+    seconds = partial(time.clock_gettime, _CLOCK)
 
 
 class LoopPause:

@@ -6,6 +6,7 @@ No timer: alone, a change pays for one commit. Each has an outcome of its own; o
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -37,7 +38,10 @@ class SessionCommits:
         self._waiting.append((change, future))
         # A loop that has gone took its worker along: test clients may give every request a loop of its own.
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work(), name="sessile-session-commits")
+            # Not in the context of the request that happened to be first: it holds that request's session.
+            self._worker = asyncio.create_task(
+                self._work(), name="sessile-session-commits", context=contextvars.Context()
+            )
         return await asyncio.shield(future)
 
     async def drained(self) -> None:

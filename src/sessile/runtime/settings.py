@@ -21,7 +21,7 @@ from sessile.model.merge import Policies
 
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
-_SECRET_KEY_LENGTH_MIN: Final = 32
+SECRET_KEY_LENGTH_MIN: Final = 32
 _KEEP_BOTH: Final = Policies()
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
 _OLD_NAMES: Final = {
@@ -169,8 +169,8 @@ class Settings(BaseSettings):
     @field_validator("secret_keys")
     @classmethod
     def _hard_to_guess(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < _SECRET_KEY_LENGTH_MIN for key in value):
-            raise ValueError(f"each has at least {_SECRET_KEY_LENGTH_MIN} characters")
+        if any(len(key.get_secret_value()) < SECRET_KEY_LENGTH_MIN for key in value):
+            raise ValueError(f"each has at least {SECRET_KEY_LENGTH_MIN} characters")
         return value
 
     @field_validator("handoff_path")

@@ -41,12 +41,13 @@ from sessile.web.asgi import App, Receive, Scope, Send, path_within
 from sessile.web.problems import send_problem
 
 OPENAPI_PATH: Final = "/api/v0/openapi.json"
+_OWN_BEGINNINGS: Final = ("/api/", "/ws", "/sessile.js")
 _OWN: Final = re.compile(r"/api/session_state|/api/v0/.*|/ws|/ws/session/.*|/sessile\.js", re.DOTALL)
 
 
 def owns_path(path: str) -> bool:
     """True for the paths (without a mount prefix) that the service answers inside another application."""
-    return _OWN.fullmatch(path) is not None
+    return path.startswith(_OWN_BEGINNINGS) and _OWN.fullmatch(path) is not None
 
 
 def create_app(manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float = STALL_TIMEOUT_S) -> Service:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -22,28 +22,48 @@ def header_values(headers: Headers, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
 
 
+def picked(headers: Headers, names: Mapping[bytes, int]) -> list[list[bytes]]:
+    """Every value of each header in `names` (lower case), in order, at the place that stands there; in one pass, because a request may have many
+    headers and most are nobody's business here."""
+    found: list[list[bytes]] = [[] for _ in names]
+    for key, value in headers:
+        place = names.get(key.lower())
+        if place is not None:
+            found[place].append(value)
+    return found
+
+
 def scheme_of(scope: Scope) -> str:
     """`http` or `https`; a socket's `ws` and `wss` count as the scheme of the page that opened it."""
-    scheme = str(scope.get("scheme", "http"))
+    scheme: str = scope.get("scheme", "http")
     return _SCHEMES.get(scheme, scheme)
 
 
 def host_of(scope: Scope) -> str:
     """What stands in the one Host header, in lower case; empty when there is none or more than one."""
-    hosts = header_values(scope["headers"], b"host")
-    return hosts[0].strip().lower() if len(hosts) == 1 else ""
+    return the_host([value for key, value in scope["headers"] if key.lower() == b"host"])
+
+
+def the_host(hosts: Sequence[bytes]) -> str:
+    """The same for Host headers that are picked out already."""
+    return hosts[0].decode("latin-1").strip().lower() if len(hosts) == 1 else ""
 
 
 def path_within(scope: Scope) -> str:
     """The path without the prefix the application is mounted at (ASGI: `path` includes `root_path`)."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
     return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 
 
 def bearer_token(headers: Headers) -> str | None:
     """What stands in the one `Authorization: Bearer` header (RFC 6750 section 2.1), or None."""
-    values = header_values(headers, b"authorization")
+    return bearer_in([value for key, value in headers if key.lower() == b"authorization"])
+
+
+def bearer_in(values: Sequence[bytes]) -> str | None:
+    """The same for Authorization headers that are picked out already."""
     if len(values) != 1:
         return None
-    scheme, _, token = values[0].partition(" ")
+    scheme, _, token = values[0].decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

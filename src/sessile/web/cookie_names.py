@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
 from sessile.model.errors import ConfigurationError
-from sessile.web.asgi import Headers, header_values
+from sessile.web.asgi import Headers
 
 DEFAULT_NAME: Final = "sessile"
 PAIR_BYTES_MAX: Final = 4096
@@ -43,15 +44,31 @@ def _hostname(host: str) -> str:
 def values_of(headers: Headers, name: str) -> tuple[list[str], bool]:
     """Values of cookies of exactly that name (prefixed names are compared byte by byte, though browsers ignore their case), and whether
     a nameless cookie imitates it. HTTP/2 may split the cookies over several headers (RFC 9113 section 8.2.3)."""
-    values = []
+    return values_in([header for key, header in headers if key.lower() == b"cookie"], name.encode("ascii"))
+
+
+def values_in(cookies: Iterable[bytes], name: bytes) -> tuple[list[str], bool]:
+    """The same for Cookie headers. A pair that counts has the name in it, in whatever case: where that is found once, as nearly always, there is one
+    pair to look at, however many cookies a site has."""
+    values: list[str] = []
     imitated = False
-    for header in header_values(headers, b"cookie"):
-        for pair in header.split(";"):
-            key, _, value = pair.partition("=")
-            key = key.strip(" \t")
+    lowered = name.lower()
+    for header in cookies:
+        folded = header.lower()
+        at = folded.find(lowered)
+        if at < 0:
+            continue
+        if folded.find(lowered, at + 1) < 0:
+            end = header.find(b";", at)
+            pairs = [header[header.rfind(b";", 0, at) + 1 : end if end >= 0 else None]]
+        else:
+            pairs = header.split(b";")
+        for pair in pairs:
+            key, _, value = pair.partition(b"=")
+            key = key.strip(b" \t")
             if key == name:
-                values.append(value.strip(" \t"))
-            elif not key and value.lstrip(" \t=").lower().startswith(name.lower()):
+                values.append(value.strip(b" \t").decode("latin-1"))
+            elif not key and value.lstrip(b" \t=").lower().startswith(lowered):
                 imitated = True
     return values, imitated
 

@@ -7,15 +7,17 @@ and page script can neither plant nor read it. Plain http can promise none of th
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
-from sessile.web.asgi import Headers, Scope, host_of, scheme_of
+from sessile.web.asgi import Headers, Scope, host_of, scheme_of, the_host
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
-from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_of
+from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_in
 
 logger = logging.getLogger("sessile.cookies")
 
@@ -41,6 +43,7 @@ class CookiePolicy:
         self._secure_name, self._plain_name = names_of(settings.cookie_name or DEFAULT_NAME, self._path)
         self._samesite = settings.cookie_samesite
         self._insecure_lan = settings.insecure_lan
+        self._name_at = lru_cache(maxsize=256)(self._name_or_none)
         self._told_of_duplicates = False
         self._told_of_insecure_lan = False
 
@@ -55,6 +58,12 @@ class CookiePolicy:
             "over. Serve the application with https; behind a proxy that ends TLS, let the server believe its X-Forwarded-Proto "
             "(uvicorn --proxy-headers --forwarded-allow-ips=...). For a trial in a network you trust set SESSILE_INSECURE_LAN=1."
         )
+
+    def _name_or_none(self, scheme: str, host: bytes) -> bytes | None:
+        try:
+            return self.name_for(scheme, the_host([host])).encode("ascii")
+        except ConfigurationError:
+            return None
 
     def require_settable(self, scope: Scope) -> None:
         """Raises ConfigurationError when a response to this request cannot carry the session cookie."""
@@ -74,15 +83,22 @@ class CookiePolicy:
     def read(self, scope: Scope) -> CookieFound:
         """The token of the one cookie that has exactly our name. Two of them, or a nameless one that imitates it (CVE-2023-23934),
         are no session: somebody may have planted one, and nothing says which."""
-        try:
-            name = self.name_for(scheme_of(scope), host_of(scope))
-        except ConfigurationError:
-            return CookieFound(None, NO_COOKIE)
-        values, imitated = values_of(scope["headers"], name)
+        cookies = [value for key, value in scope["headers"] if key.lower() == b"cookie"]
+        hosts = [value for key, value in scope["headers"] if key.lower() == b"host"]
+        return CookieFound(*self.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookies))
+
+    def token_in(self, scheme: str, host: bytes, cookies: Sequence[bytes]) -> tuple[str | None, str]:
+        """The same for headers that are picked out already, the only Host and every Cookie: the token, or None and the reason."""
+        if not cookies:
+            return None, NO_COOKIE
+        name = self._name_at(scheme, host)
+        if name is None:
+            return None, NO_COOKIE
+        values, imitated = values_in(cookies, name)
         if imitated or len(values) > 1:
-            self._tell_of_duplicates(name)
-            return CookieFound(None, DUPLICATE_COOKIE)
-        return CookieFound(values[0]) if values else CookieFound(None, NO_COOKIE)
+            self._tell_of_duplicates(name.decode("ascii"))
+            return None, DUPLICATE_COOKIE
+        return (values[0], "") if values else (None, NO_COOKIE)
 
     def set_header(self, scope: Scope, token: str, left: timedelta) -> bytes:
         """The Set-Cookie value for a token; `left` is what remains until the absolute deadline. Raises ConfigurationError like `name_for`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from sessile.model import token as tokens
 from sessile.model.errors import (
@@ -16,17 +16,21 @@ from sessile.model.errors import (
     StoreUnavailable,
 )
 from sessile.model.platform import Platform
+from sessile.model.record import Record
 from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope, bearer_token
-from sessile.web.cookies import CookiePolicy
-from sessile.web.platforms import names_platform, platform_of_request
+from sessile.web.asgi import Scope, bearer_in, picked, scheme_of
+from sessile.web.cookies import NO_COOKIE, CookiePolicy
+from sessile.web.platforms import HEADER, names_platform, platform_of_request
 
 
 class Source(Enum):
     NONE = "none"
     COOKIE = "cookie"
     BEARER = "bearer"
+
+
+_HEADERS: Final = {b"cookie": 0, b"host": 1, b"authorization": 2, HEADER.encode("ascii"): 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +56,43 @@ class Override:
 NO_OVERRIDE: Final = Override(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Record, frozen=True):
     """What became of a request's credential: a record, or the reason why there is none, or the error that kept us from looking."""
+
+    _unshown: ClassVar[tuple[str, ...]] = ("failure",)
 
     source: Source
     record: Session | None = None
     reason: str | None = None
-    failure: SessileError | None = field(default=None, repr=False)
+    failure: SessileError | None = None
     override: Override | None = None
 
 
 async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> Loaded:
     """What became of the credential of a request. Raises nothing of ours: an outage is kept for whoever uses the session; who does not use it is
     not disturbed."""
-    source, token, reason = _credential(cookies, scope)
+    cookie = host = None
+    for key, value in scope["headers"]:
+        if key == b"cookie" and cookie is None:
+            cookie = value
+        elif key == b"host" and host is None:
+            host = value
+        elif key in _HEADERS or not key.islower():
+            source, token, reason, names_platform = _looked_through(cookies, scope)
+            break
+    else:  # one host, one Cookie header or none, and nothing else that is for us: as nearly always
+        names_platform = False
+        token, reason = (
+            (None, NO_COOKIE) if cookie is None else cookies.token_in(scheme_of(scope), host or b"", (cookie,))
+        )
+        source = Source.NONE if token is None else Source.COOKIE
     try:
         if not manager.is_open:
             await manager.open()
         if token is None:
             return Loaded(source, reason=reason)
         record = await manager.authenticate(token)
-        return Loaded(source, record, override=await Override.look(manager, scope, record))
+        return Loaded(source, record, override=await Override.look(manager, scope, record) if names_platform else None)
     except SessionNotFound:
         return Loaded(source, reason="unknown")
     except SessionExpired as error:
@@ -84,13 +103,15 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
         return Loaded(source, failure=error)
 
 
-def _credential(cookies: CookiePolicy, scope: Scope) -> tuple[Source, str | None, str]:
-    """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
-    bearer = bearer_token(scope["headers"])
+def _looked_through(cookies: CookiePolicy, scope: Scope) -> tuple[Source, str | None, str, bool]:
+    """The credential, and whether the request names a platform. A bearer token of our shape goes first; any other is the application's own and
+    leaves the cookie alone."""
+    cookie_headers, hosts, authorizations, platforms = picked(scope["headers"], _HEADERS)
+    bearer = bearer_in(authorizations)
     if bearer is not None and _is_ours(bearer):
-        return Source.BEARER, bearer, ""
-    found = cookies.read(scope)
-    return (Source.COOKIE if found.token is not None else Source.NONE), found.token, found.reason
+        return Source.BEARER, bearer, "", bool(platforms)
+    token, reason = cookies.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookie_headers)
+    return (Source.COOKIE if token is not None else Source.NONE), token, reason, bool(platforms)
 
 
 def _is_ours(token: str) -> bool:

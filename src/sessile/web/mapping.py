@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from sessile.model.delta import DataOperation, Tracked
 from sessile.model.errors import SessileError, SessionClosed, SessionReadOnly
@@ -25,15 +25,16 @@ class SessionMapping(MutableMapping[str, Any]):
     been read before, read) after the response has started, SessionReadOnly for a view that must not be written to.
     """
 
+    _tracked: Tracked | None = None
+    _accessed = False
+    _phase = Phase.OPEN
+
     def __init__(
         self, record: Session | None = None, reason: str | None = None, failure: SessileError | None = None
     ) -> None:
         self._record = record
         self._reason = reason
         self._failure = failure
-        self._tracked: Tracked | None = None
-        self._accessed = False
-        self._phase = Phase.OPEN
 
     @property
     def accessed(self) -> bool:
@@ -57,6 +58,23 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         del self._writable()[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._data().get(key, default)
+
+    def copy(self) -> dict[str, Any]:
+        """A dict of its own, one level deep: for what wants a real one, as `json.dumps` does."""
+        return self._data().copy()
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return self._data() | dict(other)
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(other) | self._data()
+
+    def __ior__(self, other: Mapping[str, Any]) -> Self:
+        self.update(other)
+        return self
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._data())
@@ -100,6 +118,8 @@ class SessionMapping(MutableMapping[str, Any]):
         return record
 
     def _data(self) -> dict[str, Any]:
+        if self._tracked is not None and self._accessed:
+            return self._tracked.value
         record = self._seen()
         if self._tracked is None:
             self._tracked = Tracked(record.data if record is not None else b"{}")

@@ -8,13 +8,14 @@ person's page to another.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
-from sessile.model.errors import SessileError
+from sessile.model.errors import ConfigurationError, SessileError
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import trace
-from sessile.web.asgi import App, Message, Receive, Scope, Send
+from sessile.web.asgi import App, Message, Receive, Scope, Send, path_within
 from sessile.web.cookies import CookiePolicy
 from sessile.web.current import CURRENT
 from sessile.web.loading import load
@@ -26,6 +27,7 @@ from sessile.web.session import WebSession
 logger = logging.getLogger("sessile.web")
 SCOPE_KEY: Final = "sessile.session"
 ORIGINS_KEY: Final = "sessile.origins"
+_WITH_SESSION: Final = frozenset({"http", "websocket"})
 _LAST_MESSAGES: Final = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
 
 
@@ -33,48 +35,64 @@ class SessionMiddleware:
     """Puts a WebSession into `scope["session"]` (and under a name of its own, which no other middleware takes). Errors of ours that a
     handler raises become problem responses. Opens the manager at the first request when nobody has.
 
-    `peer_left`: exceptions by which a framework tells a socket's handler that the peer has gone; such an end is an ordinary one.
+    `without_session`: paths, with all below them, that get no session and cost nothing, whatever cookie comes: files, say. What they serve must not ask
+    for one. `peer_left`: exceptions by which a framework tells a socket's handler that the peer has gone; such an end is an ordinary one.
     """
 
     def __init__(
-        self, app: App, manager: AsyncSessionManager, *, peer_left: tuple[type[BaseException], ...] = ()
+        self,
+        app: App,
+        manager: AsyncSessionManager,
+        *,
+        peer_left: tuple[type[BaseException], ...] = (),
+        without_session: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._manager = manager
         self._cookies = CookiePolicy(manager.settings)
         self._origins = OriginPolicy(manager.settings)
         self._peer_left = peer_left
+        self._without = [_checked(path) for path in without_session]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
-            await self._app(scope, receive, send)
+        kind = scope["type"]
+        if kind not in _WITH_SESSION or SCOPE_KEY in scope or (self._without and self._is_without(scope)):
+            await self._pass_on(scope, receive, send)
             return
         loaded = await load(self._manager, self._cookies, scope)
-        trace.loaded(scope, loaded)
+        is_traced = trace.is_on()
+        if is_traced:
+            trace.loaded(scope, loaded)
         session = WebSession(self._manager, self._cookies, scope, loaded)
         scope["session"] = scope[SCOPE_KEY] = session
         scope[ORIGINS_KEY] = self._origins
         before = CURRENT.set(session)
         try:
-            if scope["type"] == "http":
-                await self._respond(scope, receive, send, session)
-            else:
+            if kind == "websocket":
                 await self._hold(scope, receive, send, session)
+                return
+            answer = _Answer(scope, session, send, is_traced=is_traced)
+            try:
+                await self._app(scope, receive, answer.send)
+            except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
+                if answer.started:
+                    raise
+                trace.done(scope, session, error=error)
+                await send_problem(error, send, cookie_of(session))
+            else:
+                if answer.started:
+                    session.tell_of_late_changes()
         finally:
             CURRENT.reset(before)
+            session.leave_request()
 
-    async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
-        answer = _Answer(scope, session, send)
-        try:
-            await self._app(scope, receive, answer.send)
-        except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
-            if answer.started:
-                raise
-            trace.done(scope, session, error=error)
-            await send_problem(error, send, cookie_of(session))
-        else:
-            if answer.started:
-                session.tell_of_late_changes()
+    def _is_without(self, scope: Scope) -> bool:
+        path = path_within(scope)
+        return any(path == without or path.startswith(without + "/") for without in self._without)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What gets no session here."""
+        await self._app(scope, receive, send)
 
     async def _hold(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
         socket = _Socket(session, receive, send)
@@ -96,10 +114,19 @@ class SessionMiddleware:
             await refuse_socket(error, send, accepted=socket.accepted, can_answer=can_answer)
 
 
+def _checked(path: str) -> str:
+    if not path.startswith("/") or path == "/":
+        raise ConfigurationError(f"without_session: {path!r} is no part of a site; write it like /static")
+    return path.rstrip("/")
+
+
 class _Answer:
     """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
 
-    def __init__(self, scope: Scope, session: WebSession, send: Send) -> None:
+    __slots__ = ("_is_traced", "_replaced", "_scope", "_send", "_session", "started")
+
+    def __init__(self, scope: Scope, session: WebSession, send: Send, *, is_traced: bool) -> None:
+        self._is_traced = is_traced
         self._scope = scope
         self._session = session
         self._send = send
@@ -109,14 +136,25 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if self._replaced:
             return
-        if message["type"] == "http.response.start":
-            await self._start(message)
+        session, kind = self._session, message["type"]
+        if kind == "http.response.start":
+            if session.needs_commit and not await self._is_committed():
+                return
+            if session.accessed:
+                await session.touch()
+                headers = private(message.get("headers", ()))
+                message = {**message, "headers": headers + of_session(session) if session.adds_headers else headers}
+            if self._is_traced:
+                trace.done(self._scope, session, status=message["status"])
+            self.started = True
+            session.start()
+            await self._send(message)
             return
         await self._send(message)
-        if message["type"] in _LAST_MESSAGES and not message.get("more_body", False):
-            self._session.finish()
+        if kind in _LAST_MESSAGES and not message.get("more_body", False):
+            session.finish()
 
-    async def _start(self, message: Message) -> None:
+    async def _is_committed(self) -> bool:
         session = self._session
         try:
             await session.commit_for_response()
@@ -131,15 +169,8 @@ class _Answer:
             session.start()
             await send_problem(error, self._send, cookie_of(session))
             session.finish()
-            return
-        if session.accessed:
-            await session.touch()
-            headers = [*private(message.get("headers", ())), *of_session(session)]
-            message = {**message, "headers": headers}
-        trace.done(self._scope, session, status=message["status"])
-        self.started = True
-        session.start()
-        await self._send(message)
+            return False
+        return True
 
 
 class _Socket:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from sessile.model.document import Actor
 from sessile.model.errors import (
@@ -34,6 +34,9 @@ from sessile.web.platforms import echo_value
 
 logger = logging.getLogger("sessile.web")
 
+_REQUEST_OVER: Final[Scope] = {"type": "http", "headers": ()}
+_SOCKET_OVER: Final[Scope] = {"type": "websocket", "headers": ()}
+
 _NO_SESSION_BY_SOCKET: Final = (
     "There is no session yet, and none can begin over a socket, which cannot set a cookie. Begin it in an HTTP request."
 )
@@ -46,18 +49,19 @@ class RequestSession(SessionMapping):
     """What `WebSession` and `BlockingSession` have in common. `manager` has the verbs of the asyncio facade; in the blocking lane each of them is
     finished when it is awaited."""
 
+    # What nearly every request leaves as it is stands in the class: making this object is a good part of what a request with a session costs.
+    _new_token: str | None = None
+    _cookie_ends = False
+    operations_committed = 0
+    """How many changes of data this request has saved so far."""
+    passive = False
+    """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
+
     def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope, loaded: Loaded) -> None:
-        super().__init__()
         self._manager = manager
         self._cookies = cookies
         self._scope = scope
         self.take(loaded)
-        self._new_token: str | None = None
-        self._cookie_ends = False
-        self.operations_committed = 0
-        """How many changes of data this request has saved so far."""
-        self.passive = False
-        """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
 
     def take(self, loaded: Loaded) -> None:
         """What became of the request's credential."""
@@ -230,6 +234,11 @@ class RequestSession(SessionMapping):
             actor = self._actor_of(await self._begin())
         return actor
 
+    @property
+    def needs_commit(self) -> bool:
+        """False when there is surely nothing to save."""
+        return self._tracked is not None and not self._tracked.is_as_loaded
+
     async def commit_for_response(self) -> None:
         """Saves what the request changed. What was changed in a session that meanwhile ended or became another user's is dropped: nothing comes
         back to life. Raises StoreUnavailable, InvalidValue, DocumentTooLarge, ConfigurationError."""
@@ -246,6 +255,15 @@ class RequestSession(SessionMapping):
     def finish(self) -> None:
         """The last byte is out. What the application does now is its own business, but it cannot be saved any more."""
         self._phase = Phase.DONE
+
+    def leave_request(self) -> None:
+        """The request is over. Its scope holds this session; if this session went on holding the scope, nothing of the request would be freed before
+        the collector of cycles runs, which then has so much to do that it takes a third of a server's time."""
+        if self._scope["type"] == "websocket":
+            self._scope = _SOCKET_OVER
+        else:
+            self._scope = _REQUEST_OVER
+            self.finish()
 
     def discard(self) -> None:
         """The changes could not be saved, and the response says so."""
@@ -265,9 +283,19 @@ class RequestSession(SessionMapping):
             )
 
     @property
+    def known_record(self) -> Session | None:
+        """The record as this request left it. Does not count as a read."""
+        return self._record
+
+    @property
     def trace_handle(self) -> str:
         """The handle, for the trace, which shortens it; empty without a record. Does not count as a read."""
         return self._record.session_id if self._record is not None else ""
+
+    @property
+    def adds_headers(self) -> bool:
+        """Whether this response says more than that it depends on the session; see `of_session`."""
+        return self._new_token is not None or self._cookie_ends or self._override is not NO_OVERRIDE
 
     @property
     def sets_cookie(self) -> bool:

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from sessile.model.session import SessionContext
 from sessile.web.csrf import check_csrf_token, csrf_token
+from sessile.web.detached import DetachedSession
 from sessile.web.documents import SessionDocuments
 from sessile.web.lanes import in_lane
 from sessile.web.request_session import RequestSession
@@ -79,6 +80,11 @@ class WebSession(RequestSession):
         """Puts the session, in all tabs that name no platform of their own, on another one; with `expected` only if it still is on that one. Raises
         VersionConflict with the present `platform_id`, PlatformRefused, AuthenticationRequired, SessionReadOnly."""
         return in_lane(lambda: self._switch_platform(platform_id, expected))
+
+    def detached(self) -> DetachedSession:
+        """The same session apart from this request, for a `BackgroundTask` or a task of your own: `async with session.detached() as later:`. It may be made
+        in the handler or afterwards, and looks at the session when it is entered."""
+        return DetachedSession(self._manager, self)
 
     def save(self) -> Awaitable[None]:
         """Commits what was changed so far, without waiting for the response. Raises SessionEnded, SessionExpired, SessionUpdateError when the

@@ -19,6 +19,11 @@ logger = logging.getLogger("sessile.web.trace")
 HANDLE_SHOWN: Final = 8
 
 
+def is_on() -> bool:
+    """Whether anybody looks."""
+    return logger.isEnabledFor(logging.DEBUG)
+
+
 def loaded(scope: Scope, found: Loaded) -> None:
     """The first line: which credential came, and what became of it."""
     if not logger.isEnabledFor(logging.DEBUG):

@@ -42,6 +42,20 @@ def test_it_is_a_dict() -> None:
         hash(session)
 
 
+def test_it_joins_with_dicts_and_can_be_copied() -> None:
+    session = mapping(b'{"a":1}')
+    assert session | {"b": 2} == {"a": 1, "b": 2}
+    assert {"a": 0, "b": 2} | session == {"a": 1, "b": 2}
+    assert type(session.copy()) is type(session | {}) is dict
+    assert not session.modified
+    session |= {"a": 3}
+    assert session.modified
+    assert session == {"a": 3}
+    assert session.get("a") == 3
+    assert session.get("z") is None
+    assert session.get("z", 5) == 5
+
+
 def test_a_repr_shows_nothing_and_is_no_read() -> None:
     session = mapping(b'{"card":"4111"}')
     assert repr(session) == "<SessionMapping>"

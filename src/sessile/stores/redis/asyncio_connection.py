@@ -29,26 +29,33 @@ class Lost:
         self.reason = reason
 
 
-class _Waiting:
-    """One command, or several that are answered together (`replies` collects them)."""
+class _Several:
+    """Commands that are answered together."""
 
-    __slots__ = ("deadline", "future", "missing", "on_reply", "replies")
+    __slots__ = ("future", "missing", "replies")
 
-    def __init__(
-        self, deadline: float, future: asyncio.Future[Any] | None, count: int, on_reply: OnReply | None
-    ) -> None:
-        self.deadline = deadline
+    def __init__(self, future: asyncio.Future[Any], count: int) -> None:
         self.future = future
-        self.on_reply = on_reply
         self.missing = count
-        self.replies: list[Any] | None = [] if count > 1 else None
+        self.replies: list[Any] = []
 
-    def give(self, reply: Any) -> None:
-        # A caller who was cancelled has taken its future along; the reply still had its place in the order.
-        if self.future is not None and not self.future.done():
-            self.future.set_result(reply)
-        elif self.on_reply is not None:
-            self.on_reply(reply)
+    def is_last(self, reply: Any) -> bool:
+        self.replies.append(reply)
+        self.missing -= 1
+        return not self.missing
+
+
+class _Posted:
+    """A command that nobody waits for."""
+
+    __slots__ = ("on_reply",)
+
+    def __init__(self, on_reply: OnReply | None) -> None:
+        self.on_reply = on_reply
+
+
+_Waiting = tuple[float, "asyncio.Future[Any] | _Several | _Posted"]
+"""Until when, and who gets the reply. One command that is waited for, as every read of a session is, has no object around its future."""
 
 
 class AsyncConnection(asyncio.Protocol):
@@ -79,36 +86,41 @@ class AsyncConnection(asyncio.Protocol):
 
     async def call(self, command: Command) -> Any:
         """The reply. Raises CacheUnavailable."""
-        return _answered(await self._submit(pack(command), 1))
+        return answered(await self.submit(command))
+
+    def submit(self, command: Command) -> asyncio.Future[Any]:
+        """What `answered` makes the reply of, once it is awaited. Raises CacheUnavailable when there is no room."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+        self._enqueue(pack(command), future)
+        return future
 
     async def call_many(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order. Raises CacheUnavailable."""
         if not commands:
             return []
-        answer = _answered(await self._submit(b"".join(map(pack, commands)), len(commands)))
-        replies: list[Any] = answer if len(commands) > 1 else [answer]
+        if len(commands) == 1:
+            return [await self.call(commands[0])]
+        future: asyncio.Future[Any] = self.loop.create_future()
+        self._enqueue(b"".join(map(pack, commands)), _Several(future, len(commands)))
+        replies: list[Any] = answered(await future)
         return replies
 
     def post(self, command: Command, on_reply: OnReply | None) -> None:
         """Raises CacheUnavailable when there is no room."""
-        self._enqueue(pack(command), _Waiting(self.loop.time() + self._limits.call_timeout_s, None, 1, on_reply))
+        self._enqueue(pack(command), _Posted(on_reply))
 
     def tell(self, command: Command) -> None:
         """Sends what is answered by pushes only. Raises CacheUnavailable."""
         self._check_room()
         self._send(pack(command))
 
-    def _submit(self, packed: bytes, count: int) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self.loop.create_future()
-        self._enqueue(packed, _Waiting(self.loop.time() + self._limits.call_timeout_s, future, count, None))
-        return future
-
-    def _enqueue(self, packed: bytes, waiting: _Waiting) -> None:
+    def _enqueue(self, packed: bytes, taker: asyncio.Future[Any] | _Several | _Posted) -> None:
         self._check_room()
         self._send(packed)
-        self._waiting.append(waiting)
+        deadline = self.loop.time() + self._limits.call_timeout_s
+        self._waiting.append((deadline, taker))
         if self._timer is None:
-            self._timer = self.loop.call_at(waiting.deadline, self._look_at_the_clock)
+            self._timer = self.loop.call_at(deadline, self._look_at_the_clock)
 
     def _check_room(self) -> None:
         if self._transport is None or self.reason:
@@ -135,12 +147,12 @@ class AsyncConnection(asyncio.Protocol):
         if not self._waiting:
             self._grace_until = 0.0
             return
-        oldest = self._waiting[0]
-        if oldest.deadline > self.loop.time():
-            self._timer = self.loop.call_at(oldest.deadline, self._look_at_the_clock)
+        deadline = self._waiting[0][0]
+        if deadline > self.loop.time():
+            self._timer = self.loop.call_at(deadline, self._look_at_the_clock)
             self._grace_until = 0.0
         elif not self._grace_until:
-            late_s = min(self.loop.time() - oldest.deadline, self._limits.call_timeout_s)
+            late_s = min(self.loop.time() - deadline, self._limits.call_timeout_s)
             self._grace_until = self.loop.time() + _GRACE_S + late_s
             self._timer = self.loop.call_at(self._grace_until, self._look_at_the_clock)
         else:
@@ -156,9 +168,9 @@ class AsyncConnection(asyncio.Protocol):
         if is_first and self.on_over is not None:
             self.on_over()
         waiting, self._waiting = self._waiting, deque()
-        for one in waiting:
-            if one.future is not None:
-                one.give(Lost(self.reason))
+        for _, taker in waiting:
+            if not isinstance(taker, _Posted):
+                _give(taker.future if isinstance(taker, _Several) else taker, Lost(self.reason))
         if self._transport is not None:
             self._transport.abort()
 
@@ -193,16 +205,17 @@ class AsyncConnection(asyncio.Protocol):
             if not self._waiting:
                 self.abort("it answered without being asked")
                 return
-            waiting = self._waiting[0]
-            if waiting.replies is None:
-                self._waiting.popleft()
-                waiting.give(reply)
-            else:
-                waiting.replies.append(reply)
-                waiting.missing -= 1
-                if not waiting.missing:
+            taker = self._waiting[0][1]
+            if isinstance(taker, _Several):
+                if taker.is_last(reply):
                     self._waiting.popleft()
-                    waiting.give(waiting.replies)
+                    _give(taker.future, taker.replies)
+            else:
+                self._waiting.popleft()
+                if not isinstance(taker, _Posted):
+                    _give(taker, reply)
+                elif taker.on_reply is not None:
+                    taker.on_reply(reply)
             if kind is ServerFault and reply.code in LOOK_AGAIN:
                 self.abort(f"it answered {reply.code}")
                 return
@@ -223,7 +236,14 @@ class AsyncConnection(asyncio.Protocol):
         self._is_paused = False
 
 
-def _answered(reply: Any) -> Any:
+def _give(future: asyncio.Future[Any], reply: Any) -> None:
+    """A caller who was cancelled has taken its future along; the reply still had its place in the order."""
+    if not future.done():
+        future.set_result(reply)
+
+
+def answered(reply: Any) -> Any:
+    """The reply. Raises CacheUnavailable when the connection was lost before it."""
     if reply.__class__ is Lost:
         raise CacheUnavailable(reply.reason)
     return reply

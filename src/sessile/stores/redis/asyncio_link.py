@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from sessile.model.fence import CacheUnavailable
-from sessile.stores.redis.asyncio_connection import AsyncConnection, OnPush, open_connection
+from sessile.stores.redis.asyncio_connection import AsyncConnection, OnPush, answered, open_connection
 from sessile.stores.redis.asyncio_keeper import Keeper
 from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, Locate, OnReply
 from sessile.stores.redis.wire import Command, Greeting
@@ -53,7 +53,13 @@ class AsyncLink:
         connection = self._ready() or await self._connected()
         if connection.identity != identity:
             raise CacheUnavailable(OTHER_SERVER)
-        return await connection.call(command)
+        return answered(await connection.submit(command))
+
+    def at_once(self, identity: str, command: Command) -> asyncio.Future[Any] | None:
+        keeper = self._keeper
+        if keeper is None or (connection := keeper.connection) is None or connection.identity != identity:
+            return None
+        return connection.submit(command) if keeper.loop is asyncio.get_running_loop() else None
 
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
         connection = self._ready() or await self._connected()

@@ -59,6 +59,9 @@ class BlockingLink:
     async def call(self, identity: str, command: Command) -> Any:
         return self._exchange(self._idle_one() or await self._connect(), identity, (command,))[0]
 
+    def at_once(self, identity: str, command: Command) -> None:
+        """There is no loop to wait on: ask `call`."""
+
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
         if not commands:
             return []

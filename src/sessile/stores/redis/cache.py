@@ -9,6 +9,7 @@ from sessile.model.fence import CachePlace, CacheUnavailable, Miss, Publication
 from sessile.model.health import CacheLink
 from sessile.stores.redis import entries
 from sessile.stores.redis.address import parse_address
+from sessile.stores.redis.asyncio_connection import answered
 from sessile.stores.redis.link import Limits, LinkStatus, OnReply
 from sessile.stores.redis.route import Route
 from sessile.stores.redis.topology import async_route, blocking_route
@@ -95,6 +96,14 @@ class _RedisCache:
 
 class AsyncRedisCache(_RedisCache):
     """On an event loop: one connection, shared by all. Raises ConfigurationError for a URL that cannot be used; connects at the first use."""
+
+    async def get(self, place: CachePlace, session_id: str) -> bytes | Miss:
+        key = f"{self._namespace}:{place.epoch}:{session_id}"
+        command = ("GET", key)
+        future = self._route.at_once(place.server, key, command)
+        return entries.found(
+            await self._route.call(place.server, key, command) if future is None else answered(await future)
+        )
 
     def __init__(self, url: str, *, namespace: str = "sessile", limits: Limits | None = None) -> None:
         super().__init__(async_route(parse_address(url), limits or Limits()), namespace)

@@ -6,6 +6,7 @@ after a failover, which are few, and saves the fence a row for each master.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ class ClusterRoute:
         view = await self._seen(server)
         [reply] = await self._asked(view, view.owners[key_slot(key)], [command])
         return reply
+
+    def at_once(self, server: str, key: str, command: Command) -> asyncio.Future[Any] | None:
+        return None  # what is moved or asked of another node is looked at by `call`
 
     async def call_many(self, server: str, commands: Sequence[Keyed]) -> list[Any]:
         if not commands:

@@ -17,7 +17,6 @@ from sessile.stores.redis.wire import Command, ServerFault, unavailable
 LEASE_TTL_MS: Final = 3_000
 MARK_TTL_MS: Final = 5_000
 _LEASE, _MARK, _VALUE = b"L", b"M", b"V"
-_VALUE_BYTE: Final = _VALUE[0]
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -74,7 +73,7 @@ def found(reply: object) -> bytes | Miss:
         return Miss.ABSENT
     if isinstance(reply, bytes):
         # A letter that only a newer release knows is as good as a mark: the truth is in the store.
-        return reply[1:] if reply[:1] == _VALUE else Miss.BUSY
+        return reply[1:] if reply.startswith(_VALUE) else Miss.BUSY
     raise _refused(reply)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,10 @@ class Link(Protocol):
 
     async def call(self, identity: str, command: Command) -> Any:
         """The reply of the server of that identity; of no other."""
+        ...
+
+    def at_once(self, identity: str, command: Command) -> asyncio.Future[Any] | None:
+        """The reply in a future, to be given to `answered`; None where `call` has to be asked."""
         ...
 
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -19,6 +20,11 @@ class Route(Protocol):
         ...
 
     async def call(self, server: str, key: str, command: Command) -> Any: ...
+
+    def at_once(self, server: str, key: str, command: Command) -> asyncio.Future[Any] | None:
+        """What `answered` makes the reply of when it is awaited; None where that is not possible at once, and always in the blocking lane: then `call`.
+        Reads of sessions pass here, so there is nothing around the future."""
+        ...
 
     async def call_many(self, server: str, commands: Sequence[Keyed]) -> list[Any]:
         """Replies in the order of the commands."""
@@ -44,6 +50,9 @@ class DirectRoute:
 
     async def call(self, server: str, key: str, command: Command) -> Any:
         return await self._link.call(server, command)
+
+    def at_once(self, server: str, key: str, command: Command) -> asyncio.Future[Any] | None:
+        return self._link.at_once(server, command)
 
     async def call_many(self, server: str, commands: Sequence[Keyed]) -> list[Any]:
         return await self._link.call_many(server, [command for _, command in commands])
