@@ -8,7 +8,7 @@ person's page to another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -19,11 +19,13 @@ from sessile.web import trace
 from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
 from sessile.web.cookies import CookiePolicy
 from sessile.web.current import CURRENT
+from sessile.web.legacy import LegacyCookies, LegacyFound
 from sessile.web.origins import OriginPolicy
 from sessile.web.platforms import HEADER
 from sessile.web.problems import NO_STORE, refuse_socket, send_problem
 from sessile.web.session import Loaded, Override, Source, WebSession
 
+RawHeaders = Sequence[tuple[bytes, bytes]]
 logger = logging.getLogger("sessile.web")
 SCOPE_KEY: Final = "sessile.session"
 ORIGINS_KEY: Final = "sessile.origins"
@@ -44,44 +46,53 @@ class SessionMiddleware:
         self._manager = manager
         self._cookies = CookiePolicy(manager.settings)
         self._origins = OriginPolicy(manager.settings)
+        self._legacy = LegacyCookies(manager, self._cookies)
         self._peer_left = peer_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
             await self._app(scope, receive, send)
             return
-        loaded = await self._load(scope)
+        loaded, legacy = await self._load(scope)
         trace.loaded(scope, loaded)
         session = WebSession(self._manager, self._cookies, scope, loaded)
+        if legacy is not None and legacy.arrived.token is not None:
+            session.replace_credential(legacy.arrived.token)
         scope["session"] = scope[SCOPE_KEY] = session
         scope[ORIGINS_KEY] = self._origins
         before = CURRENT.set(session)
         try:
             if scope["type"] == "http":
-                await self._respond(scope, receive, send, session)
+                await self._respond(scope, receive, send, session, legacy.headers if legacy is not None else ())
             else:
                 await self._hold(scope, receive, send, session)
         finally:
             CURRENT.reset(before)
 
-    async def _load(self, scope: Scope) -> Loaded:
+    async def _load(self, scope: Scope) -> tuple[Loaded, LegacyFound | None]:
         source, token, reason = self._credential(scope)
+        legacy = None
         try:
             if not self._manager.is_open:
                 await self._manager.open()
-            if token is None:
-                return Loaded(source, reason=reason)
-            record = await self._manager.authenticate(token)
-            return Loaded(source, record, override=await Override.look(self._manager, scope, record))
+            if self._legacy.is_asked(token, reason):
+                legacy = await self._legacy.look(scope)
+            if legacy is not None:  # in place of ours
+                source, record = Source.COOKIE, legacy.arrived.session
+            elif token is None:
+                return Loaded(source, reason=reason), None
+            else:
+                record = await self._manager.authenticate(token)
+            return Loaded(source, record, override=await Override.look(self._manager, scope, record)), legacy
         except SessionNotFound:
-            return Loaded(source, reason="unknown")
+            return Loaded(source, reason="unknown"), None
         except SessionExpired as error:
-            return Loaded(source, reason=f"expired:{error.clock}")
+            return Loaded(source, reason=f"expired:{error.clock}"), None
         except SessionEnded as error:
-            return Loaded(source, reason=f"ended:{error.reason}")
+            return Loaded(source, reason=f"ended:{error.reason}"), None
         except SessileError as error:
             # An outage is nobody's log-out. It is kept for whoever uses the session; who does not use it is not disturbed.
-            return Loaded(source, failure=error)
+            return Loaded(source, failure=error), None
 
     def _credential(self, scope: Scope) -> tuple[Source, str | None, str]:
         """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
@@ -91,8 +102,10 @@ class SessionMiddleware:
         found = self._cookies.read(scope)
         return (Source.COOKIE if found.token is not None else Source.NONE), found.token, found.reason
 
-    async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
-        answer = _Answer(scope, session, send)
+    async def _respond(
+        self, scope: Scope, receive: Receive, send: Send, session: WebSession, forgetting: RawHeaders
+    ) -> None:
+        answer = _Answer(scope, session, send, forgetting)
         try:
             await self._app(scope, receive, answer.send)
         except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
@@ -127,7 +140,8 @@ class SessionMiddleware:
 class _Answer:
     """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
 
-    def __init__(self, scope: Scope, session: WebSession, send: Send) -> None:
+    def __init__(self, scope: Scope, session: WebSession, send: Send, forgetting: RawHeaders) -> None:
+        self._forgetting = forgetting
         self._scope = scope
         self._session = session
         self._send = send
@@ -146,7 +160,7 @@ class _Answer:
 
     def cookie(self) -> list[tuple[bytes, bytes]]:
         header = self._session.cookie_header()
-        return [(b"set-cookie", header)] if header is not None else []
+        return [(b"set-cookie", header), *self._forgetting] if header is not None else []
 
     def _platform(self) -> list[tuple[bytes, bytes]]:
         header = self._session.platform_header()

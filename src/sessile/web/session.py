@@ -348,6 +348,12 @@ class WebSession(SessionMapping):
             logger.info("A request's changes to its session were dropped: %s", error.code)
             self._tracked = None
 
+    def replace_credential(self, token: str) -> None:
+        """The request came with a credential of another library. Its response carries this token instead, whether or not the handler looks at
+        the session."""
+        self._new_token = token
+        self._accessed = True
+
     def start(self) -> None:
         """The first byte is about to go out."""
         self._phase = Phase.STARTED
