@@ -127,13 +127,7 @@ class Importer:
         report.read += 1
         name = hashlib.sha256(found.id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         try:
-            if found.expires_at is not None and found.expires_at <= self._clock.now():
-                raise PayloadRefused("expired", WHY["expired"])
-            if not has_own_shape(self._plan.kind, found.id):
-                raise PayloadRefused("shape", WHY["shape"])
-            if found.payload is None:
-                raise PayloadRefused(found.problem, WHY[found.problem])
-            content = self._read(found.payload)
+            content = self._read(self._payload_of(found))
         except PayloadRefused as error:
             report.skip(error.reason, name)
             return None
@@ -145,6 +139,15 @@ class Importer:
             hash=hash_legacy(found.id), user_id=content.user_id, data=content.data, expires_at=found.expires_at
         )
         return name, arrival
+
+    def _payload_of(self, found: Found) -> bytes:
+        if found.expires_at is not None and found.expires_at <= self._clock.now():
+            raise PayloadRefused("expired", WHY["expired"])
+        if not has_own_shape(self._plan.kind, found.id):
+            raise PayloadRefused("shape", WHY["shape"])
+        if found.payload is None:
+            raise PayloadRefused(found.problem, WHY[found.problem])
+        return found.payload
 
     def _take_over(self, waiting: Sequence[tuple[str, Arrival]], report: Report) -> None:
         if not waiting:

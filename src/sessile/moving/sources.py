@@ -24,8 +24,6 @@ from sessile.ports import Clock
 PIECE: Final = 200
 """Keys or rows read at a time."""
 _CALL_TIMEOUT_S: Final = 10.0
-_SCANNED_AGAIN_MAX: Final = 1000
-"""Pieces in a row without a single key of ours, before their emptiness is told as progress."""
 PREFIXES: Final[Mapping[LegacyKind, str]] = {
     LegacyKind.FLASK_SESSION: "session:",
     LegacyKind.DJANGO: ":1:django.contrib.sessions.cache",
@@ -182,12 +180,13 @@ class TableSource:
         self._shape = shape
         self._prefix = prefix
         schema, _, plain = (name or shape.name).rpartition(".")
-        columns = [
+        self._table = table(
+            plain,
             column(shape.id, String()),
             column(shape.data, String() if shape.is_text else LargeBinary()),
             column(shape.expiry, DateTime()),
-        ]
-        self._table = table(plain, *columns, schema=schema or None)
+            schema=schema or None,
+        )
         try:
             self._engine = _engine_of(address)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
