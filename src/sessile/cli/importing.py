@@ -179,6 +179,10 @@ def _some(examples: Sequence[str]) -> str:
 
 def _undo(database: str | None, run_id: str, *, with_used: bool, as_json: bool) -> None:
     with SessionManager(settings_with(database_url=database)) as manager:
+        if run_id not in {run.run_id for run in manager.legacy.runs()}:
+            raise ConfigurationError(
+                f"There is no import {run_id} (any more); `sessile import --runs` lists those that there are"
+            )
         ended, kept = undo(manager, run_id, with_used=with_used)
     if as_json:
         print_json({"run_id": run_id, "ended": ended, "kept": kept})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -54,6 +55,11 @@ def values_of(headers: Headers, name: str) -> tuple[list[str], bool]:
             elif not key and value.lstrip(" \t=").lower().startswith(name.lower()):
                 imitated = True
     return values, imitated
+
+
+def carries(headers: Headers, names: Iterable[str]) -> bool:
+    """Whether there is a cookie of one of these names, whatever it is worth."""
+    return any(values or imitated for values, imitated in (values_of(headers, name) for name in names))
 
 
 def checked_path(path: str) -> str:

@@ -21,7 +21,7 @@ from sessile.moving.payload import PayloadRefused, content_of
 from sessile.moving.signed import SignedCookies
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope, host_of, scheme_of
-from sessile.web.cookie_names import values_of
+from sessile.web.cookie_names import carries, values_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 
 logger: Final = logging.getLogger("sessile.web.legacy")
@@ -50,7 +50,7 @@ class LegacyCookies:
 
     def has_one(self, scope: Scope) -> bool:
         """Whether the request carries a cookie that may be an old one, whatever it is worth."""
-        return any(self._value(scope, name) is not None for name in self._kinds)
+        return carries(scope["headers"], self._kinds)
 
     def is_asked(self, token: str | None, reason: str) -> bool:
         """Whether an old cookie counts beside what was found of ours: only when there is none, or a value that cannot be one."""

@@ -30,10 +30,10 @@ SECRET = "the old secret of a test"
 CART = {"apples": 3, "note": "naïve", "rows": [1, {"sku": "a/b"}]}
 
 
-def _save(name: str, library: str, server: redis.Redis, cookies: dict[str, str], **more: Any) -> None:
+def _save(name: str, library: str, server: Any, cookies: dict[str, str], **more: Any) -> None:
     keys = []
     for key in sorted(server.scan_iter()):
-        value = base64.b64encode(server.get(key) or b"").decode()
+        value = base64.b64encode(server.get(key)).decode()
         keys.append({"key": key.decode(), "value": value, "pttl": server.pttl(key)})
     server.flushdb()
     what = {"library": f"{library} {importlib.metadata.version(library)}", "cookies": cookies, "keys": keys, **more}
@@ -41,7 +41,7 @@ def _save(name: str, library: str, server: redis.Redis, cookies: dict[str, str],
     (FOLDER / f"{name}.json").write_text(json.dumps(what, indent=1) + "\n", encoding="utf-8")
 
 
-def _flask(server: redis.Redis, name: str, **config: Any) -> None:
+def _flask(server: Any, name: str, **config: Any) -> None:
     from flask import Flask, session
     from flask_session import Session
 
@@ -76,7 +76,7 @@ def _visit_flask(app: Any, session: Any) -> None:
         return ""
 
 
-def flask_session(server: redis.Redis) -> None:
+def flask_session(server: Any) -> None:
     if importlib.metadata.version("Flask-Session") < "0.7":
         _flask(server, "flask_session_pickle")
         return
@@ -85,7 +85,7 @@ def flask_session(server: redis.Redis) -> None:
     _flask(server, "flask_session_signed", SESSION_USE_SIGNER=True)
 
 
-def flask_sqlalchemy(server: redis.Redis) -> None:
+def flask_sqlalchemy(server: Any) -> None:
     from flask import Flask, session
     from flask_session import Session
     from flask_sqlalchemy import SQLAlchemy
@@ -106,7 +106,7 @@ def flask_sqlalchemy(server: redis.Redis) -> None:
     _save("flask_session_table", "Flask-Session", server, cookies, dump=dump, at=datetime.now(UTC).isoformat())
 
 
-def starsessions(server: redis.Redis, url: str) -> None:
+def starsessions(server: Any, url: str) -> None:
     from redis.asyncio import Redis
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -124,9 +124,12 @@ def starsessions(server: redis.Redis, url: str) -> None:
 
     async def record() -> None:
         connection = Redis.from_url(url)
-        store = Middleware(SessionMiddleware, store=RedisStore(connection=connection), lifetime=86400, cookie_https_only=False)
+        store = Middleware(
+            SessionMiddleware, store=RedisStore(connection=connection), lifetime=86400, cookie_https_only=False
+        )
         app = Starlette(
-            routes=[Route("/", visit), Route("/{user}", visit)], middleware=[store, Middleware(SessionAutoloadMiddleware)]
+            routes=[Route("/", visit), Route("/{user}", visit)],
+            middleware=[store, Middleware(SessionAutoloadMiddleware)],
         )
         cookies = await _visited(app, ("ada", ""))
         await connection.aclose()
@@ -135,7 +138,7 @@ def starsessions(server: redis.Redis, url: str) -> None:
     asyncio.run(record())
 
 
-def litestar(server: redis.Redis, url: str) -> None:
+def litestar(server: Any, url: str) -> None:
     from litestar import Litestar, Request, get
     from litestar.middleware.session.server_side import ServerSideSessionConfig
     from litestar.stores.redis import RedisStore

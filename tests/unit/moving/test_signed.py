@@ -60,7 +60,7 @@ async def by_starlette(values: dict[str, Any], secret: str = SECRET) -> str:
 async def by_django(values: dict[str, Any], secret: str = SECRET) -> str:
     # What `signed_cookies` does with the settings of a project; a test here has none.
     signer = signing.TimestampSigner(key=secret, salt=DJANGO_COOKIE_SALT, fallback_keys=[])
-    return signer.sign_object(values, compress=True)
+    return str(signer.sign_object(values, compress=True))
 
 
 MAKERS: dict[LegacyKind, Callable[..., Any]] = {
@@ -137,7 +137,9 @@ async def test_kinds_do_not_take_each_others_cookies() -> None:
 
 
 def test_a_signed_bomb_is_not_unpacked() -> None:
-    packed = base64.urlsafe_b64encode(zlib.compress(json.dumps({"a": "0" * PAYLOAD_BYTES_MAX}).encode(), 9)).rstrip(b"=")
+    packed = base64.urlsafe_b64encode(zlib.compress(json.dumps({"a": "0" * PAYLOAD_BYTES_MAX}).encode(), 9)).rstrip(
+        b"="
+    )
     assert len(packed) < 4000
     flask_signer = itsdangerous.TimestampSigner(SECRET, salt="cookie-session", key_derivation="hmac")
     django_signer = signing.TimestampSigner(key=SECRET, salt=DJANGO_COOKIE_SALT, fallback_keys=[])
