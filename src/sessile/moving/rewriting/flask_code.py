@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
 import libcst as cst
-import libcst.matchers as m
 
 from sessile.moving.rewriting.syntax import INTEGRATIONS, Both, Code, Findings, Note, dotted, import_statement, text_of
 
@@ -50,7 +48,9 @@ class FlaskSettings(cst.CSTTransformer):
         self._code = code
         self._findings = findings
         self._functions = 0
-        self._names = Counter(name.value for name in m.findall(code.module, m.Name()) if isinstance(name, cst.Name))
+        reads = _Reads()
+        code.module.visit(reads)
+        self._read = reads.names
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         self._functions += 1
@@ -80,7 +80,7 @@ class FlaskSettings(cst.CSTTransformer):
         """The name of a module or class that is assigned, unless the module reads it, too."""
         if not isinstance(target, cst.Name) or self._functions or target.value not in SETTINGS:
             return None
-        if self._names[target.value] > 1:
+        if target.value in self._read:
             self._findings.notes.append(Note(self._code.line(target), f"{target.value} stays: it is used in this file"))
             return None
         return target.value
@@ -119,6 +119,29 @@ class FlaskSettings(cst.CSTTransformer):
 
     def _gone(self, node: cst.CSTNode, name: str) -> None:
         self._findings.notes.append(Note(self._code.line(node), f"{name} goes: {SETTINGS[name]}"))
+
+
+class _Reads(cst.CSTVisitor):
+    """Names that a module reads, so neither those it assigns nor those of arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def visit_AssignTarget(self, node: cst.AssignTarget) -> bool:
+        return not isinstance(node.target, cst.Name)
+
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> bool:
+        if node.value is not None:
+            node.value.visit(self)
+        return False
+
+    def visit_Arg(self, node: cst.Arg) -> bool:
+        node.value.visit(self)
+        return False
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self.names.add(node.value)
 
 
 def _config_key(target: cst.BaseExpression) -> str | None:
