@@ -1,13 +1,14 @@
 """Records what other session libraries really write: `python tests/integration/moving/record_peers.py redis://127.0.0.1:6379/0`.
 
 The Redis must be empty. Whatever of these is installed is recorded, the rest stays as it was: Flask-Session (its version 0.5 for pickles),
-Flask-SQLAlchemy, starsessions, Litestar. Tests put the recorded bytes back and need none of them.
+Flask-SQLAlchemy, Django, starsessions, Litestar. Tests put the recorded bytes back and need none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -106,6 +107,61 @@ def flask_sqlalchemy(server: Any) -> None:
     _save("flask_session_table", "Flask-Session", server, cookies, dump=dump, at=datetime.now(UTC).isoformat())
 
 
+class JsonInCache:
+    """What a project can set in OPTIONS of its cache, so that nothing in it is a pickle."""
+
+    def dumps(self, value: Any) -> bytes:
+        return json.dumps(value).encode()
+
+    def loads(self, data: bytes) -> Any:
+        return json.loads(data)
+
+
+def django(server: Any, url: str) -> None:
+    from django.conf import settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "old.db"
+        caches = {
+            "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url},
+            "json": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": url,
+                "OPTIONS": {"serializer": JsonInCache},
+            },
+        }
+        settings.configure(
+            SECRET_KEY=SECRET, CACHES=caches, INSTALLED_APPS=["django.contrib.sessions"], USE_TZ=True,
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}},
+        )  # fmt: skip
+        import django as framework
+        from django.core.management import call_command
+
+        framework.setup()
+        call_command("migrate", verbosity=0)
+        for name, alias in (("db", "default"), ("cached_db", "json"), ("cache", "json"), ("signed_cookies", "default")):
+            settings.SESSION_CACHE_ALIAS = alias
+            cookies = {user: _django_session(name, user) for user in ("7", "")}
+            with sqlite3.connect(path) as connection:
+                dump = [line for line in connection.iterdump() if "django_session" in line]
+                connection.execute("DELETE FROM django_session")
+            connection.close()
+            _save(f"django_{name}", "Django", server, cookies, dump=dump, at=datetime.now(UTC).isoformat())
+        settings.SESSION_CACHE_ALIAS = "default"
+        _save("django_cache_pickle", "Django", server, {"7": _django_session("cache", "7")})
+
+
+def _django_session(backend: str, user: str) -> str:
+    """What the cookie of a session holds that Django's own backend has kept."""
+    session = importlib.import_module(f"django.contrib.sessions.backends.{backend}").SessionStore()
+    if user:
+        session["_auth_user_id"] = user
+        session["_auth_user_hash"] = "0" * 64
+    session["cart"] = CART
+    session.save()
+    return str(session.session_key)
+
+
 def starsessions(server: Any, url: str) -> None:
     from redis.asyncio import Redis
     from starlette.applications import Starlette
@@ -191,6 +247,7 @@ def main() -> None:
     jobs: dict[str, Callable[[], None]] = {
         "flask_session": lambda: flask_session(server),
         "flask_sqlalchemy": lambda: flask_sqlalchemy(server),
+        "django": lambda: django(server, url),
         "starsessions": lambda: starsessions(server, url),
         "litestar": lambda: litestar(server, url),
     }

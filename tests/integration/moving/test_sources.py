@@ -17,7 +17,8 @@ from sessile.model.errors import ConfigurationError, SessionNotFound, StoreUnava
 from sessile.model.legacy import LegacyKind, hash_legacy
 from sessile.model.values import decode
 from sessile.moving.importing import Importer, Plan, Report
-from sessile.moving.signed import DJANGO_STORE_SALT
+from sessile.moving.payload import PayloadRefused
+from sessile.moving.signed import DJANGO_STORE_SALT, SignedCookies
 from sessile.moving.sources import PIECE, SessionSource, open_source
 from sessile.ports import Clock
 from sessile.runtime.assemble import SystemClock
@@ -199,19 +200,47 @@ def test_a_table_on_postgresql_is_read_in_a_connection_that_cannot_write(
     engine.dispose()
 
 
+@pytest.mark.parametrize("name", ["django_db", "django_cached_db"])
+def test_a_table_that_django_wrote_comes_over(name: str, tmp_path: Path) -> None:
+    recorded = recording(name)
+    recorded.into_sqlite(tmp_path / "old.db")
+    assert recorded.at is not None
+    clock = FakeClock(recorded.at)
+    with SessionManager(Settings(**LONG), clock=clock) as manager:
+        source = open_source(LegacyKind.DJANGO, f"sqlite:///{tmp_path}/old.db", clock)
+        report = run(source, manager, clock, kind=LegacyKind.DJANGO, secrets=("a newer one", SECRET))
+        assert (report.imported, report.skipped) == (2, {})
+        _is_sevens(manager, recorded.cookies["7"])
+        session = manager.legacy.arrive(hash_legacy(recorded.cookies["7"])).session
+        assert timedelta(days=13, hours=23) < session.absolute_expires_at - recorded.at < timedelta(days=14)
+        assert manager.legacy.arrive(hash_legacy(recorded.cookies[""])).session.user_id is None
+
+
+def _is_sevens(manager: SessionManager, cookie: str) -> None:
+    session = manager.legacy.arrive(hash_legacy(cookie)).session
+    data = decode(session.data)
+    assert (session.user_id, data["_auth_user_id"], data["_auth_user_hash"], data["cart"]) == ("7", "7", "0" * 64, CART)
+
+
 def test_djangos_cache_comes_over_where_it_is_json_and_is_refused_where_it_is_a_pickle(
     redis: RedisServer, manager: SessionManager
 ) -> None:
-    prefix = ":1:django.contrib.sessions.cache"
-    values = {"_auth_user_id": "7", "_auth_user_backend": "b", "_auth_user_hash": "h"}
-    redis.run("SET", prefix + "a" * 32, json.dumps(values), "EX", 1000)
-    redis.run("SET", prefix + "b" * 32, pickle.dumps(values, pickle.HIGHEST_PROTOCOL), "EX", 1000)
-    redis.run("SET", ":1:django.contrib.sessions.cached_db" + "c" * 32, json.dumps(values), "EX", 1000)
+    for name in ("django_cache", "django_cache_pickle", "django_cached_db"):
+        recording(name).into_redis(redis)
     report = imported(redis, manager, LegacyKind.DJANGO)
-    assert (report.imported, report.skipped) == (1, {"pickle": 1, "shape": 1}), "`cached_db` has a table"
-    session = manager.legacy.arrive(hash_legacy("a" * 32)).session
-    assert (session.user_id, decode(session.data)) == ("7", values)
-    assert session.absolute_expires_at - datetime.now(UTC) <= timedelta(seconds=1000)
+    assert (report.imported, report.skipped) == (2, {"pickle": 1, "shape": 2}), "`cached_db` has a table"
+    _is_sevens(manager, recording("django_cache").cookies["7"])
+
+
+def test_a_signed_cookie_that_django_wrote_is_read() -> None:
+    recorded = recording("django_signed_cookies")
+    assert recorded.at is not None
+    reader = SignedCookies(LegacyKind.DJANGO_COOKIE, [SECRET])
+    for user, value in recorded.cookies.items():
+        found = reader.read(value, recorded.at)
+        assert (found.values.get("_auth_user_id", ""), found.values["cart"]) == (user, CART)
+        with pytest.raises(PayloadRefused):
+            reader.read(value, recorded.at + timedelta(days=15))
 
 
 def test_old_pickles_of_flask_session_are_told_and_not_read(
