@@ -17,7 +17,6 @@ from sessile.model.session import Session, Standing
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope, bearer_token
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
-from sessile.web.legacy import LegacyCookies
 from sessile.web.origins import OriginPolicy
 
 
@@ -42,7 +41,6 @@ class Access:
     def __init__(self, manager: AsyncSessionManager) -> None:
         self.cookies = CookiePolicy(manager.settings)
         self.origins = OriginPolicy(manager.settings)
-        self._legacy = LegacyCookies(manager, self.cookies)
         self._manager = manager
 
     async def look(self, scope: Scope) -> Seen:
@@ -51,17 +49,19 @@ class Access:
         if bearer is not None:
             return await self._authenticate(bearer, is_bearer=True)
         found = self.cookies.read(scope)
-        if self._legacy.is_asked(found.token, found.reason):
+        if self.cookies.legacy.is_asked(found.token, found.reason):
             # The page itself gets the token that replaces an old cookie, not these answers.
             otherwise = Seen(None, found.reason if found.token is None else "unknown")
-            return await self._seen(self._legacy.recognise(scope), otherwise, is_bearer=False)
+            return await self._seen(
+                self.cookies.legacy.recognise(self._manager, self.cookies, scope), otherwise, is_bearer=False
+            )
         if found.token is None:
             return Seen(None, found.reason)
         return await self._authenticate(found.token, is_bearer=False)
 
     def has_cookie(self, scope: Scope) -> bool:
         """True when the request carries a cookie of our name, or one that may be taken for a session, whatever it is worth."""
-        return self.cookies.read(scope).reason != NO_COOKIE or self._legacy.has_one(scope)
+        return self.cookies.read(scope).reason != NO_COOKIE or self.cookies.legacy.has_one(scope)
 
     def set_cookie(self, scope: Scope, token: str, left: timedelta) -> bytes:
         """The Set-Cookie value that gives the browser this token for the rest of the session's life."""

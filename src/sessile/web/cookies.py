@@ -16,6 +16,7 @@ from sessile.runtime.settings import Settings
 from sessile.web.asgi import Headers, Scope, host_of, scheme_of
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
 from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_of
+from sessile.web.legacy import LegacyCookies
 
 logger = logging.getLogger("sessile.cookies")
 
@@ -41,6 +42,8 @@ class CookiePolicy:
         self._secure_name, self._plain_name = names_of(settings.cookie_name or DEFAULT_NAME, self._path)
         self._samesite = settings.cookie_samesite
         self._insecure_lan = settings.insecure_lan
+        self.legacy = LegacyCookies(settings)
+        """Cookies of the library that was here before."""
         self._told_of_duplicates = False
         self._told_of_insecure_lan = False
 

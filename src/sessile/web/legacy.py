@@ -10,7 +10,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sessile.engine.legacy import Arrived, Import
 from sessile.model import token as tokens
@@ -19,10 +19,13 @@ from sessile.model.legacy import Arrival, LegacyKind, has_own_shape, hash_legacy
 from sessile.model.session import Session
 from sessile.moving.payload import PayloadRefused, content_of
 from sessile.moving.signed import SignedCookies
-from sessile.runtime.manager import AsyncSessionManager
+from sessile.runtime.settings import Settings
 from sessile.web.asgi import Scope, host_of, scheme_of
 from sessile.web.cookie_names import carries, values_of
-from sessile.web.cookies import NO_COOKIE, CookiePolicy
+
+if TYPE_CHECKING:
+    from sessile.runtime.manager import AsyncSessionManager
+    from sessile.web.cookies import CookiePolicy
 
 logger: Final = logging.getLogger("sessile.web.legacy")
 
@@ -38,10 +41,8 @@ class LegacyFound:
 class LegacyCookies:
     """Raises ConfigurationError for settings that do not fit together."""
 
-    def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy) -> None:
-        settings = manager.settings
-        self._manager = manager
-        self._cookies = cookies
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._kinds = dict(settings.legacy_cookies)
         self._user_keys = settings.legacy_user_keys
         secrets = [secret.get_secret_value() for secret in settings.legacy_secrets]
@@ -54,28 +55,30 @@ class LegacyCookies:
 
     def is_asked(self, token: str | None, reason: str) -> bool:
         """Whether an old cookie counts beside what was found of ours: only when there is none, or a value that cannot be one."""
-        return bool(self._kinds) and (reason == NO_COOKIE if token is None else not _is_ours(token))
+        return bool(self._kinds) and (reason == "no_cookie" if token is None else not _is_ours(token))
 
-    async def look(self, scope: Scope) -> LegacyFound | None:
+    async def look(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> LegacyFound | None:
         """The session that an old cookie of this request leads to; None when there is no such cookie. Raises SessionNotFound, SessionEnded,
         SessionExpired, StoreUnavailable."""
         for name, kind in self._kinds.items():
             value = self._value(scope, name)
-            if value is not None and self._is_settable(scope):
-                arrived = await self._arrive(kind, value, can_replace=scope["type"] == "http")
-                return LegacyFound(arrived, self._forgetting(scope, name) if arrived.token is not None else ())
+            if value is not None and _is_settable(cookies, scope):
+                arrived = await self._arrive(manager, kind, value, can_replace=scope["type"] == "http")
+                return LegacyFound(arrived, self._forgetting(cookies, scope, name) if arrived.token is not None else ())
         return None
 
-    async def recognise(self, scope: Scope) -> Session | None:
+    async def recognise(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> Session | None:
         """The same without replacing anything: for answers that carry no cookie."""
         for name, kind in self._kinds.items():
             value = self._value(scope, name)
-            if value is not None and self._is_settable(scope):
-                return (await self._arrive(kind, value, can_replace=False)).session
+            if value is not None and _is_settable(cookies, scope):
+                return (await self._arrive(manager, kind, value, can_replace=False)).session
         return None
 
-    async def _arrive(self, kind: LegacyKind, value: str, *, can_replace: bool) -> Arrived:
-        legacy = self._manager.legacy
+    async def _arrive(
+        self, manager: AsyncSessionManager, kind: LegacyKind, value: str, *, can_replace: bool
+    ) -> Arrived:
+        legacy = manager.legacy
         if not kind.is_signed:
             # Flask-Session's signer appends a signature to its id; the id itself is the secret.
             legacy_id = value.partition(".")[0] if kind is LegacyKind.FLASK_SESSION else value
@@ -83,11 +86,11 @@ class LegacyCookies:
                 raise SessionNotFound
             return await legacy.arrive(hash_legacy(legacy_id), can_replace=can_replace)
         run = Import(None, kind, self._until())
-        return await legacy.arrive_signed(run, self._read(kind, value), can_replace=can_replace)
+        return await legacy.arrive_signed(run, self._read(kind, value, manager.clock.now()), can_replace=can_replace)
 
-    def _read(self, kind: LegacyKind, value: str) -> Arrival:
+    def _read(self, kind: LegacyKind, value: str, now: datetime) -> Arrival:
         try:
-            found = self._signed[kind].read(value, self._manager.clock.now())
+            found = self._signed[kind].read(value, now)
             content = content_of(kind, found.values, self._user_keys)
         except PayloadRefused as error:
             logger.debug("A %s cookie is not taken over: %s", kind, error.reason)
@@ -99,7 +102,7 @@ class LegacyCookies:
         return Arrival(hash=found.hash, user_id=content.user_id, data=content.data, expires_at=found.expires_at)
 
     def _until(self) -> datetime:
-        until = self._manager.settings.legacy_until
+        until = self._settings.legacy_until
         assert until is not None, "the settings see to it"
         return until
 
@@ -110,22 +113,22 @@ class LegacyCookies:
         old = {value.strip('"') for value in values if value and not _is_ours(value)}
         return old.pop() if len(old) == 1 and not imitated else None
 
-    def _is_settable(self, scope: Scope) -> bool:
-        with suppress(ConfigurationError):
-            self._cookies.require_settable(scope)
-            return True
-        return False
-
-    def _forgetting(self, scope: Scope, name: str) -> tuple[tuple[bytes, bytes], ...]:
-        if name == self._cookies.name_for(scheme_of(scope), host_of(scope)):
+    def _forgetting(self, cookies: CookiePolicy, scope: Scope, name: str) -> tuple[tuple[bytes, bytes], ...]:
+        if name == cookies.name_for(scheme_of(scope), host_of(scope)):
             return ()  # ours replaces it
-        settings = self._manager.settings
-        parts = [f"{name}=", f"Path={settings.cookie_path}", "Max-Age=0", "HttpOnly"]
-        if settings.legacy_cookie_domain is not None:
-            parts.append(f"Domain={settings.legacy_cookie_domain}")
+        parts = [f"{name}=", f"Path={self._settings.cookie_path}", "Max-Age=0", "HttpOnly"]
+        if self._settings.legacy_cookie_domain is not None:
+            parts.append(f"Domain={self._settings.legacy_cookie_domain}")
         if scheme_of(scope) == "https":
             parts.append("Secure")
         return ((b"set-cookie", "; ".join([*parts, "SameSite=Lax"]).encode("ascii")),)
+
+
+def _is_settable(cookies: CookiePolicy, scope: Scope) -> bool:
+    with suppress(ConfigurationError):
+        cookies.require_settable(scope)
+        return True
+    return False
 
 
 def _is_ours(value: str) -> bool:

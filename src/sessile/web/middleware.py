@@ -8,24 +8,21 @@ person's page to another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from sessile.model import token as tokens
-from sessile.model.errors import SessileError, SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.errors import SessileError
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import trace
-from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
+from sessile.web.asgi import App, Message, Receive, Scope, Send
 from sessile.web.cookies import CookiePolicy
 from sessile.web.current import CURRENT
-from sessile.web.legacy import LegacyCookies, LegacyFound
+from sessile.web.loading import load
 from sessile.web.origins import OriginPolicy
-from sessile.web.platforms import HEADER
-from sessile.web.problems import NO_STORE, refuse_socket, send_problem
-from sessile.web.session import Loaded, Override, Source, WebSession
+from sessile.web.private import cookie_of, of_session, private
+from sessile.web.problems import refuse_socket, send_problem
+from sessile.web.session import WebSession
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
 logger = logging.getLogger("sessile.web")
 SCOPE_KEY: Final = "sessile.session"
 ORIGINS_KEY: Final = "sessile.origins"
@@ -46,73 +43,35 @@ class SessionMiddleware:
         self._manager = manager
         self._cookies = CookiePolicy(manager.settings)
         self._origins = OriginPolicy(manager.settings)
-        self._legacy = LegacyCookies(manager, self._cookies)
         self._peer_left = peer_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
             await self._app(scope, receive, send)
             return
-        loaded, legacy = await self._load(scope)
+        loaded = await load(self._manager, self._cookies, scope)
         trace.loaded(scope, loaded)
         session = WebSession(self._manager, self._cookies, scope, loaded)
-        if legacy is not None and legacy.arrived.token is not None:
-            session.replace_credential(legacy.arrived.token)
         scope["session"] = scope[SCOPE_KEY] = session
         scope[ORIGINS_KEY] = self._origins
         before = CURRENT.set(session)
         try:
             if scope["type"] == "http":
-                await self._respond(scope, receive, send, session, legacy.headers if legacy is not None else ())
+                await self._respond(scope, receive, send, session)
             else:
                 await self._hold(scope, receive, send, session)
         finally:
             CURRENT.reset(before)
 
-    async def _load(self, scope: Scope) -> tuple[Loaded, LegacyFound | None]:
-        source, token, reason = self._credential(scope)
-        legacy = None
-        try:
-            if not self._manager.is_open:
-                await self._manager.open()
-            if self._legacy.is_asked(token, reason):
-                legacy = await self._legacy.look(scope)
-            if legacy is not None:  # in place of ours
-                source, record = Source.COOKIE, legacy.arrived.session
-            elif token is None:
-                return Loaded(source, reason=reason), None
-            else:
-                record = await self._manager.authenticate(token)
-            return Loaded(source, record, override=await Override.look(self._manager, scope, record)), legacy
-        except SessionNotFound:
-            return Loaded(source, reason="unknown"), None
-        except SessionExpired as error:
-            return Loaded(source, reason=f"expired:{error.clock}"), None
-        except SessionEnded as error:
-            return Loaded(source, reason=f"ended:{error.reason}"), None
-        except SessileError as error:
-            # An outage is nobody's log-out. It is kept for whoever uses the session; who does not use it is not disturbed.
-            return Loaded(source, failure=error), None
-
-    def _credential(self, scope: Scope) -> tuple[Source, str | None, str]:
-        """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
-        bearer = bearer_token(scope["headers"])
-        if bearer is not None and _is_ours(bearer):
-            return Source.BEARER, bearer, ""
-        found = self._cookies.read(scope)
-        return (Source.COOKIE if found.token is not None else Source.NONE), found.token, found.reason
-
-    async def _respond(
-        self, scope: Scope, receive: Receive, send: Send, session: WebSession, forgetting: RawHeaders
-    ) -> None:
-        answer = _Answer(scope, session, send, forgetting)
+    async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
+        answer = _Answer(scope, session, send)
         try:
             await self._app(scope, receive, answer.send)
         except SessileError as error:  # nothing was committed, so nothing that the handler changed is saved
             if answer.started:
                 raise
             trace.done(scope, session, error=error)
-            await send_problem(error, send, answer.cookie())
+            await send_problem(error, send, cookie_of(session))
         else:
             if answer.started:
                 session.tell_of_late_changes()
@@ -140,8 +99,7 @@ class SessionMiddleware:
 class _Answer:
     """Stands between the application and the server: commits before the first byte, and replaces the response when that fails."""
 
-    def __init__(self, scope: Scope, session: WebSession, send: Send, forgetting: RawHeaders) -> None:
-        self._forgetting = forgetting
+    def __init__(self, scope: Scope, session: WebSession, send: Send) -> None:
         self._scope = scope
         self._session = session
         self._send = send
@@ -158,14 +116,6 @@ class _Answer:
         if message["type"] in _LAST_MESSAGES and not message.get("more_body", False):
             self._session.finish()
 
-    def cookie(self) -> list[tuple[bytes, bytes]]:
-        header = self._session.cookie_header()
-        return [(b"set-cookie", header), *self._forgetting] if header is not None else []
-
-    def _platform(self) -> list[tuple[bytes, bytes]]:
-        header = self._session.platform_header()
-        return [(HEADER.encode("ascii"), header)] if header is not None else []
-
     async def _start(self, message: Message) -> None:
         session = self._session
         try:
@@ -179,12 +129,12 @@ class _Answer:
             trace.done(self._scope, session, error=error)
             session.discard()
             session.start()
-            await send_problem(error, self._send, self.cookie())
+            await send_problem(error, self._send, cookie_of(session))
             session.finish()
             return
         if session.accessed:
             await session.touch()
-            headers = [*private(message.get("headers", ())), *self.cookie(), *self._platform()]
+            headers = [*private(message.get("headers", ())), *of_session(session)]
             message = {**message, "headers": headers}
         trace.done(self._scope, session, status=message["status"])
         self.started = True
@@ -214,28 +164,3 @@ class _Socket:
         await self._send(message)
         self.accepted = self.accepted or kind == "websocket.accept"
         self.is_over = self.is_over or kind in {"websocket.close", "websocket.http.response.start"}
-
-
-def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of a response that depends on the session: one `Vary` that names Cookie once (RFC 9111 section 4.1), and no leave to store."""
-    kept: list[tuple[bytes, bytes]] = []
-    varies: list[bytes] = []
-    for name, value in headers:
-        match name.lower():
-            case b"vary":
-                varies += [part.strip() for part in value.split(b",") if part.strip()]
-            case b"cache-control":
-                pass
-            case _:
-                kept.append((name, value))
-    if b"*" not in varies and b"cookie" not in (part.lower() for part in varies):
-        varies.append(b"Cookie")
-    return [*kept, (b"vary", b", ".join(varies)), (b"cache-control", NO_STORE.encode())]
-
-
-def _is_ours(token: str) -> bool:
-    try:
-        tokens.parse(token)
-    except SessionNotFound:
-        return False
-    return True

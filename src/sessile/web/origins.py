@@ -12,7 +12,6 @@ from typing import Final
 from sessile.model.errors import ConfigurationError, CsrfFailed, OriginRefused
 from sessile.runtime.settings import Settings
 from sessile.web.asgi import SAFE_METHODS, Scope, bearer_token, header_values, host_of, scheme_of
-from sessile.web.cookie_names import carries
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 
 _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
@@ -25,7 +24,6 @@ class OriginPolicy:
     def __init__(self, settings: Settings) -> None:
         self._allowed = frozenset(settings.allowed_origins)
         self._cookies = CookiePolicy(settings)
-        self._legacy_names = tuple(settings.legacy_cookies)
         for origin in settings.allowed_origins:
             _check_configured(origin)
 
@@ -46,7 +44,7 @@ class OriginPolicy:
             return
         if header_values(scope["headers"], b"sec-fetch-site") == ["same-origin"]:
             return
-        if self._cookies.read(scope).reason != NO_COOKIE or carries(scope["headers"], self._legacy_names):
+        if self._cookies.read(scope).reason != NO_COOKIE or self._cookies.legacy.has_one(scope):
             raise CsrfFailed
 
     def check_socket(self, scope: Scope, *, has_token: bool) -> None:

@@ -18,7 +18,12 @@ from sessile.integrations.fastapi import CurrentSession
 from sessile.model.errors import ConfigurationError
 from sessile.model.legacy import Arrival, LegacyKind, hash_legacy
 from sessile.model.values import encode
+from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
+from sessile.web.blocking_session import BlockingSession, finished
+from sessile.web.cookies import CookiePolicy
+from sessile.web.private import cookie_of
+from sessile.web.wsgi import scope_of
 from tests.integration.fastapi.site import START, Site, set_cookies, site, token_of
 from tests.unit.moving.test_signed import MAKERS, SECRET
 
@@ -331,3 +336,26 @@ async def test_who_asks_with_a_bearer_token_is_not_looked_at_twice() -> None:
         headers = {**cookie(OLD), "authorization": f"Bearer {eve.token}"}
         response: httpx.Response = await browser.get("/who", headers=headers)
         assert (response.json()["user"], set_cookies(response)) == ("eve", [])
+
+
+def test_blocking_frameworks_do_the_same_at_the_first_use() -> None:
+    settings = Settings(database_url="memory://", legacy_cookies={"session": LegacyKind.FLASK_SESSION})
+    with SessionManager(settings) as manager:
+        run = Import(manager.legacy.new_run_id(), LegacyKind.FLASK_SESSION, manager.clock.now() + timedelta(days=14))
+        manager.legacy.take_over(run, [Arrival(hash=hash_legacy(OLD), user_id="ada")])
+        unused, used, other = (_blocking(manager) for _ in range(3))
+        assert cookie_of(unused) == []
+        assert used.user_id == "ada"
+        (_, given), (_, forgotten) = cookie_of(used)
+        assert given.startswith(b"sessile=")
+        assert forgotten.startswith(b"session=; Path=/; Max-Age=0")
+        assert used.accessed
+        assert (other.user_id, cookie_of(other)) == ("ada", [])
+        assert unused.user_id == "ada", "it is under way, too"
+        assert used.logout() is True
+        assert _blocking(manager).reason == "ended:logout"
+
+
+def _blocking(manager: SessionManager) -> BlockingSession:
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "localhost", "HTTP_COOKIE": f"session={OLD}"}
+    return BlockingSession(finished(manager), CookiePolicy(manager.settings), scope_of(environ))
