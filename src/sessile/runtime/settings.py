@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     legacy_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """The secrets that signed them, the latest first: one, or a JSON list."""
     legacy_until: AwareDatetime | None = None
-    """From this moment on (ISO 8601, with a zone) signed legacy cookies are accepted no more. `sessile import` says so for the others."""
+    """From this moment on (ISO 8601, with a zone) signed legacy cookies are accepted no more. For the others `sessile import --accept-days` says it."""
     legacy_max_age_s: Seconds | None = None
     """How old a signed legacy cookie may be; without it as long as its library allows by default."""
     legacy_cookie_domain: Annotated[str, Field(pattern=r"^\.?[A-Za-z0-9.-]+$")] | None = None
