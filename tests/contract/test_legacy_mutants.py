@@ -54,6 +54,8 @@ MUTANTS = [
            "test_a_signed_cookie_begins_one_session", BOTH),
     Mutant("a signed cookie is accepted for ever", f"{ENGINE}_arrive_signed", "now >= run.until or", "",
            "test_a_signed_cookie_that_is_too_late_begins_nothing"),
+    Mutant("a revocation leaves cookies out", f"{LEGACY}_was_revoked", "signed_at is not None and", "False and",
+           "test_a_signed_cookie_from_before_a_revocation_begins_nothing", BOTH),
     Mutant("an undoing ends who came since", f"{ENGINE}_undo", "if is_used and not with_used:", "if False:",
            "test_undoing_spares_whoever_came_since", BOTH),
     Mutant("an undoing keeps the credential", f"{ENGINE}_undo", "tx.legacy.delete(undone)", "pass",

@@ -36,6 +36,7 @@ from sessile.ports import Clock, Random, Store, Transaction
 
 KEPT_WITHOUT_EXPIRY: Final = timedelta(days=400)
 """How long the hash of a credential is kept whose session would never have ended: browsers keep no cookie longer (RFC 6265bis section 5.5)."""
+_ON_PURPOSE: Final = frozenset({EndReason.REVOKED, EndReason.PASSWORD_CHANGED, EndReason.ADMIN, EndReason.THEFT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class LegacyEngine:
         platform: str | None = ""
         if arrival.user_id is not None:
             platform = _admitted(tx, arrival.user_id, now)
-            if platform is None:
+            if platform is None or _was_revoked(tx, arrival.user_id, arrival.signed_at):
                 raise SessionNotFound
         session = self._session(run, arrival, platform)
         if not tx.legacy.add(replace(self._kept(run, arrival, session, now), used_at=now)):
@@ -276,6 +277,13 @@ def _admitted(tx: Transaction, user_id: str, now: datetime) -> str | None:
     if known is None:
         tx.sessions.put_principal(Principal(user_id))
     return platform_for(tx, user_id, None, now) or ""
+
+
+def _was_revoked(tx: Transaction, user_id: str, signed_at: datetime | None) -> bool:
+    """Whether the user's sessions were ended on purpose after the cookie was signed: a cookie that had not arrived by then was meant, too."""
+    return signed_at is not None and any(
+        one.end_reason in _ON_PURPOSE for one in tx.sessions.ended_since(user_id, signed_at)
+    )
 
 
 def _moved(session: Session, run: Import, now: datetime) -> AuditEvent:

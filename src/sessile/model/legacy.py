@@ -87,6 +87,8 @@ class Arrival:
     """Encoded by `sessile.model.values`."""
     expires_at: datetime | None = None
     """When it would have ended there; None: never."""
+    signed_at: datetime | None = None
+    """When the cookie was signed that is the session itself."""
 
 
 class ImportOutcome(StrEnum):

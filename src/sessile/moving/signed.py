@@ -40,6 +40,7 @@ class Unsigned:
 class SignedSession:
     hash: bytes
     values: Mapping[Any, Any]
+    signed_at: datetime
     expires_at: datetime
 
 
@@ -69,7 +70,7 @@ class SignedCookies:
             values = untagged(values)
         if not isinstance(values, Mapping):
             raise PayloadRefused("unreadable", "no mapping of names to values")
-        return SignedSession(unsigned.hash, values, expires_at)
+        return SignedSession(unsigned.hash, values, unsigned.signed_at, expires_at)
 
 
 def from_json(payload: bytes) -> Any:

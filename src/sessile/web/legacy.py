@@ -99,7 +99,13 @@ class LegacyCookies:
             logger.warning("A value of a %s cookie cannot be kept: %s: %s", kind, ascii(loss.path), loss.reason)
         if content.is_empty:
             raise SessionNotFound
-        return Arrival(hash=found.hash, user_id=content.user_id, data=content.data, expires_at=found.expires_at)
+        return Arrival(
+            hash=found.hash,
+            user_id=content.user_id,
+            data=content.data,
+            expires_at=found.expires_at,
+            signed_at=found.signed_at,
+        )
 
     def _until(self) -> datetime:
         until = self._settings.legacy_until

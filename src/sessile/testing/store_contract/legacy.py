@@ -232,6 +232,22 @@ class LegacyContract(Contract):
                 await bench.legacy.arrive_signed(run, one, can_replace=True)
         assert await bench.sessions.of_user("ada") == []
 
+    async def test_a_signed_cookie_from_before_a_revocation_begins_nothing(self, lab: Lab) -> None:
+        bench = await lab.open()
+        signed_at = lab.clock.now()
+        lab.clock.advance(10)
+        session = (await bench.sessions.create("ada")).session
+        await bench.sessions.end(session.session_id, EndReason.LOGOUT)
+        mine = [arrival(str(n), signed_at=signed_at) for n in range(2)]
+        arrived = await bench.legacy.arrive_signed(run_of(lab, None), mine[0], can_replace=True)
+        assert arrived.token is not None, "a log-out elsewhere is not meant for it"
+        await bench.sessions.end_of_user("ada", None, EndReason.PASSWORD_CHANGED)
+        with pytest.raises(SessionNotFound):
+            await bench.legacy.arrive_signed(run_of(lab, None), mine[1], can_replace=True)
+        lab.clock.advance(1)
+        later = arrival("later", signed_at=lab.clock.now())
+        await bench.legacy.arrive_signed(run_of(lab, None), later, can_replace=True)
+
     async def test_undoing_spares_whoever_came_since(self, lab: Lab) -> None:
         bench = await lab.open()
         await bench.legacy.take_over(run_of(lab), [arrival(str(n), "ada") for n in range(5)])
