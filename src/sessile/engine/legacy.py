@@ -120,7 +120,7 @@ class LegacyEngine:
         # Locked in one order, so that two imports cannot wait for each other.
         users = sorted({arrival.user_id for arrival in arrivals if arrival.user_id and arrival.hash not in known})
         platforms = {user_id: _admitted(tx, user_id, now) for user_id in users}
-        outcomes = []
+        outcomes, events = list[ImportOutcome](), list[AuditEvent]()
         for arrival in arrivals:
             if arrival.hash in known:
                 outcome = ImportOutcome.KNOWN
@@ -133,14 +133,15 @@ class LegacyEngine:
                 outcome = ImportOutcome.KNOWN
                 if tx.legacy.add(self._kept(run, arrival, session, now)):
                     tx.sessions.insert(session)
-                    tx.audit([_moved(session, run, now)])
+                    events.append(_moved(session, run, now))
                     outcome = ImportOutcome.IMPORTED
             known.add(arrival.hash)
             outcomes.append(outcome)
         imported = outcomes.count(ImportOutcome.IMPORTED)
         if imported:
             told = {"run_id": run.run_id, "source": str(run.source), "sessions": imported}
-            tx.audit([AuditEvent(stream="system", type="sessions_imported", at=now, data=told)])
+            events.append(AuditEvent(stream="system", type="sessions_imported", at=now, data=told))
+        tx.audit(events)
         return outcomes
 
     def _arrive(self, tx: Transaction, legacy_hash: bytes, can_replace: bool) -> Arrived:

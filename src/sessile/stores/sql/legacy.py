@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from sessile.model.legacy import ImportRun, LegacyKind, LegacyToken
-from sessile.stores.sql.dialects import upsert
+from sessile.stores.sql.dialects import INSERTS
 from sessile.stores.sql.tables import legacy_tokens
 
 
@@ -32,8 +33,7 @@ class SqlLegacyRows:
     def add(self, token: LegacyToken) -> bool:
         values = {column.name: getattr(token, column.name) for column in legacy_tokens.columns}
         values |= {"source": str(token.source)}
-        statement = upsert(self._connection, legacy_tokens).values(values).on_conflict_do_nothing()
-        return self._connection.execute(statement.returning(legacy_tokens.c.hash)).first() is not None
+        return self._connection.execute(_add(self._connection.dialect.name), values).first() is not None
 
     def use(self, legacy_hash: bytes, at: datetime) -> None:
         is_first = (legacy_tokens.c.hash == legacy_hash) & legacy_tokens.c.used_at.is_(None)
@@ -68,6 +68,12 @@ class SqlLegacyRows:
         over = select(legacy_tokens.c.hash).where(legacy_tokens.c.kept_until < before).order_by(legacy_tokens.c.hash)
         statement = delete(legacy_tokens).where(legacy_tokens.c.hash.in_(over.limit(limit)))
         return int(self._connection.execute(statement).rowcount)
+
+
+@lru_cache(maxsize=4)
+def _add(dialect: str) -> Any:
+    """Made once: an import runs it for each session."""
+    return INSERTS[dialect](legacy_tokens).on_conflict_do_nothing().returning(legacy_tokens.c.hash)
 
 
 def _token(row: Row[Any]) -> LegacyToken:
