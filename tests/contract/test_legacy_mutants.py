@@ -14,9 +14,11 @@ ENGINE = f"{LEGACY}LegacyEngine."
 
 MUTANTS = [
     Mutant("a hash that is there is overwritten", f"{MEMORY}legacy:MemoryLegacyRows.add",
-           "if self._tokens.get(token.hash) is not None:", "if False:", "test_rows_come_back_as_they_were_put"),
-    Mutant("an insert says it was first", f"{SQL}legacy:SqlLegacyRows.add", ".first() is not None", ".first() is not self",
+           "if self._tokens.get(token.hash) is None:", "if True:", "test_rows_come_back_as_they_were_put"),
+    Mutant("an insert says it was first", f"{SQL}legacy:SqlLegacyRows.add", "{row.hash for row in ", "{token.hash for token in tokens} | {row.hash for row in ",
            "test_rows_come_back_as_they_were_put", ("sqlite",)),
+    Mutant("an id that is taken is passed over", f"{SQL}sessions:SqlSessionRows.insert_many", "len(made) < len(sessions)", "False",
+           "test_several_sessions_are_inserted_or_none", ("sqlite",)),
     Mutant("an old expiry is forgotten", f"{ENGINE}_session", "until=arrival.expires_at,", "until=None,",
            "test_it_ends_when_it_would_have_and_never_later_than_ours", BOTH),
     Mutant("what is over comes over", f"{ENGINE}_take_over", "arrival.expires_at <= now:", "False:",
@@ -50,7 +52,7 @@ MUTANTS = [
     Mutant("a legacy id is a token", "sessile.model.legacy:token_hash_of",
            'hashlib.sha256(b"sessile legacy credential\\0" + legacy_hash).digest()', "legacy_hash",
            "test_a_legacy_id_behind_a_handle_is_no_token"),
-    Mutant("each request begins a session", f"{ENGINE}_arrive_signed", "if not tx.legacy.add(", "if tx.legacy.add(",
+    Mutant("each request begins a session", f"{ENGINE}_arrive_signed", "if not tx.legacy.add([", "if tx.legacy.add([",
            "test_a_signed_cookie_begins_one_session", BOTH),
     Mutant("a signed cookie is accepted for ever", f"{ENGINE}_arrive_signed", "now >= run.until or", "",
            "test_a_signed_cookie_that_is_too_late_begins_nothing"),

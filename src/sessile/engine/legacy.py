@@ -120,23 +120,29 @@ class LegacyEngine:
         # Locked in one order, so that two imports cannot wait for each other.
         users = sorted({arrival.user_id for arrival in arrivals if arrival.user_id and arrival.hash not in known})
         platforms = {user_id: _admitted(tx, user_id, now) for user_id in users}
-        outcomes, events = list[ImportOutcome](), list[AuditEvent]()
+        made = dict[bytes, Session]()
+        outcomes = list[ImportOutcome]()
         for arrival in arrivals:
             if arrival.hash in known:
-                outcome = ImportOutcome.KNOWN
+                outcomes.append(ImportOutcome.KNOWN)
             elif arrival.expires_at is not None and arrival.expires_at <= now:
-                outcome = ImportOutcome.EXPIRED
+                outcomes.append(ImportOutcome.EXPIRED)
             elif arrival.user_id is not None and platforms[arrival.user_id] is None:
-                outcome = ImportOutcome.DISABLED
+                outcomes.append(ImportOutcome.DISABLED)
             else:
-                session = self._session(run, arrival, platforms.get(arrival.user_id or ""))
-                outcome = ImportOutcome.KNOWN
-                if tx.legacy.add(self._kept(run, arrival, session, now)):
-                    tx.sessions.insert(session)
-                    events.append(_moved(session, run, now))
-                    outcome = ImportOutcome.IMPORTED
+                made[arrival.hash] = self._session(run, arrival, platforms.get(arrival.user_id or ""))
+                outcomes.append(ImportOutcome.IMPORTED)
             known.add(arrival.hash)
-            outcomes.append(outcome)
+        kept = [self._kept(run, arrival, made[arrival.hash], now) for arrival in arrivals if arrival.hash in made]
+        first = tx.legacy.add(list({token.hash: token for token in kept}.values()))
+        # Those that another import has brought at the same moment.
+        outcomes = [
+            ImportOutcome.KNOWN if outcome is ImportOutcome.IMPORTED and arrival.hash not in first else outcome
+            for outcome, arrival in zip(outcomes, arrivals, strict=True)
+        ]
+        sessions = [session for legacy_hash, session in made.items() if legacy_hash in first]
+        tx.sessions.insert_many(sessions)
+        events = [_moved(session, run, now) for session in sessions]
         imported = outcomes.count(ImportOutcome.IMPORTED)
         if imported:
             told = {"run_id": run.run_id, "source": str(run.source), "sessions": imported}
@@ -172,7 +178,7 @@ class LegacyEngine:
             if platform is None or _was_revoked(tx, arrival.user_id, arrival.signed_at):
                 raise SessionNotFound
         session = self._session(run, arrival, platform)
-        if not tx.legacy.add(replace(self._kept(run, arrival, session, now), used_at=now)):
+        if not tx.legacy.add([replace(self._kept(run, arrival, session, now), used_at=now)]):
             return self._arrive(tx, arrival.hash, can_replace)  # another request brought it at the same moment
         arrived = self._replaced(session, arrival.hash) if can_replace else Arrived(session)
         tx.sessions.insert(arrived.session)
@@ -275,8 +281,9 @@ def _admitted(tx: Transaction, user_id: str, now: datetime) -> str | None:
     known = tx.sessions.principal(user_id, lock=True)
     if known is not None and known.disabled_at is not None:
         return None
-    if known is None:
+    if known is None:  # then nobody has mirrored platforms of theirs, either
         tx.sessions.put_principal(Principal(user_id))
+        return ""
     return platform_for(tx, user_id, None, now) or ""
 
 

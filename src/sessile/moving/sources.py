@@ -31,7 +31,10 @@ PREFIXES: Final[Mapping[LegacyKind, str]] = {
     LegacyKind.LITESTAR: "LITESTAR:",
 }
 """What stands before the id in each library's keys, unless it was set up otherwise."""
+_VALUES_AT_ONCE: Final = 20
+"""So many of PAYLOAD_BYTES_MAX are asked for together at most."""
 _NO_KEY: Final = -2
+_NO_STRING: Final = "WRONGTYPE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,8 @@ class RedisSource:
                 while True:
                     (scanned,) = _good(connection.exchange([("SCAN", cursor, "MATCH", pattern, "COUNT", PIECE)]))
                     cursor, keys = scanned
-                    if keys:
-                        yield self._found(connection, keys)
+                    for begin in range(0, len(keys), _VALUES_AT_ONCE):
+                        yield self._found(connection, keys[begin : begin + _VALUES_AT_ONCE])
                     if cursor == b"0":
                         return
         except (OSError, UnicodeError, ProtocolFault, ServerFault) as error:
@@ -144,11 +147,16 @@ class RedisSource:
         return [(*hello, "SETNAME", "sessile-import"), *chosen]
 
     def _found(self, connection: Any, keys: Sequence[bytes]) -> list[Found]:
+        from sessile.stores.redis.wire import ServerFault
+
         commands: list[tuple[str | bytes | int, ...]] = []
         for key in keys:
             commands += [("PTTL", key), ("GETRANGE", key, 0, PAYLOAD_BYTES_MAX)]
         before = self._clock.now()
         replies = connection.exchange(commands)
+        for reply in replies:
+            if isinstance(reply, ServerFault) and reply.code != _NO_STRING:
+                raise reply  # it may not be read, or not now: that says nothing about the session
         found = []
         for key, left_ms, value in zip(keys, replies[::2], replies[1::2], strict=True):
             if left_ms == _NO_KEY:

@@ -61,6 +61,10 @@ class SessionRows(Protocol):
         """Insert only, never replace. Raises SessionCreationError when the id is taken."""
         ...
 
+    def insert_many(self, sessions: Sequence[Session]) -> None:
+        """The same for several, together: all of them or none."""
+        ...
+
     def update(self, session: Session) -> None:
         """Writes the whole record. The caller holds the row's lock."""
         ...
@@ -154,8 +158,8 @@ class LegacyRows(Protocol):
         """By hash, those that there are."""
         ...
 
-    def add(self, token: LegacyToken) -> bool:
-        """Inserts only. False when the hash is there already, also when another transaction is about to commit it: then it waits for that one."""
+    def add(self, tokens: Sequence[LegacyToken]) -> set[bytes]:
+        """Inserts those whose hash is not there; which they were. When another transaction is about to commit one of them, it waits for that."""
         ...
 
     def use(self, legacy_hash: bytes, at: datetime) -> None:

@@ -235,6 +235,10 @@ def test_modules_are_named_or_found_and_a_needed_one_stays(tree: Path) -> None:
 def test_settings_are_found_in_other_files_only_where_the_library_is_used(tree: Path) -> None:
     (tree / "config.py").write_bytes(b"class Config:\n    SESSION_TYPE = 'redis'\n    DEBUG = True\n")
     assert outcomes(tree)["config.py"] == "rewritten"
+    (tree / "app/late.py").write_bytes(b"from flask_session import Session\ns = Session()\n")
+    held = outcomes(tree)
+    assert (held["app/late.py"], "config.py" in held) == ("needs_you", False), "they are still read"
+    (tree / "app/late.py").unlink()
     (tree / "app/main.py").write_bytes(b"")
     assert "config.py" not in outcomes(tree)
 

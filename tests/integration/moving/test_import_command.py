@@ -24,7 +24,7 @@ from sessile.testing.servers import RedisServer
 from tests.integration.moving.recordings import recording
 
 pytestmark = pytest.mark.server
-MANY = 600
+MANY = 300
 
 
 def command(*arguments: str) -> list[str]:
@@ -89,7 +89,7 @@ def test_killed_in_the_middle_it_goes_on_and_brings_nothing_twice(redis: RedisSe
         handles = [session.session_id for n in range(10) for session in manager.list_sessions(f"user-{n}")]
         assert len(handles) == len(set(handles)) == MANY
         assert len(manager.legacy.runs()) == 2
-        for legacy_id in ids(MANY):
+        for legacy_id in list(ids(MANY))[::15]:
             assert manager.legacy.arrive(hash_legacy(legacy_id), can_replace=False).session.user_id is not None
 
 

@@ -26,6 +26,7 @@ from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
 from sessile.testing import FakeClock
 from sessile.testing.servers import PostgresServer, RedisServer
+from sessile.testing.servers.process import wait_until
 from tests.conftest import postgres_or_skip
 from tests.integration.moving.recordings import recording
 
@@ -120,6 +121,27 @@ def test_another_database_prefix_and_password_are_used(manager: SessionManager) 
         with pytest.raises(StoreUnavailable, match="WRONGPASS") as refused:
             run(open_source(LegacyKind.FLASK_SESSION, wrong, SystemClock()), manager, kind=LegacyKind.FLASK_SESSION)
         assert "words" not in refused.value.message
+
+
+def test_who_may_not_read_all_of_it_is_told_so(redis: RedisServer, manager: SessionManager) -> None:
+    recording("flask_session_msgpack").into_redis(redis)
+    address = redis.url().replace("redis://", "redis://reader:secret@")
+    for missing in ("pttl", "getrange", "scan"):
+        may = [f"+{name}" for name in READING - {missing}]
+        redis.run("ACL", "SETUSER", "reader", "reset", "on", ">secret", "~*", *may)
+        with pytest.raises(StoreUnavailable, match="NOPERM"):
+            run(open_source(LegacyKind.FLASK_SESSION, address, SystemClock()), manager, kind=LegacyKind.FLASK_SESSION)
+    redis.run("ACL", "SETUSER", "reader", "reset", "on", ">secret", "~*", *(f"+{name}" for name in READING))
+    source = open_source(LegacyKind.FLASK_SESSION, address, SystemClock())
+    assert run(source, manager, kind=LegacyKind.FLASK_SESSION).imported == 3
+
+
+def test_a_replica_will_do(redis: RedisServer, manager: SessionManager) -> None:
+    recording("flask_session_msgpack").into_redis(redis)
+    with RedisServer(replica_of=redis) as replica:
+        wait_until(lambda: replica.run("DBSIZE") == 3, "the replica has everything")
+        source = open_source(LegacyKind.FLASK_SESSION, replica.url(), SystemClock())
+        assert run(source, manager, kind=LegacyKind.FLASK_SESSION).imported == 3
 
 
 def test_a_table_of_flask_session_comes_over(tmp_path: Path) -> None:

@@ -88,12 +88,15 @@ def plan_adoption(path: Path, replaces: Sequence[Path] = ()) -> Adoption:
                 f"{wanted} is no Python file that can be archived: it is a link, or left out with its folder"
             )
     archived = _archived(files, named)
-    uses_flask = any(b"flask_session" in one.source for one in files.values())
+    is_flask = {path: b"flask_session" in one.source for path, one in files.items()}
+    # Files that use Flask-Session first: while one of them needs a person, its settings are still read.
+    uses_flask = any(is_flask.values())
     steps = []
-    for one in files.values():
+    for one in sorted(files.values(), key=lambda one: not is_flask[one.path]):
         step = _archive(one) if one.path in archived else _step(one, archived, uses_flask=uses_flask)
         if step is not None:
             steps.append(step)
+            uses_flask = uses_flask and not (is_flask[one.path] and step.outcome in {Outcome.NEEDS_YOU, Outcome.LEFT})
     return Adoption(root, tuple(sorted(steps, key=lambda step: str(step.path))))
 
 

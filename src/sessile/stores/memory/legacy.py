@@ -23,11 +23,13 @@ class MemoryLegacyRows:
         found = ((one, self._tokens.get(one)) for one in hashes)
         return {one: token for one, token in found if token is not None}
 
-    def add(self, token: LegacyToken) -> bool:
-        if self._tokens.get(token.hash) is not None:
-            return False
-        self._tokens.put(token.hash, token)
-        return True
+    def add(self, tokens: Sequence[LegacyToken]) -> set[bytes]:
+        added = set[bytes]()
+        for token in tokens:
+            if self._tokens.get(token.hash) is None:
+                self._tokens.put(token.hash, token)
+                added.add(token.hash)
+        return added
 
     def use(self, legacy_hash: bytes, at: datetime) -> None:
         token = self._tokens.get(legacy_hash)

@@ -30,10 +30,12 @@ class SqlLegacyRows:
         rows = self._connection.execute(select(legacy_tokens).where(legacy_tokens.c.hash.in_(hashes)))
         return {token.hash: token for token in map(_token, rows)}
 
-    def add(self, token: LegacyToken) -> bool:
-        values = {column.name: getattr(token, column.name) for column in legacy_tokens.columns}
-        values |= {"source": str(token.source)}
-        return self._connection.execute(_add(self._connection.dialect.name), values).first() is not None
+    def add(self, tokens: Sequence[LegacyToken]) -> set[bytes]:
+        if not tokens:
+            return set()
+        # In one order, so that two imports of the same sessions cannot wait for each other.
+        values = [_values(token) for token in sorted(tokens, key=lambda token: token.hash)]
+        return {row.hash for row in self._connection.execute(_add(self._connection.dialect.name), values)}
 
     def use(self, legacy_hash: bytes, at: datetime) -> None:
         is_first = (legacy_tokens.c.hash == legacy_hash) & legacy_tokens.c.used_at.is_(None)
@@ -74,6 +76,11 @@ class SqlLegacyRows:
 def _add(dialect: str) -> Any:
     """Made once: an import runs it for each session."""
     return INSERTS[dialect](legacy_tokens).on_conflict_do_nothing().returning(legacy_tokens.c.hash)
+
+
+def _values(token: LegacyToken) -> dict[str, Any]:
+    values = {column.name: getattr(token, column.name) for column in legacy_tokens.columns}
+    return {**values, "source": str(token.source)}
 
 
 def _token(row: Row[Any]) -> LegacyToken:

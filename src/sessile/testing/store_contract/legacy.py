@@ -13,6 +13,7 @@ from sessile.engine.legacy import Arrived, Import
 from sessile.model import token as tokens
 from sessile.model.errors import InvalidValue, SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.legacy import Arrival, ImportOutcome, LegacyKind, LegacyToken, hash_legacy, token_hash_of
+from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason, Standing
 from sessile.ports import Transaction
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, ROTATION_WINDOW_S, Bench, Lab, only, succeeded
@@ -49,6 +50,13 @@ class LegacyContract(Contract):
         told = only(await bench.audit("system"))
         assert (told.type, told.data["sessions"]) == ("sessions_imported", 2)
         only(await bench.legacy.runs())
+
+    async def test_a_user_who_is_known_begins_on_their_platform(self, lab: Lab) -> None:
+        bench = await lab.open()
+        await bench.platforms.sync("ada", [PlatformEntry(platform_id="shop", name="Shop", kind="shop")])
+        await bench.legacy.take_over(run_of(lab), [arrival("a"), arrival("b"), arrival("e", "eve")])
+        assert [session.platform_id for session in await bench.sessions.of_user("ada")] == ["shop", "shop"]
+        assert only(await bench.sessions.of_user("eve")).platform_id is None
 
     async def test_imports_at_once_bring_nothing_twice(self, lab: Lab) -> None:
         first = await lab.open()
@@ -264,6 +272,25 @@ class LegacyContract(Contract):
         assert await bench.sessions.of_user("ada") == []
         assert [run.run_id for run in await bench.legacy.runs()] == [OTHER_RUN]
 
+    async def test_an_undoing_and_a_first_use_at_once_agree(self, lab: Lab) -> None:
+        first = await lab.open()
+        second = await lab.open() if self.is_shared else first
+        names = [str(n) for n in range(6)]
+        await first.legacy.take_over(run_of(lab), [arrival(name, name) for name in names])
+        undo = partial(first.legacy.undo, RUN, after=b"", limit=100, with_used=False)
+        came, undone = dict[str, bool](), list[Any]()
+        for outcome, name in zip(
+            await lab.together(*(partial(_arrive, second, name) for name in names), undo), [*names, ""], strict=True
+        ):
+            if name:
+                came[name] = not isinstance(outcome, SessionNotFound | SessionEnded)
+            else:
+                undone.append(outcome)
+        assert only(undone).kept == sum(came.values())
+        assert only(undone).ended == len(names) - sum(came.values())
+        for name, is_there in came.items():
+            assert len(await first.sessions.of_user(name)) == int(is_there)
+
     async def test_undoing_brings_nothing_back_that_somebody_ended(self, lab: Lab) -> None:
         bench = await lab.open()
         await bench.legacy.take_over(run_of(lab), [arrival("a")])
@@ -292,13 +319,16 @@ class LegacyContract(Contract):
         token = LegacyToken(
             hash=hash_legacy("a"), session_id=RUN, source=LegacyKind.DJANGO, run_id=None, expires_at=now, kept_until=now + WEEK
         )  # fmt: skip
-        assert await bench.store.write(_add, token) is True
-        assert await bench.store.write(_add, replace(token, source=LegacyKind.LITESTAR)) is False
+        assert await bench.store.write(_add, [token]) == {token.hash}
+        other = replace(token, hash=hash_legacy("b"), used_at=now)
+        assert await bench.store.write(_add, [replace(token, source=LegacyKind.LITESTAR), other]) == {other.hash}
+        assert await bench.store.write(_add, []) == set()
         assert await bench.store.read(_row, "a") == token
         await bench.store.write(_use, "a", now)
         await bench.store.write(_use, "a", now + WEEK)
         await bench.store.write(_use, "nobody", now)
-        assert await bench.store.read(_rows, ["a", "b"]) == {token.hash: replace(token, used_at=now)}
+        used = {token.hash: replace(token, used_at=now), other.hash: other}
+        assert await bench.store.read(_rows, ["a", "b", "c"]) == used
         assert await bench.store.read(_rows, []) == {}
 
 
@@ -329,8 +359,8 @@ def _rows(tx: Transaction, names: list[str]) -> dict[bytes, LegacyToken]:
     return tx.legacy.get_many([hash_legacy(name) for name in names])
 
 
-def _add(tx: Transaction, token: LegacyToken) -> bool:
-    return tx.legacy.add(token)
+def _add(tx: Transaction, tokens: list[LegacyToken]) -> set[bytes]:
+    return tx.legacy.add(tokens)
 
 
 def _use(tx: Transaction, name: str, at: datetime) -> None:
