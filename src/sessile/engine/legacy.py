@@ -101,7 +101,8 @@ class LegacyEngine:
             return await self.arrive(arrival.hash, can_replace=can_replace)
         except SessionNotFound:
             if await self._store.read(_is_known, arrival.hash):
-                raise
+                # It is worth nothing any more; or another request has brought it in the meantime, and then it is.
+                return await self.arrive(arrival.hash, can_replace=can_replace)
         return await self._store.write(self._arrive_signed, run, arrival, can_replace)
 
     async def runs(self) -> list[ImportRun]:
