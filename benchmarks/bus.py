@@ -43,8 +43,8 @@ class _Own:
             for _ in range(together):
                 self._bus.publish(PAYLOAD)
             await asyncio.sleep(0)
-            while told - self.heard > UNHEARD_MAX:
-                await asyncio.sleep(0.0002)  # noqa: ASYNC110 - an event would be set for each message
+            while told - self.heard > UNHEARD_MAX:  # noqa: ASYNC110 - an event would be set for each message
+                await asyncio.sleep(0.0002)
 
     async def close(self) -> None:
         await self._bus.close()

@@ -23,7 +23,8 @@ EXPIRED_SHARE: Final = 10
 """Each tenth one."""
 _STEP: Final = 500_000
 _PAGE: Final = 100
-_SWEEP_BATCH: Final = 1000
+_SWEEP_BATCH: Final = 100
+"""As by default: what reads and writes wait for is one batch."""
 _DAY_US: Final = 86_400 * 1_000_000
 
 # The token of the n-th: a handle and a secret that both follow from n, so that any of them can be used.
