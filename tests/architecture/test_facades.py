@@ -17,6 +17,7 @@ TWINS = [
     ("sessile.runtime.documents:AsyncDocuments", "sessile.runtime.blocking_documents:Documents"),
     ("sessile.runtime.presence:AsyncPresence", "sessile.runtime.blocking_presence:Presence"),
     ("sessile.runtime.groups:AsyncHandoffs", "sessile.runtime.blocking_groups:Handoffs"),
+    ("sessile.runtime.groups:AsyncLegacySessions", "sessile.runtime.blocking_groups:LegacySessions"),
     ("sessile.runtime.groups:AsyncAudit", "sessile.runtime.blocking_groups:Audit"),
     ("sessile.runtime.groups:AsyncMaintenanceMode", "sessile.runtime.blocking_groups:MaintenanceMode"),
 ]

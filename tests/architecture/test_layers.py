@@ -13,9 +13,9 @@ from tests.architecture import python_source
 from tests.architecture.tree import PACKAGE, ROOT
 
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
-CONTRACTS = ("layers", "pure-core", "neutral-web", "stores")
+CONTRACTS = ("layers", "pure-core", "neutral-web", "neutral-moving", "stores")
 
-BELOW_THE_ROOT = ("model", "ports", "engine", "stores", "telemetry", "runtime")
+BELOW_THE_ROOT = ("model", "ports", "engine", "stores", "telemetry", "runtime", "moving")
 """`sessile/__init__.py` sits on top of all layers and re-exports from these: importing it from here would be a circle."""
 PURE = ("model", "ports", "engine")
 
@@ -39,7 +39,19 @@ def skeleton(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "sessile").mkdir()
     (tmp_path / "sessile" / "__init__.py").write_text("")
-    for name in ("cli", "demo", "integrations", "testing", "client", "server", "web", "runtime", "engine", "stores"):
+    for name in (
+        "cli",
+        "demo",
+        "integrations",
+        "testing",
+        "client",
+        "server",
+        "web",
+        "moving",
+        "runtime",
+        "engine",
+        "stores",
+    ):
         (tmp_path / "sessile" / name).mkdir()
         (tmp_path / "sessile" / name / "__init__.py").write_text("import sessile.model\n")
     for name in ("ports", "model", "stores/sql", "stores/memory", "stores/redis"):
@@ -77,6 +89,8 @@ def test_the_skeleton_has_no_faults(skeleton: Path) -> None:
         ("pure-core", "engine/sessions.py", "import asyncio"),
         ("pure-core", "engine/sessions.py", "from threading import Lock"),
         ("neutral-web", "web/cookies.py", "from starlette.requests import Request"),
+        ("layers", "moving/signed.py", "import sessile.web"),
+        ("neutral-moving", "moving/signed.py", "from flask import Flask"),
         ("stores", "stores/sql.py", "import sessile.stores.memory"),
     ],
 )

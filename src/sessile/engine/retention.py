@@ -41,7 +41,7 @@ class RetentionEngine:
         return await self._store.write(self._forget_audit)
 
     async def forget_passing(self) -> int:
-        """Removes hand-offs and counts that are over, and checkpoints of passing kinds that are too old; how many."""
+        """Removes hand-offs, counts and legacy credentials that are over, and checkpoints of passing kinds that are too old; how many."""
         return await self._store.write(self._forget_passing)
 
     def _forget_sessions(self, tx: Transaction) -> int:
@@ -87,6 +87,7 @@ class RetentionEngine:
     def _forget_passing(self, tx: Transaction) -> int:
         now, batch = self._clock.now(), self._rule.batch
         forgotten = tx.handoffs.delete_expired(now - timedelta(days=1), batch) + tx.forget_counts(now, batch)
+        forgotten += tx.legacy.delete_old(now, batch)
         if self._rule.checkpoints is not None:
             forgotten += tx.documents.delete_old_checkpoints(now - self._rule.checkpoints, batch)
         return forgotten

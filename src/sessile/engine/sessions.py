@@ -83,7 +83,7 @@ class SessionEngine:
         seen = self._standing(session, secret_hash)
         if seen is None:
             if any(tokens.hashes_equal(retired.token_hash, secret_hash) for retired in session.retired_tokens):
-                await self._store.write(self._late_use, session_id)
+                await self.note_late_use(session_id)
             raise SessionNotFound
         check_alive(session, self._clock.now())
         return seen
@@ -110,6 +110,14 @@ class SessionEngine:
         if session is None:
             raise SessionNotFound
         return session
+
+    def seen_with(self, session: Session, secret_hash: bytes) -> Session | None:
+        """The session as whoever has the secret of that hash may see it now; None: not at all (any more)."""
+        return self._standing(session, secret_hash)
+
+    async def note_late_use(self, session_id: str) -> None:
+        """Somebody used a credential of the session after its window: a theft signal, audited once."""
+        await self._store.write(self._late_use, session_id)
 
     def touched(self, session: Session) -> Session | None:
         """The record as activity now would leave it, or None when there is nothing worth writing."""

@@ -23,6 +23,7 @@ from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevic
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
+from sessile.model.legacy import ImportRun, LegacyToken
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Lifetime, Principal, Session
@@ -58,6 +59,10 @@ class SessionRows(Protocol):
 
     def insert(self, session: Session) -> None:
         """Insert only, never replace. Raises SessionCreationError when the id is taken."""
+        ...
+
+    def insert_many(self, sessions: Sequence[Session]) -> None:
+        """The same for several, together: all of them or none."""
         ...
 
     def update(self, session: Session) -> None:
@@ -143,6 +148,36 @@ class HandoffRows(Protocol):
 
     def delete_expired(self, before: datetime, limit: int) -> int:
         """Removes those that expired before it, at most `limit`; how many."""
+        ...
+
+
+class LegacyRows(Protocol):
+    def get(self, legacy_hash: bytes) -> LegacyToken | None: ...
+
+    def get_many(self, hashes: Sequence[bytes]) -> dict[bytes, LegacyToken]:
+        """By hash, those that there are."""
+        ...
+
+    def add(self, tokens: Sequence[LegacyToken]) -> set[bytes]:
+        """Inserts those whose hash is not there; which they were. When another transaction is about to commit one of them, it waits for that."""
+        ...
+
+    def use(self, legacy_hash: bytes, at: datetime) -> None:
+        """Notes the first use; later ones change nothing."""
+        ...
+
+    def of_run(self, run_id: str, *, after: bytes, limit: int) -> list[LegacyToken]:
+        """Those of an import in the order of their hashes, behind the hash `after`, at most `limit`."""
+        ...
+
+    def delete(self, hashes: Sequence[bytes]) -> None: ...
+
+    def runs(self) -> list[ImportRun]:
+        """The imports of which something is left, the latest first."""
+        ...
+
+    def delete_old(self, before: datetime, limit: int) -> int:
+        """Removes those that are kept until a moment before it, at most `limit`; how many."""
         ...
 
 
@@ -305,6 +340,9 @@ class Transaction(Protocol):
     def handoffs(self) -> HandoffRows: ...
 
     @property
+    def legacy(self) -> LegacyRows: ...
+
+    @property
     def presence(self) -> PresenceRows: ...
 
     @property
@@ -430,6 +468,7 @@ __all__ = [
     "DocumentRows",
     "FenceRows",
     "HandoffRows",
+    "LegacyRows",
     "Listener",
     "Messenger",
     "NewsTeller",

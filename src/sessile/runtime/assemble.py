@@ -17,6 +17,7 @@ from sessile.engine.documents import DocumentEngine
 from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.keys import KeyRing
+from sessile.engine.legacy import LegacyEngine
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
@@ -58,6 +59,7 @@ class Engines:
     keys: KeyRing
     backups: BackupEngine
     presence: PresenceEngine
+    legacy: LegacyEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -118,8 +120,9 @@ def make_engines(
     keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
     documents = DocumentEngine(store, clock, random, kinds)
     changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
+    sessions = SessionEngine(store, clock, random, rules, reader)
     return Engines(
-        SessionEngine(store, clock, random, rules, reader),
+        sessions,
         PrincipalEngine(store, clock, limit),
         PlatformEngine(store, clock),
         documents,
@@ -141,6 +144,7 @@ def make_engines(
         keys,
         BackupEngine(store, changes),
         PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
+        LegacyEngine(store, clock, random, rules, sessions),
     )
 
 

@@ -21,7 +21,7 @@ from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.blocking_documents import Documents
-from sessile.runtime.blocking_groups import Audit, Handoffs, MaintenanceMode
+from sessile.runtime.blocking_groups import Audit, Handoffs, LegacySessions, MaintenanceMode
 from sessile.runtime.blocking_presence import Presence
 from sessile.runtime.caching import make_cache, make_reader, make_session_cache
 from sessile.runtime.group_commit import Probe, no_probe
@@ -74,6 +74,7 @@ class SessionManager:
             return outcome
 
         self.handoffs = Handoffs(engines.handoffs)
+        self.legacy = LegacySessions(engines.legacy)
         self.audit = Audit(engines.audit)
         self.maintenance = MaintenanceMode(engines.maintenance)
         self.presence = Presence(engines.presence)

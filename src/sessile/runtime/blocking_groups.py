@@ -8,9 +8,11 @@ from typing import Any
 
 from sessile.engine.audit import AuditEngine, AuditReport
 from sessile.engine.handoff import HandoffEngine
+from sessile.engine.legacy import Arrived, Import, LegacyEngine
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.model.audit import AuditEvent
 from sessile.model.handoff import Handoff, Offered, Redeemed
+from sessile.model.legacy import Arrival, ImportOutcome, ImportRun, Undone
 from sessile.model.maintenance import Maintenance
 from sessile.model.session import Issued
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
@@ -42,6 +44,39 @@ class Handoffs:
     def complete(self, handoff_id: str, claim: str, *, session_id: str | None = None) -> tuple[Handoff, Issued | None]:
         """The asking device comes for its session: None until the first one has agreed. Raises HandoffRefused, SessionCreationError."""
         return drive(self._twin.complete(handoff_id, claim, session_id=session_id))
+
+
+class LegacySessions:
+    """Sessions of another library: taken over, and their old credentials replaced at first use. See `AsyncLegacySessions`, whose twin this is."""
+
+    def __init__(self, engine: LegacyEngine) -> None:
+        self._engine = engine
+
+    def new_run_id(self) -> str:
+        """The id of an import that begins now."""
+        return self._engine.new_run_id()
+
+    def take_over(self, run: Import, arrivals: Sequence[Arrival]) -> list[ImportOutcome]:
+        """At most 1000 sessions in one transaction; what became of each. None comes twice. Raises InvalidValue."""
+        return drive(self._engine.take_over(run, arrivals))
+
+    def arrive(self, legacy_hash: bytes, *, can_replace: bool = True) -> Arrived:
+        """The session that an old credential leads to, with the token that replaces it unless another request got that. Raises SessionNotFound,
+        SessionExpired, SessionEnded."""
+        return drive(self._engine.arrive(legacy_hash, can_replace=can_replace))
+
+    def arrive_signed(self, run: Import, arrival: Arrival, *, can_replace: bool = True) -> Arrived:
+        """The same for a session that a signed cookie brings itself: it begins here with the first request. Raises SessionNotFound,
+        SessionExpired, SessionEnded, InvalidValue."""
+        return drive(self._engine.arrive_signed(run, arrival, can_replace=can_replace))
+
+    def runs(self) -> list[ImportRun]:
+        """Imports that can still be undone, the latest first."""
+        return drive(self._engine.runs())
+
+    def undo(self, run_id: str, *, after: bytes = b"", limit: int = 100, with_used: bool = False) -> Undone:
+        """Ends a batch of the sessions that an import brought, those in use since only `with_used`; they can be imported again."""
+        return drive(self._engine.undo(run_id, after=after, limit=limit, with_used=with_used))
 
 
 class Audit:

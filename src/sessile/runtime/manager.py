@@ -27,7 +27,7 @@ from sessile.runtime.background import Background
 from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
-from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
+from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.session_commits import SessionCommits
@@ -79,6 +79,7 @@ class AsyncSessionManager:
         self._touches = Touches(self._sessions)
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
         self.handoffs = AsyncHandoffs(engines.handoffs)
+        self.legacy = AsyncLegacySessions(engines.legacy)
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
         self.presence = AsyncPresence(engines.presence)

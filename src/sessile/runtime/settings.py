@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -9,13 +10,14 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sessile.engine.principals import LimitAction
 from sessile.model.document import Policy
 from sessile.model.errors import ConfigurationError
+from sessile.model.legacy import LegacyKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
 
@@ -24,6 +26,7 @@ _SERVICE_KEY_LENGTH_MIN: Final = 16
 SECRET_KEY_LENGTH_MIN: Final = 32
 _KEEP_BOTH: Final = Policies()
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
+_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _OLD_NAMES: Final = {
     "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
     "SESSION_IDLE_TIMEOUT_SECONDS": "idle_timeout_s",
@@ -130,6 +133,18 @@ class Settings(BaseSettings):
     """By default `__Host-Http-sessile` under https and `sessile` on this machine."""
     cookie_samesite: Literal["lax", "strict", "none"] = "lax"
     """`none` only for a page inside another site's frame."""
+    legacy_cookies: Mapping[str, LegacyKind] = Field(default_factory=dict)
+    """Cookies of the session library that was here before, by name: `{"session": "flask-session"}`. They are accepted and replaced at first use."""
+    legacy_user_keys: Names = ()
+    """Where the user's id stands in signed legacy cookies; without it the usual places of each library."""
+    legacy_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """The secrets that signed them, the latest first: one, or a JSON list."""
+    legacy_until: AwareDatetime | None = None
+    """From this moment on (ISO 8601, with a zone) signed legacy cookies are accepted no more. For the others `sessile import --accept-days` says it."""
+    legacy_max_age_s: Seconds | None = None
+    """How old a signed legacy cookie may be; without it as long as its library allows by default."""
+    legacy_cookie_domain: Annotated[str, Field(pattern=r"^\.?[A-Za-z0-9.-]+$")] | None = None
+    """The domain that the old cookie was set for, if it was set for one: needed to make browsers forget it."""
     handoff_path: str = "/"
     """The page that a hand-off's picture leads to; it finds the code behind the `#`."""
     cookie_path: str = "/"
@@ -156,10 +171,30 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _OldNames(settings_cls)
 
-    @field_validator("allowed_origins", "trusted_proxies", "anonymous_keys_dropped", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", "anonymous_keys_dropped", "legacy_user_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("legacy_secrets", mode="before")
+    @classmethod
+    def _one_or_list(cls, value: object) -> object:
+        """Another library's secret may have any character in it, commas too."""
+        if not isinstance(value, str):
+            return value
+        if not value.startswith("["):
+            return [value]
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("begins with [ and is no JSON list of texts") from None
+
+    @field_validator("legacy_cookies")
+    @classmethod
+    def _names_of_cookies(cls, value: Mapping[str, LegacyKind]) -> Mapping[str, LegacyKind]:
+        if any(_COOKIE_NAME.fullmatch(name) is None for name in value):
+            raise ValueError("a cookie's name has letters, digits and !#$%&'*+-.^_`|~ only (RFC 6265)")
+        return value
 
     @field_validator("secret_keys", mode="before")
     @classmethod
@@ -220,6 +255,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "audit_retention_d is shorter than ended_retention_d: why a session ended would be forgotten before the session"
             )
+        if any(kind.is_signed for kind in self.legacy_cookies.values()):
+            if not self.legacy_secrets or not all(secret.get_secret_value() for secret in self.legacy_secrets):
+                raise ValueError(
+                    "legacy_cookies names signed cookies, and legacy_secrets has no secret to check them with"
+                )
+            if self.legacy_until is None:
+                raise ValueError(
+                    "legacy_cookies names signed cookies, which nobody can revoke: say with legacy_until how long they are accepted"
+                )
         if self.cookie_samesite == "none" and self.insecure_lan:
             raise ValueError(
                 "cookie_samesite none needs https, and insecure_lan allows plain http: leave one of them out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -48,13 +49,19 @@ class Access:
         if bearer is not None:
             return await self._authenticate(bearer, is_bearer=True)
         found = self.cookies.read(scope)
+        if self.cookies.legacy.is_asked(found.token, found.reason):
+            # The page itself gets the token that replaces an old cookie, not these answers.
+            otherwise = Seen(None, found.reason if found.token is None else "unknown")
+            return await self._seen(
+                self.cookies.legacy.recognise(self._manager, self.cookies, scope), otherwise, is_bearer=False
+            )
         if found.token is None:
             return Seen(None, found.reason)
         return await self._authenticate(found.token, is_bearer=False)
 
     def has_cookie(self, scope: Scope) -> bool:
-        """True when the request carries a cookie of our name, whatever it is worth."""
-        return self.cookies.read(scope).reason != NO_COOKIE
+        """True when the request carries a cookie of our name, or one that may be taken for a session, whatever it is worth."""
+        return self.cookies.read(scope).reason != NO_COOKIE or self.cookies.legacy.has_one(scope)
 
     def set_cookie(self, scope: Scope, token: str, left: timedelta) -> bytes:
         """The Set-Cookie value that gives the browser this token for the rest of the session's life."""
@@ -64,14 +71,21 @@ class Access:
         return self.cookies.clear_header(scope)
 
     async def _authenticate(self, token: str, *, is_bearer: bool) -> Seen:
+        return await self._seen(
+            self._manager.authenticate(token), Seen(None, "unknown", is_bearer), is_bearer=is_bearer
+        )
+
+    async def _seen(self, asked: Awaitable[Session | None], otherwise: Seen, *, is_bearer: bool) -> Seen:
         try:
-            session = await self._manager.authenticate(token)
+            session = await asked
         except SessionNotFound:
             return Seen(None, "unknown", is_bearer)
         except SessionExpired as error:
             return Seen(None, f"expired:{error.clock}", is_bearer)
         except SessionEnded as error:
             return Seen(None, f"ended:{error.reason}", is_bearer)
+        if session is None:
+            return otherwise
         if session.standing is Standing.SUPERSEDED:
             return Seen(None, "unknown", is_bearer)
         return Seen(session, "", is_bearer)

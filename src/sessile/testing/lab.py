@@ -18,6 +18,7 @@ from sessile.engine.documents import DocumentEngine
 from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.keys import KeyRing
+from sessile.engine.legacy import LegacyEngine
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
@@ -91,6 +92,7 @@ class Bench:
         self.handoffs = HandoffEngine(
             store, clock, random, KeyRing([b"the key of a test"], store, random), Logins(clock, random, rules)
         )
+        self.legacy = LegacyEngine(store, clock, random, rules, self.sessions)
         self.audits = AuditEngine(store)
         self.maintenance = MaintenanceEngine(store, clock)
         self.presence = PresenceEngine(store, clock, timedelta(seconds=LEASE_S))

@@ -31,6 +31,11 @@ class _Finished:
     def __init__(self, facade: Any) -> None:
         self._facade = facade
 
+    @property
+    def legacy(self) -> _Finished:
+        """A group of verbs, finished in the same way."""
+        return _Finished(self._facade.legacy)
+
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._facade, name)
         if not callable(value):

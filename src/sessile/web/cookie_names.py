@@ -73,6 +73,11 @@ def values_in(cookies: Iterable[bytes], name: bytes) -> tuple[list[str], bool]:
     return values, imitated
 
 
+def carries(headers: Headers, names: Iterable[str]) -> bool:
+    """Whether there is a cookie of one of these names, whatever it is worth."""
+    return any(values or imitated for values, imitated in (values_of(headers, name) for name in names))
+
+
 def checked_path(path: str) -> str:
     if not _PATH.fullmatch(path):
         raise ConfigurationError(

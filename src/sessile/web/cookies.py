@@ -18,6 +18,7 @@ from sessile.runtime.settings import Settings
 from sessile.web.asgi import Headers, Scope, host_of, scheme_of, the_host
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
 from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_in
+from sessile.web.legacy import LegacyCookies
 
 logger = logging.getLogger("sessile.cookies")
 
@@ -44,6 +45,8 @@ class CookiePolicy:
         self._samesite = settings.cookie_samesite
         self._insecure_lan = settings.insecure_lan
         self._name_at = lru_cache(maxsize=256)(self._name_or_none)
+        self.legacy = LegacyCookies(settings)
+        """Cookies of the library that was here before."""
         self._told_of_duplicates = False
         self._told_of_insecure_lan = False
 

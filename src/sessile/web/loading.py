@@ -59,13 +59,17 @@ NO_OVERRIDE: Final = Override(None)
 class Loaded(Record, frozen=True):
     """What became of a request's credential: a record, or the reason why there is none, or the error that kept us from looking."""
 
-    _unshown: ClassVar[tuple[str, ...]] = ("failure",)
+    _unshown: ClassVar[tuple[str, ...]] = ("failure", "token", "forgetting")
 
     source: Source
     record: Session | None = None
     reason: str | None = None
     failure: SessileError | None = None
     override: Override | None = None
+    token: str | None = None
+    """What replaces the credential: the response carries it, whether or not the handler looks at the session."""
+    forgetting: tuple[tuple[bytes, bytes], ...] = ()
+    """Headers that go with the token: the cookie of another library is to be forgotten."""
 
 
 async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> Loaded:
@@ -89,6 +93,10 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
     try:
         if not manager.is_open:
             await manager.open()
+        if cookies.legacy.is_asked(token, reason) and (found := await cookies.legacy.look(manager, cookies, scope)):
+            record, token = found.arrived.session, found.arrived.token
+            override = await Override.look(manager, scope, record)
+            return Loaded(Source.COOKIE, record, override=override, token=token, forgetting=found.headers)
         if token is None:
             return Loaded(source, reason=reason)
         record = await manager.authenticate(token)

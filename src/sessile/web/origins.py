@@ -44,7 +44,7 @@ class OriginPolicy:
             return
         if header_values(scope["headers"], b"sec-fetch-site") == ["same-origin"]:
             return
-        if self._cookies.read(scope).reason != NO_COOKIE:
+        if self._cookies.read(scope).reason != NO_COOKIE or self._cookies.legacy.has_one(scope):
             raise CsrfFailed
 
     def check_socket(self, scope: Scope, *, has_token: bool) -> None:

@@ -68,6 +68,9 @@ class RequestSession(SessionMapping):
         self._record, self._reason, self._failure = loaded.record, loaded.reason, loaded.failure
         self._source = loaded.source
         self._override = loaded.override or NO_OVERRIDE
+        self._new_token, self.forgetting = loaded.token, loaded.forgetting
+        if loaded.token is not None and self._phase is Phase.OPEN:
+            self._accessed = True
 
     # -- who is here ------------------------------------------------------------------------------------------------------------------
 

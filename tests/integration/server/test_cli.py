@@ -44,7 +44,16 @@ def test_version() -> None:
 
 def test_help_names_every_command_and_each_takes_json() -> None:
     shown = sessile("--help").stdout
-    for command in (["serve"], ["demo"], ["sessions", "list"], ["sessions", "end"], ["config", "show"], ["version"]):
+    for command in (
+        ["serve"],
+        ["demo"],
+        ["sessions", "list"],
+        ["sessions", "end"],
+        ["config", "show"],
+        ["version"],
+        ["import"],
+        ["adopt"],
+    ):
         assert command[0] in shown
         assert "--json" in sessile(*command, "--help").stdout, command
 

@@ -32,6 +32,10 @@ class MemorySessionRows:
             raise SessionCreationError("The session id is taken.")
         self._put(session)
 
+    def insert_many(self, sessions: Sequence[Session]) -> None:
+        for session in sessions:
+            self.insert(session)
+
     def update(self, session: Session) -> None:
         if self._sessions.get(session.session_id) is not None:
             self._put(replace(session, standing=Standing.CURRENT))

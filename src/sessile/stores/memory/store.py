@@ -19,6 +19,7 @@ from sessile.model.events import Event
 from sessile.model.fence import Fence
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
+from sessile.model.legacy import LegacyToken
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Lifetime, Principal, Session
@@ -26,6 +27,7 @@ from sessile.ports import CommitGuard, Listener
 from sessile.stores.memory.documents import MemoryDocumentRows
 from sessile.stores.memory.fence import MemoryFenceRows
 from sessile.stores.memory.handoffs import MemoryHandoffRows
+from sessile.stores.memory.legacy import MemoryLegacyRows
 from sessile.stores.memory.platforms import MemoryPlatformRows
 from sessile.stores.memory.presence import MemoryPresenceRows
 from sessile.stores.memory.sessions import MemorySessionRows
@@ -50,6 +52,7 @@ class Tables:
         self.checkpoints: dict[str, Checkpoint] = {}
         self.log_bases: dict[str, LogBase] = {}
         self.handoffs: dict[str, Handoff] = {}
+        self.legacy: dict[bytes, LegacyToken] = {}
         self.presence: dict[PresenceKey, PresenceLease] = {}
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
         self.chains: dict[str, AuditStream] = {}
@@ -78,6 +81,7 @@ class MemoryTransaction:
         self.sessions = MemorySessionRows(Table(tables.sessions), Table(tables.principals))
         self.platforms = MemoryPlatformRows(Table(tables.platforms))
         self.handoffs = MemoryHandoffRows(Table(tables.handoffs))
+        self.legacy = MemoryLegacyRows(Table(tables.legacy))
         self.presence = MemoryPresenceRows(Table(tables.presence))
         self.documents = MemoryDocumentRows(
             Table(tables.documents),
@@ -172,7 +176,7 @@ class MemoryTransaction:
         return len(over)
 
     def commit(self) -> None:
-        groups = (self.sessions, self.platforms, self.documents, self.handoffs, self.presence)
+        groups = (self.sessions, self.platforms, self.documents, self.handoffs, self.legacy, self.presence)
         own: list[Table[Any, Any]] = [
             self._streams,
             self._chains,

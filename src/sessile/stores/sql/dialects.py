@@ -10,12 +10,12 @@ from sqlalchemy import Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def upsert(connection: Connection, table: Table) -> Any:
     """An INSERT that takes ON CONFLICT, in the connection's dialect."""
-    return _INSERTS[connection.dialect.name](table)
+    return INSERTS[connection.dialect.name](table)
 
 
 def put(connection: Connection, table: Table, keys: Sequence[str]) -> Any:
@@ -25,7 +25,7 @@ def put(connection: Connection, table: Table, keys: Sequence[str]) -> Any:
 
 @lru_cache(maxsize=64)
 def _put(dialect: str, table: Table, keys: tuple[str, ...]) -> Any:
-    statement = _INSERTS[dialect](table)
+    statement = INSERTS[dialect](table)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
     return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
 

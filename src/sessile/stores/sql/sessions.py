@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
 from sessile.model.session import EndReason, Principal, RetiredToken, Session, Standing
+from sessile.stores.sql import tables
 from sessile.stores.sql.dialects import lock_name, put, upsert
 from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.tables import principals, sessions
@@ -87,6 +88,18 @@ class SqlSessionRows:
         if self._connection.execute(statement.returning(sessions.c.session_id), _values(session)).first() is None:
             raise SessionCreationError("The session id is taken.")
         self.changes.put(session)
+
+    def insert_many(self, sessions: Sequence[Session]) -> None:
+        if not sessions:
+            return
+        table = tables.sessions
+        statement = upsert(self._connection, table).on_conflict_do_nothing(index_elements=["session_id"])
+        values = [_values(session) for session in sessions]
+        made = self._connection.execute(statement.returning(table.c.session_id), values).all()
+        if len(made) < len(sessions):
+            raise SessionCreationError("A session id is taken.")
+        for session in sessions:
+            self.changes.put(session)
 
     def update(self, session: Session) -> None:
         self.update_many([session])

@@ -288,6 +288,20 @@ handoffs = Table(
 Index("ix_handoffs_expires_at", handoffs.c.expires_at)
 Index("ix_handoffs_of_session", handoffs.c.session_id)
 
+legacy_tokens = Table(
+    "legacy_tokens",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("session_id", _ID, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("run_id", _ID),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("kept_until", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+)
+Index("ix_legacy_tokens_of_run", legacy_tokens.c.run_id, legacy_tokens.c.hash)
+Index("ix_legacy_tokens_kept_until", legacy_tokens.c.kept_until)
+
 rate_limits = Table(
     "rate_limits",
     metadata,

@@ -16,6 +16,7 @@ from sessile.stores.sql.dialects import upsert
 from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.fence import SqlFenceRows
 from sessile.stores.sql.handoffs import SqlHandoffRows
+from sessile.stores.sql.legacy import SqlLegacyRows
 from sessile.stores.sql.platforms import SqlPlatformRows
 from sessile.stores.sql.postgres_batches import PostgresBatchRows
 from sessile.stores.sql.presence import SqlPresenceRows
@@ -43,6 +44,7 @@ class SqlTransaction(SqlAuditRows):
         self.platforms = SqlPlatformRows(connection)
         self.documents: SqlBatchRows = _BATCHES[connection.dialect.name](connection)
         self.handoffs = SqlHandoffRows(connection)
+        self.legacy = SqlLegacyRows(connection)
         self.presence = SqlPresenceRows(connection)
         self.fence = SqlFenceRows(connection, at)
         self.events: list[Event] = []

@@ -30,6 +30,7 @@ _GROUPS = (
     "sharing",
     "handoffs",
     "arrivals",
+    "legacy",
     "maintenance",
     "chains",
     "retention",
@@ -53,6 +54,7 @@ from sessile.testing.store_contract.handoffs import HandoffContract  # noqa: E40
 from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
 from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
 from sessile.testing.store_contract.lasting import LastingContract  # noqa: E402
+from sessile.testing.store_contract.legacy import LegacyContract  # noqa: E402
 from sessile.testing.store_contract.maintenance import MaintenanceContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
@@ -87,6 +89,7 @@ class StoreContract(
     SharingContract,
     HandoffContract,
     ArrivalContract,
+    LegacyContract,
     MaintenanceContract,
     ChainContract,
     RetentionContract,
@@ -112,6 +115,7 @@ __all__ = [
     "HistoryContract",
     "KindContract",
     "LastingContract",
+    "LegacyContract",
     "MaintenanceContract",
     "MergeContract",
     "PlatformContract",

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from sessile.model.document import CheckpointKind, Owner
-from sessile.model.errors import ConfigurationError
+from sessile.model.errors import ConfigurationError, SessionCreationError
 from sessile.model.session import EndReason, Session
 from sessile.ports import Store, Transaction
 from sessile.testing.lab import ADA, EVE, IDLE_TIMEOUT_S, PHONE, Bench, Lab, put, succeeded
@@ -90,6 +90,18 @@ class RowContract(Contract):
         changed = replace(session, is_remembered=True, disconnected_at=now, reconnected_at=now + WINDOW)
         await bench.store.write(_update, changed)
         assert await bench.store.read(_many, [session.session_id]) == {session.session_id: changed}
+
+    async def test_several_sessions_are_inserted_or_none(self, lab: Lab) -> None:
+        bench = await lab.open()
+        session = (await bench.sessions.create("ada")).session
+        new = [replace(session, session_id=f"01900000-0000-7000-8000-00000000000{n}", user_id=None) for n in range(3)]
+        with pytest.raises(SessionCreationError):
+            await bench.store.write(_insert_many, [*new, replace(session, user_id="eve")])
+        handles = [one.session_id for one in (*new, session)]
+        assert await bench.store.read(_many, handles) == {session.session_id: session}
+        await bench.store.write(_insert_many, new)
+        await bench.store.write(_insert_many, [])
+        assert await bench.store.read(_many, handles) == {one.session_id: one for one in (*new, session)}
 
     async def test_documents_are_listed_by_their_status(self, lab: Lab) -> None:
         bench = await lab.open()
@@ -173,6 +185,10 @@ def _delete_sessions(tx: Transaction, handles: list[str]) -> None:
 
 def _update(tx: Transaction, session: Session) -> None:
     tx.sessions.update(session)
+
+
+def _insert_many(tx: Transaction, sessions: list[Session]) -> None:
+    tx.sessions.insert_many(sessions)
 
 
 def _many(tx: Transaction, handles: list[str]) -> dict[str, Session]:
