@@ -277,9 +277,12 @@ class RequestSession(SessionMapping):
     def cookie_header(self) -> bytes | None:
         """The Set-Cookie value that this response must carry, if the token changed in this request."""
         if self._new_token is not None and self._record is not None:
-            left = self._record.absolute_expires_at - self._manager.clock.now()
-            return self._cookies.set_header(self._scope, self._new_token, left)
+            return self._cookies.set_header(self._scope, self._new_token, self._cookie_age(self._record))
         return self._cookies.clear_header(self._scope) if self._cookie_ends else None
+
+    def _cookie_age(self, record: Session) -> timedelta | None:
+        """How long the browser keeps the cookie; None: until it is closed."""
+        return record.absolute_expires_at - self._manager.clock.now()
 
     def platform_header(self) -> bytes | None:
         """What this response says in `Sessile-Platform`: the platform that the request named, where it was taken."""
