@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
 from msgspec import UNSET, UnsetType
 
+from sessile.model.errors import StoreUnavailable
 from sessile.model.session import Session, SessionContext
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.lane import drive
@@ -17,6 +19,8 @@ from sessile.web.cookies import CookiePolicy
 from sessile.web.csrf import check_csrf_token, csrf_token
 from sessile.web.loading import Loaded, Source, load
 from sessile.web.request_session import RequestSession
+
+logger = logging.getLogger("sessile.web")
 
 _NOT_LOADED = Loaded(Source.NONE)
 
@@ -49,15 +53,19 @@ class BlockingSession(RequestSession):
     `manager` is what `finished` gives. Every verb can raise StoreUnavailable: an outage is nobody's log-out.
     """
 
+    _is_loaded = False
+
     def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> None:
         super().__init__(manager, cookies, scope, _NOT_LOADED)
-        self._is_loaded = False
 
     def _seen(self) -> Session | None:
         if not self._is_loaded:
-            self._is_loaded = True
-            self.take(drive(load(self._manager, self._cookies, self._scope)))
+            self._load()
         return super()._seen()
+
+    def _load(self) -> None:
+        self._is_loaded = True
+        self.take(drive(load(self._manager, self._cookies, self._scope)))
 
     @property
     def is_read_only(self) -> bool:
@@ -138,5 +146,8 @@ class BlockingSession(RequestSession):
         drive(self.commit_for_response())
 
     def count_activity(self) -> None:
-        """See `touch`."""
-        drive(self.touch())
+        """See `touch`. An outage is no reason to refuse what was answered without the store: it is noted, and the next request counts instead."""
+        try:
+            drive(self.touch())
+        except StoreUnavailable:
+            logger.warning("The store is away: the last activity of a session was not written")

@@ -64,7 +64,7 @@ class CookiePolicy:
         raise ConfigurationError(
             "A session cookie is not sent over plain http to another machine: whoever shares the network could take the session "
             "over. Serve the application with https; behind a proxy that ends TLS, let the server believe its X-Forwarded-Proto "
-            "(uvicorn --proxy-headers --forwarded-allow-ips=...). For a trial in a network you trust set SESSILE_INSECURE_LAN=1."
+            "(uvicorn --proxy-headers --forwarded-allow-ips=..., ProxyFix in Flask). For a trial in a network you trust set SESSILE_INSECURE_LAN=1."
         )
 
     def require_settable(self, scope: Scope) -> None:
@@ -78,7 +78,7 @@ class CookiePolicy:
         findings = judged_settings(self._settings, self._secure_name)
         if scope is not None:
             if self._is_always_secure:
-                scope = {**scope, "scheme": "https"}
+                scope = {**scope, "headers": scope["headers"], "scheme": "https"}
             findings += judged_request(scope, *names, is_lan_allowed=self._insecure_lan)
         if response_headers is not None:
             findings += judged_response(response_headers, names)

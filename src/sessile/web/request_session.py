@@ -251,9 +251,19 @@ class RequestSession(SessionMapping):
         """The changes could not be saved, and the response says so."""
         self._tracked = None
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether its data has anything that can be changed in its place, without our being asked."""
+        return self._tracked is not None and self._tracked.has_levels
+
+    @property
+    def scope(self) -> Scope:
+        """The request, in the shape of ASGI."""
+        return self._scope
+
     def tell_of_late_changes(self) -> None:
         """Changes below the top level cannot be refused after the response has started; at least the log names them."""
-        if self._tracked is None or not self._tracked.has_levels:
+        if not self.has_levels:
             return
         try:
             is_late = self.modified

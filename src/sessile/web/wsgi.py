@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sessile.web.asgi import Scope
@@ -31,6 +31,48 @@ def scope_of(environ: Mapping[str, Any]) -> Scope:
         "server": (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 0)),
         "extensions": {},
     }
+
+
+class WsgiScope(dict[str, Any]):
+    """The same for judging a session, made as far as it is asked for: most requests are looked at for one cookie, and many for nothing. `headers` has those
+    that say something of a session."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._environ = environ
+
+    def __missing__(self, key: str) -> Any:
+        value = self[key] = _PARTS[key](self._environ)
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self or key in _PARTS else default
+
+
+_JUDGED: Final = tuple(
+    ("HTTP_" + name.upper().replace("-", "_"), name.encode("ascii"))
+    for name in (
+        "cookie",
+        "host",
+        "authorization",
+        "sessile-platform",
+        "origin",
+        "sec-fetch-site",
+        "accept",
+        "x-forwarded-proto",
+        "x-csrf-token",
+    )
+)
+_PARTS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "type": lambda _: "http",
+    "method": lambda environ: environ["REQUEST_METHOD"],
+    "scheme": lambda environ: environ.get("wsgi.url_scheme", "http"),
+    "path": lambda environ: _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
+    "root_path": lambda environ: _text(environ.get("SCRIPT_NAME", "")),
+    "headers": lambda environ: [(name, environ[key].encode("latin-1")) for key, name in _JUDGED if key in environ],
+}
 
 
 def _headers(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
