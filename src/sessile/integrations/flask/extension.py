@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, current_app, has_app_context
 
@@ -71,7 +71,7 @@ class Sessile:
     def _sessions(self) -> ApplicationSessions:
         app = self._app
         if has_app_context() and current_app.session_interface is self._interface:
-            app = cast("Flask", current_app)
+            app = current_app
         if app is None:
             raise ConfigurationError("Call init_app(app) first")
         return sessions_of(app)

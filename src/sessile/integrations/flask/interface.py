@@ -54,7 +54,8 @@ class SessileSessionInterface(SessionInterface):
             session.start()
             return
         try:
-            session.settle_permanence()
+            if not _is_static():
+                session.settle_permanence()
             session.commit()
             if session.accessed:
                 session.count_activity()
@@ -84,6 +85,12 @@ class SessileSessionInterface(SessionInterface):
             return sessions.cookies.name_for(scheme, host)
         except ConfigurationError:
             return sessions.cookies.name_for("https", host)
+
+
+def _is_static() -> bool:
+    """Whether the request is for a file of the application or of a blueprint: `session.permanent = True` before every request is said there, too."""
+    endpoint = request_under_way.endpoint if has_request_context() else None
+    return endpoint is not None and (endpoint == "static" or endpoint.endswith(".static"))
 
 
 def _say(session: FlaskSession, response: Response) -> None:

@@ -140,7 +140,7 @@ class FlaskSession(BlockingSession, SessionMixin):
                 return
             self._load()
         record = self._record
-        if self._failure is not None or self.is_read_only or (record is None and not self._has_data):
+        if self._failure is not None or (not self._has_data if record is None else record.is_read_only):
             return
         if bool(self._peek().get(PERMANENT, False)) != wanted:
             self[PERMANENT] = wanted
