@@ -34,7 +34,6 @@ from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
-from sessile.stores.memory import MemoryStore
 
 T = TypeVar("T")
 _MANAGERS: Final[weakref.WeakSet[SessionManager]] = weakref.WeakSet()
@@ -120,8 +119,8 @@ class SessionManager:
 
     def store_beside(self) -> Store | None:
         """For an asyncio manager in this process: another store on the same rows, where they are in this process's memory and no URL leads to them."""
-        beside: Store | None = self._store.beside() if isinstance(self._store, MemoryStore) else None
-        return beside
+        beside: Callable[[], Store] | None = getattr(self._store, "beside", None)
+        return beside() if beside is not None else None
 
     def start_background(self) -> None:
         """From now on a thread of this process sweeps, takes checkpoints and forgets what is too old, when it is this process's turn: for web frameworks without

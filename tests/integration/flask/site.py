@@ -13,13 +13,22 @@ from flask.testing import FlaskClient
 
 from sessile.integrations.flask import Sessile
 from sessile.model.session import Session
+from sessile.ports import Store
 from sessile.runtime.assemble import make_store
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.settings import Settings
+from sessile.stores.memory import MemoryStore
 from tests.integration.fastapi.site import BACKGROUND, SetClock, WatchedStore
 
 STATIC = Path(__file__).parent / "static"
+
+
+class Watched(WatchedStore):
+    """Also in memory, where the service needs a store of its own on the same tables."""
+
+    def beside(self) -> Store | None:
+        return self._inner.beside() if isinstance(self._inner, MemoryStore) else None
 
 
 @dataclass
@@ -57,7 +66,7 @@ class Site:
 def site(database_url: str = "memory://", *, config: dict[str, Any] | None = None, **settings: Any) -> Iterator[Site]:
     """An application with Sessile, without routes of its own."""
     made = Settings(database_url=database_url, **settings)
-    store, clock = WatchedStore(make_store(made, blocking=True)), SetClock()
+    store, clock = Watched(make_store(made, blocking=True)), SetClock()
     manager = SessionManager(made, store=store, clock=clock)
     app = Flask("site", static_folder=str(STATIC))
     app.config.update(config or {})

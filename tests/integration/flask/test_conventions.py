@@ -29,9 +29,14 @@ def test_session_transaction_reads_writes_and_logs_in(here: Site) -> None:
 def test_a_failed_session_transaction_is_an_error_and_not_silence(here: Site) -> None:
     client = here.client()
     client.post("/set/a/1")
-    with pytest.raises(StoreUnavailable), client.session_transaction() as kept:
-        kept["a"] = "2"
-        here.store.is_away = True
+
+    def change_during_an_outage() -> None:
+        with client.session_transaction() as kept:
+            kept["a"] = "2"
+            here.store.is_away = True
+
+    with pytest.raises(StoreUnavailable):
+        change_during_an_outage()
     here.store.is_away = False
     assert client.get("/me").json["data"] == {"a": "1"}
 

@@ -83,7 +83,11 @@ def test_a_handler_for_everything_does_not_swallow_ours(raising: Site) -> None:
     client = raising.client()
     assert (client.get("/need").status_code, client.get("/inner").status_code) == (401, 401)
     response = client.post("/fail/ours")
-    assert (response.status_code, response.json["code"], response.headers["Retry-After"]) == (503, "store_unavailable", "2")
+    assert (response.status_code, response.json["code"], response.headers["Retry-After"]) == (
+        503,
+        "store_unavailable",
+        "2",
+    )
     assert client.post("/fail/theirs").location == "/login", "their own errors are theirs"
 
 

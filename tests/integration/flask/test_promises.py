@@ -87,7 +87,10 @@ def test_static_files_ask_nobody_and_may_be_cached(here: Site) -> None:
     assert (response.status_code, here.trips, set_cookies(response)) == (200, [], [])
     assert "Cookie" not in response.headers.get("Vary", "")
     assert "private" not in response.headers.get("Cache-Control", "")
-    assert client.get("/static/site.css", headers={"If-None-Match": response.headers["ETag"]}, buffered=True).status_code == 304
+    assert (
+        client.get("/static/site.css", headers={"If-None-Match": response.headers["ETag"]}, buffered=True).status_code
+        == 304
+    )
 
 
 @pytest.mark.parametrize("path", ["/me?transport=polling", "/me?EIO=4&transport=websocket"])
@@ -111,7 +114,11 @@ def test_an_unknown_handle_is_one_read_and_no_search(here: Site) -> None:
     client = here.client()
     client.post("/login/ann")
     handle, _, secret = token_of(client).partition(".")
-    for token in (f"{handle.upper()}.{secret}", f"{handle}.{secret.swapcase()}", "01900000-0000-7000-8000-00000000000a." + "A" * 43):
+    for token in (
+        f"{handle.upper()}.{secret}",
+        f"{handle}.{secret.swapcase()}",
+        "01900000-0000-7000-8000-00000000000a." + "A" * 43,
+    ):
         here.forget()
         response = here.client(cookies=False).get("/me", headers={"Cookie": f"sessile={token}"})
         assert (response.json["user"], response.json["reason"]) == (None, "unknown")
