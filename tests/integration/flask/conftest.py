@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import session
 
+from sessile.integrations.flask import session
 from tests.integration.flask.site import Site, site
 
 

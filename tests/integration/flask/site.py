@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from flask.testing import FlaskClient
 
 from sessile.integrations.flask import Sessile
 from sessile.model.session import Session
@@ -40,8 +39,8 @@ class Site:
     clock: SetClock
     kinds: list[DocumentKind] = field(default_factory=list)
 
-    def client(self, *, cookies: bool = True) -> FlaskClient:
-        """A browser of its own."""
+    def client(self, *, cookies: bool = True) -> Any:
+        """A browser of its own: a FlaskClient, whose answers are known to be there."""
         return self.app.test_client(use_cookies=cookies)
 
     def forget(self) -> None:
@@ -78,8 +77,9 @@ def site(database_url: str = "memory://", *, config: dict[str, Any] | None = Non
         manager.close()
 
 
-def token_of(client: FlaskClient) -> str:
+def token_of(client: Any) -> str:
     """The token in the browser's one session cookie."""
+    token: str
     (token,) = [cookie.value for cookie in client._cookies.values() if cookie.key.endswith("sessile")]
     return token
 
@@ -87,6 +87,3 @@ def token_of(client: FlaskClient) -> str:
 def set_cookies(response: Any) -> list[str]:
     found: list[str] = response.headers.getlist("Set-Cookie")
     return found
-
-
-Browser = Callable[[], FlaskClient]

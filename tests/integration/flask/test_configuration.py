@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, session
+from flask import Flask
 
-from sessile.integrations.flask import Sessile
+from sessile.integrations.flask import Sessile, session
 from sessile.integrations.flask.configuration import settings_of
 from sessile.model.errors import ConfigurationError
 from tests.integration.flask.site import set_cookies, site

@@ -8,8 +8,9 @@ from typing import Any
 
 import flask
 import pytest
-from flask import Blueprint, copy_current_request_context, session, stream_with_context
+from flask import Blueprint, copy_current_request_context, stream_with_context
 
+from sessile.integrations.flask import session
 from sessile.model.errors import ConfigurationError, SessionClosed, StoreUnavailable
 from tests.integration.flask.site import Site, set_cookies, token_of
 

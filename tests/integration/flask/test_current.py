@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import render_template_string, request, session
+from flask import render_template_string, request
 
 from sessile.integrations.flask import (
     current_session,
@@ -18,6 +18,7 @@ from sessile.integrations.flask import (
     require_fresh,
     require_platform,
     require_same_origin,
+    session,
 )
 from sessile.model.platform import PlatformEntry
 from tests.integration.flask.site import Site, set_cookies

@@ -9,10 +9,10 @@ from typing import Any
 
 import flask
 import pytest
-from flask import get_flashed_messages, session
+from flask import get_flashed_messages
 from markupsafe import Markup
 
-from sessile.integrations.flask import FlaskSession, SessileSessionInterface, current_session
+from sessile.integrations.flask import FlaskSession, SessileSessionInterface, current_session, session
 from tests.integration.flask.site import Site, set_cookies, site, token_of
 
 VALUES: dict[str, Any] = {
@@ -63,8 +63,9 @@ def test_what_cannot_be_kept_is_told_with_its_place_and_nothing_is_saved(here: S
 def test_the_proxy_is_our_object(here: Site) -> None:
     @here.app.get("/object")
     def look():
-        assert type(session._get_current_object()) is FlaskSession
-        assert current_session() is session._get_current_object()
+        proxy: Any = flask.session
+        assert type(proxy._get_current_object()) is FlaskSession
+        assert current_session() is proxy._get_current_object()
         return ""
 
     assert here.client().get("/object").status_code == 200
@@ -97,7 +98,7 @@ def test_the_methods_of_a_dict(here: Site) -> None:
         with pytest.raises(KeyError):
             session["nothing"]
         session.clear()
-        assert not session
+        assert dict(session) == {}
         session["d"] = 4
         return ""
 
@@ -234,7 +235,8 @@ def test_regenerate_is_flask_sessions_name_for_a_new_token(here: Site) -> None:
 
     @here.app.post("/regenerate")
     def regenerate():
-        here.app.session_interface.regenerate(session._get_current_object())
+        interface: Any = here.app.session_interface
+        interface.regenerate(session)
         return ""
 
     client.post("/set/a/1")
@@ -259,7 +261,7 @@ def test_the_interface_alone_is_enough() -> None:
         def need():
             return session.require_user()
 
-        client = app.test_client()
+        client: Any = app.test_client()
         (cookie,) = set_cookies(client.post("/set"))
         assert cookie.startswith("sessile=")
         assert app.session_interface.get_cookie_name(app) == "sessile"

@@ -6,10 +6,10 @@ import logging
 
 import flask
 import pytest
-from flask import Blueprint, abort, get_flashed_messages, session
+from flask import Blueprint, abort, get_flashed_messages
 from werkzeug.exceptions import HTTPException
 
-from sessile.integrations.flask import require_authentication
+from sessile.integrations.flask import require_authentication, session
 from sessile.model.errors import AuthenticationRequired, SessileError, SessionError, StoreUnavailable
 from tests.integration.flask.site import Site, set_cookies
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from flask import session
 
+from sessile.integrations.flask import session
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import Site, set_cookies, site, token_of
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, session
+from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 
-from sessile.integrations.flask import Sessile
+from sessile.integrations.flask import Sessile, session
 from sessile.server.limits import BODY_BYTES_MAX
 from tests.integration.flask.site import Site, set_cookies, token_of
 
@@ -91,7 +91,7 @@ def test_a_body_that_is_too_large_is_refused_and_not_read(here: Site) -> None:
             return b" " * count
 
     body = Endless()
-    client = Client(here.app)
+    client: Any = Client(here.app)
     environ: dict[str, Any] = {"wsgi.input": body, "CONTENT_LENGTH": str(10**12)}
     response = client.post("/api/v0/session/refresh", environ_overrides=environ, headers=JSON)
     assert (response.status_code, response.json["code"]) == (413, "too_large")
@@ -124,7 +124,7 @@ def test_behind_a_proxy_in_either_order(tmp_path: Path, is_first: bool) -> None:
         return ""
 
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example"}
-    client = app.test_client(use_cookies=False)
+    client: Any = app.test_client(use_cookies=False)
     (cookie,) = set_cookies(client.post("/login", headers=forwarded))
     assert cookie.startswith("__Host-Http-sessile=")
     headers = {**forwarded, "Cookie": cookie.partition(";")[0]}

@@ -18,6 +18,7 @@ from sessile.integrations.flask.current import (
     require_fresh,
     require_platform,
     require_same_origin,
+    session,
 )
 from sessile.integrations.flask.extension import Sessile
 from sessile.integrations.flask.interface import SessileSessionInterface
@@ -39,4 +40,5 @@ __all__ = [
     "require_fresh",
     "require_platform",
     "require_same_origin",
+    "session",
 ]

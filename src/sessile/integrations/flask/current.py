@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+import flask
 from flask import current_app, has_request_context, request
 from flask.globals import request_ctx
 
@@ -17,6 +18,10 @@ from sessile.web.csrf import FIELD, HEADER
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+session: FlaskSession = cast("FlaskSession", flask.session)
+"""`flask.session` itself, for type checkers: Flask says of it no more than that it is a dict."""
 
 
 def current_session() -> FlaskSession:
