@@ -112,9 +112,9 @@ def test_new_modified_accessed_and_sid(here: Site) -> None:
     @here.app.post("/look")
     def look():
         found = current_session()
-        assert not found.accessed
+        seen = [found.accessed]
         was_new, was_modified = session.new, session.modified
-        assert found.accessed
+        assert [*seen, found.accessed] == [False, True]
         session["n"] = session.get("n", 0) + 1
         assert session.modified
         session.modified = True  # needed nowhere, allowed everywhere
