@@ -1,17 +1,17 @@
 """What reading a session adds to a request in Flask: CPU of the process, on the same Redis, against Flask-Session and a limit that is written by hand.
 
-A variant is a process of its own that answers WSGI requests without a network and says by `os.times` what they cost, so what is compared is the session
-alone. `bare` is the same view without a session; what is told is the difference to it in the same round.
+A variant is a process of its own that answers WSGI requests without a network and says what CPU they cost (user and system), so what is compared is the
+session alone. `bare` is the same view without a session; what is told is the difference to it in the same round.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +28,8 @@ DATA: Final[Mapping[str, Any]] = {
 }
 WARM_UP_S: Final = 3.0
 """Until our cache is believed: a new epoch opens when no process can believe an earlier one any more."""
+SLICES: Final = 10
+"""Parts of a round, between which the variants take turns."""
 VARIANTS: Final = {
     "bare": "bare Flask",
     "limit": "one GET by hand (hiredis, msgspec)",
@@ -147,15 +149,13 @@ def answer_lines(app: Any, cookie: str) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         count = int(line)
-        began = os.times()
+        began = time.process_time()
         for _ in range(count):
             body = wsgi({**environ}, start_response)
             if b"".join(body) != expected:
                 raise RuntimeError("the session is not what it was")
             body.close()
-        ended = os.times()
-        used_s = ended.user - began.user + ended.system - began.system
-        print(used_s / count * 1e6, flush=True)
+        print((time.process_time() - began) / count * 1e6, flush=True)
 
 
 # -- measuring ------------------------------------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def measure(folder: Path, rounds: int, duration_s: float, tell: Tell) -> list[di
         stack.callback(redis.close)
         redis.start()
         workers = {name: stack.enter_context(_Worker(name, redis.url(), folder)) for name in VARIANTS}
-        count = int(duration_s * 1000)
+        count = max(1, int(duration_s * 1000 / SLICES))
         warm_until_s = max(WARM_UP_S, duration_s)
         for worker in workers.values():
             worker.ask(int(warm_until_s * 200))
@@ -178,8 +178,12 @@ def measure(folder: Path, rounds: int, duration_s: float, tell: Tell) -> list[di
         costs: dict[str, list[float]] = {name: [] for name in VARIANTS}
         for number in range(rounds):
             tell(f"requests with a session in Flask, round {number + 1} of {rounds}")
-            for name in list(VARIANTS) if number % 2 == 0 else reversed(VARIANTS):
-                costs[name].append(workers[name].ask(count))
+            cost = dict.fromkeys(VARIANTS, 0.0)
+            for turn in range(SLICES):  # what else the machine does then meets all of them alike
+                for name in list(VARIANTS) if turn % 2 == 0 else reversed(VARIANTS):
+                    cost[name] += workers[name].ask(count) / SLICES
+            for name, mean in cost.items():
+                costs[name].append(mean)
     added = {name: [mine - bare for mine, bare in zip(costs[name], costs["bare"], strict=True)] for name in VARIANTS}
     return [_row(name, costs[name], added[name], added["sessile"]) for name in VARIANTS]
 
@@ -201,8 +205,6 @@ def _row(name: str, costs: list[float], added: list[float], ours: list[float]) -
 
 
 def _wait_for_cache(worker: _Worker) -> None:
-    import time
-
     ends_at = time.monotonic() + WARM_UP_S
     while time.monotonic() < ends_at:
         worker.ask(20)

@@ -9,7 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from sessile.model import values
 from sessile.model.errors import DocumentTooLarge
@@ -18,31 +21,74 @@ from sessile.model.limits import SESSION_DATA_BYTES_MAX
 DataOperation = tuple[str, tuple[str, ...], Any]
 """("set" | "merge" | "remove", keys, value)"""
 
-_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
+_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None), bytes, UUID, datetime, date, Decimal})
+
+_Content = tuple[tuple[Any, ...], tuple[int, ...]]
+"""Keys (of a list: nothing) and the identities of the values, which are kept alive by the level itself or by its copy."""
+
+
+class _Level:
+    """A dict or list as it was loaded: to see quickly that nothing in it was replaced."""
+
+    __slots__ = ("content", "kept", "level")
+
+    def __init__(self, level: dict[str, Any] | list[Any]) -> None:
+        self.level = level
+        values = list(level.values()) if type(level) is dict else list(level)
+        self.kept = values  # so that no identity is given to another object meanwhile
+        self.content = _content(level)
+
+    @property
+    def is_as_loaded(self) -> bool:
+        return _content(self.level) == self.content
+
+
+def _content(level: dict[str, Any] | list[Any]) -> _Content:
+    if type(level) is dict:
+        return tuple(level), tuple(map(id, level.values()))
+    return (), tuple(map(id, level))
 
 
 class Tracked:
     """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
 
-    __slots__ = ("_baseline", "_flat", "_loaded", "value")
+    __slots__ = ("_baseline", "_is_simple", "_levels", "_loaded", "value")
 
     def __init__(self, data: bytes = b"{}") -> None:
         self._baseline = data
         self.value: dict[str, Any] = values.decode(data)
-        self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._flat: dict[str, Any] | None = None
         self._take_for_loaded()
 
     def _take_for_loaded(self) -> None:
-        self._loaded.clear()
-        self._remember((), self.value)
-        self._flat = None if self.has_levels else dict(self.value)
+        self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._levels: list[_Level] = []
+        self._is_simple = self._remember((), self.value)
 
-    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
+    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> bool:
+        """Whether everything below can be watched: dicts, lists, and what cannot be changed."""
         self._loaded[path] = loaded
+        self._levels.append(_Level(loaded))
+        is_simple = True
         for key, item in loaded.items():
-            if type(item) is dict:
-                self._remember((*path, key), item)
+            kind = type(item)
+            if kind in _IMMUTABLE:
+                continue
+            if kind is dict:
+                is_simple = self._remember((*path, key), item) and is_simple
+            else:
+                is_simple = self._remember_leaf(item) and is_simple
+        return is_simple
+
+    def _remember_leaf(self, item: Any) -> bool:
+        """A list is a leaf of the delta, but has values of its own that may be replaced; a tuple has some that may be changed."""
+        kind = type(item)
+        if kind in _IMMUTABLE:
+            return True
+        if kind is list or kind is dict:
+            self._levels.append(_Level(item))
+        elif kind is not tuple:
+            return False
+        return all([self._remember_leaf(inner) for inner in (item.values() if kind is dict else item)])
 
     def rebase(self) -> None:
         """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
@@ -56,13 +102,9 @@ class Tracked:
         return not all(type(item) in _IMMUTABLE for item in self.value.values())
 
     def _is_as_loaded(self) -> bool:
-        """True when each value still is the very object that was loaded, and none can be changed in its place: usual, and quick to see."""
-        loaded = self._flat
-        return (
-            loaded is not None
-            and len(loaded) == len(self.value)
-            and all(key in loaded and loaded[key] is item for key, item in self.value.items())
-        )
+        """True when each value, at any depth, still is the very object that was loaded, and none of them can be changed in its place: usual, and quick
+        to see. False says nothing."""
+        return self._is_simple and all([level.is_as_loaded for level in self._levels])
 
     @property
     def is_modified(self) -> bool:
