@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import is_
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,30 +24,16 @@ DataOperation = tuple[str, tuple[str, ...], Any]
 
 _IMMUTABLE: Final = frozenset({str, int, float, bool, type(None), bytes, UUID, datetime, date, Decimal})
 
-_Content = tuple[tuple[Any, ...], tuple[int, ...]]
-"""Keys (of a list: nothing) and the identities of the values, which are kept alive by the level itself or by its copy."""
+_Level = tuple[Any, Any]
+"""A dict or list of the data, and a copy of it from when it was loaded."""
 
 
-class _Level:
-    """A dict or list as it was loaded: to see quickly that nothing in it was replaced."""
-
-    __slots__ = ("content", "kept", "level")
-
-    def __init__(self, level: dict[str, Any] | list[Any]) -> None:
-        self.level = level
-        values = list(level.values()) if type(level) is dict else list(level)
-        self.kept = values  # so that no identity is given to another object meanwhile
-        self.content = _content(level)
-
-    @property
-    def is_as_loaded(self) -> bool:
-        return _content(self.level) == self.content
-
-
-def _content(level: dict[str, Any] | list[Any]) -> _Content:
-    if type(level) is dict:
-        return tuple(level), tuple(map(id, level.values()))
-    return (), tuple(map(id, level))
+def _is_as_loaded(level: _Level) -> bool:
+    """Whether the very same objects are in it, in the same order. Equal ones would not do: 1 and True are equal."""
+    now, then = level
+    if len(now) != len(then) or not all(map(is_, now, then)):
+        return False
+    return type(now) is list or all(map(is_, now.values(), then.values()))
 
 
 class Tracked:
@@ -67,7 +54,9 @@ class Tracked:
     def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> bool:
         """Whether everything below can be watched: dicts, lists, and what cannot be changed."""
         self._loaded[path] = loaded
-        self._levels.append(_Level(loaded))
+        self._levels.append((loaded, loaded.copy()))
+        if _IMMUTABLE.issuperset(map(type, loaded.values())):
+            return True
         is_simple = True
         for key, item in loaded.items():
             kind = type(item)
@@ -85,10 +74,10 @@ class Tracked:
         if kind in _IMMUTABLE:
             return True
         if kind is list or kind is dict:
-            self._levels.append(_Level(item))
+            self._levels.append((item, item.copy()))
         elif kind is not tuple:
             return False
-        return all([self._remember_leaf(inner) for inner in (item.values() if kind is dict else item)])
+        return all(self._remember_leaf(inner) for inner in (item.values() if kind is dict else item))
 
     def rebase(self) -> None:
         """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
@@ -99,21 +88,22 @@ class Tracked:
     @property
     def has_levels(self) -> bool:
         """Whether there is anything in it that can be changed in its place."""
-        return not all(type(item) in _IMMUTABLE for item in self.value.values())
+        return not _IMMUTABLE.issuperset(map(type, self.value.values()))
 
-    def _is_as_loaded(self) -> bool:
+    @property
+    def is_as_loaded(self) -> bool:
         """True when each value, at any depth, still is the very object that was loaded, and none of them can be changed in its place: usual, and quick
         to see. False says nothing."""
-        return self._is_simple and all([level.is_as_loaded for level in self._levels])
+        return self._is_simple and all(map(_is_as_loaded, self._levels))
 
     @property
     def is_modified(self) -> bool:
-        return not self._is_as_loaded() and values.encode(self.value) != self._baseline
+        return not self.is_as_loaded and values.encode(self.value) != self._baseline
 
     @property
     def operations(self) -> list[DataOperation]:
         """The delta, in a deterministic order; empty when nothing changed. Raises InvalidValue, DocumentTooLarge."""
-        if self._is_as_loaded():
+        if self.is_as_loaded:
             return []
         encoded = values.encode(self.value)
         if encoded == self._baseline:

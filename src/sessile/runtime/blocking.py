@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -72,6 +72,8 @@ class SessionManager:
         store, cache = self._given
         self._opening = threading.Lock()
         self._is_open = False
+        self.is_serving = False
+        """Whether `begin_serving` was called in this process."""
         self._store = store or make_store(self.settings, blocking=True)
         random = self._random
         reader = make_reader(self._store, blocking=True)
@@ -122,15 +124,17 @@ class SessionManager:
         beside: Callable[[], Store] | None = getattr(self._store, "beside", None)
         return beside() if beside is not None else None
 
-    def start_background(self) -> None:
+    def begin_serving(self, *, with_background: bool = True) -> None:
         """From now on a thread of this process sweeps, takes checkpoints and forgets what is too old, when it is this process's turn: for web frameworks without
-        an event loop. Again is no harm; `close` ends it, and a child process starts its own."""
-        self._background.start()
+        an event loop. Without `with_background` somebody else does. Again is no harm; `close` ends it, and a child process begins anew."""
+        if with_background:
+            self._background.start()
+        self.is_serving = True
 
     def close(self) -> None:
         """Lets go of the store."""
         self._background.stop()
-        self._is_open = False
+        self.is_serving = self._is_open = False
         drive(self._store.close())
         if self._cache is not None:
             drive(self._cache.close())
@@ -169,6 +173,10 @@ class SessionManager:
     def authenticate(self, token: str) -> Session:
         """The session that a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded."""
         return drive(self._sessions.authenticate(token))
+
+    def authenticated(self, token: str) -> Coroutine[Any, Any, Session]:
+        """The same as a coroutine that never waits, for what is written once for both lanes."""
+        return self._sessions.authenticate(token)
 
     def get_session(self, session_id: str) -> Session:
         """The session with this handle. Raises SessionNotFound, SessionExpired, SessionEnded."""

@@ -46,18 +46,24 @@ class RequestSession(SessionMapping):
     """What `WebSession` and `BlockingSession` have in common. `manager` has the verbs of the asyncio facade; in the blocking lane each of them is
     finished when it is awaited."""
 
-    def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope, loaded: Loaded) -> None:
+    _source = Source.NONE
+    _override = NO_OVERRIDE
+    _new_token: str | None = None
+    _cookie_ends = False
+    operations_committed = 0
+    """How many changes of data this request has saved so far."""
+    passive = False
+    """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
+
+    def __init__(
+        self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope, loaded: Loaded | None = None
+    ) -> None:
         super().__init__()
         self._manager = manager
         self._cookies = cookies
         self._scope = scope
-        self.take(loaded)
-        self._new_token: str | None = None
-        self._cookie_ends = False
-        self.operations_committed = 0
-        """How many changes of data this request has saved so far."""
-        self.passive = False
-        """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
+        if loaded is not None:
+            self.take(loaded)
 
     def take(self, loaded: Loaded) -> None:
         """What became of the request's credential."""

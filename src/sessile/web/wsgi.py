@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from sessile.web.asgi import Scope
+from sessile.web.asgi import KnownHeaders, Scope
 
 _WITHOUT_PREFIX: Final = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
 
@@ -51,8 +51,8 @@ class WsgiScope(dict[str, Any]):
         return self[key] if key in self or key in _PARTS else default
 
 
-_JUDGED: Final = tuple(
-    ("HTTP_" + name.upper().replace("-", "_"), name.encode("ascii"))
+_JUDGED: Final = {
+    name.encode("ascii"): "HTTP_" + name.upper().replace("-", "_")
     for name in (
         "cookie",
         "host",
@@ -64,14 +64,32 @@ _JUDGED: Final = tuple(
         "x-forwarded-proto",
         "x-csrf-token",
     )
-)
+}
+
+
+class _WsgiHeaders(KnownHeaders):
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def of(self, name: bytes) -> list[str]:
+        value = self._environ.get(_JUDGED[name])
+        return [] if value is None else [value]
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        for name, key in _JUDGED.items():
+            if key in self._environ:
+                yield name, self._environ[key].encode("latin-1")
+
+
 _PARTS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     "type": lambda _: "http",
     "method": lambda environ: environ["REQUEST_METHOD"],
     "scheme": lambda environ: environ.get("wsgi.url_scheme", "http"),
     "path": lambda environ: _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
     "root_path": lambda environ: _text(environ.get("SCRIPT_NAME", "")),
-    "headers": lambda environ: [(name, environ[key].encode("latin-1")) for key, name in _JUDGED if key in environ],
+    "headers": _WsgiHeaders,
 }
 
 

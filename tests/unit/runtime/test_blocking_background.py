@@ -140,7 +140,7 @@ def test_one_of_several_sweeps(two: tuple[SessionManager, SessionManager, FakeCl
 def test_a_child_process_has_no_thread_until_it_starts_one(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 's.db'}")
     with SessionManager(settings) as manager:
-        manager.start_background()
+        manager.begin_serving()
         token = manager.create_session("ann").token
         reading, writing = os.pipe()
         pid = os.fork()
@@ -149,7 +149,7 @@ def test_a_child_process_has_no_thread_until_it_starts_one(tmp_path: Path) -> No
             try:
                 before = (manager.is_open, manager._background.is_running)
                 manager.open()
-                manager.start_background()
+                manager.begin_serving()
                 seen = manager.authenticate(token).user_id
                 manager.create_session("bob")
                 told = repr((before, seen, manager._background.is_running)).encode()

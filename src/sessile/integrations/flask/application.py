@@ -91,8 +91,7 @@ class ApplicationSessions:
 
     def begin_serving(self) -> None:
         """A request is about to use the store. Again is no harm and costs little. Raises StoreUnavailable, ConfigurationError."""
-        if not hosting.is_hosted():  # else the service beside us does it
-            self.manager.start_background()
+        self.manager.begin_serving(with_background=not hosting.is_hosted())  # hosted, the service beside us does it
 
     def close(self) -> None:
         """Ends the threads and lets go of the store, unless the manager was given. The next request begins anew."""

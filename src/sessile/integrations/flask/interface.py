@@ -54,7 +54,7 @@ class SessileSessionInterface(SessionInterface):
             session.start()
             return
         try:
-            if not _is_static():
+            if session.wants_permanence and not _is_static():
                 session.settle_permanence()
             session.commit()
             if session.accessed:
@@ -66,7 +66,7 @@ class SessileSessionInterface(SessionInterface):
             raise
         refused = session.refused
         trace.done(session.scope, session, status=None if refused else response.status_code, error=refused)
-        if session.has_levels:
+        if response.is_streamed and session.has_levels:
             response.call_on_close(session.tell_of_late_changes)
         session.start()
 
@@ -96,9 +96,15 @@ def _is_static() -> bool:
 def _say(session: FlaskSession, response: Response) -> None:
     """The response depends on the session: caches learn it, and the browser gets what is new."""
     headers = response.headers
-    vary = headers.getlist("Vary")
-    headers["Vary"] = vary_on_cookie(vary) if vary else "Cookie"
-    headers["Cache-Control"] = NO_STORE
+    names = [name.lower() for name, _ in headers]
+    if "vary" in names:
+        headers["Vary"] = vary_on_cookie(headers.getlist("Vary"))
+    else:
+        headers.add("Vary", "Cookie")
+    if "cache-control" in names:
+        headers["Cache-Control"] = NO_STORE
+    else:
+        headers.add("Cache-Control", NO_STORE)
     cookie = session.cookie_header()
     if cookie is not None:
         headers.add("Set-Cookie", cookie.decode("ascii"))

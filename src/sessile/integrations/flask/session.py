@@ -32,22 +32,23 @@ class FlaskSession(BlockingSession, SessionMixin):
     def __init__(self, sessions: ApplicationSessions, environ: Mapping[str, Any]) -> None:
         super().__init__(sessions.finished, sessions.cookies, WsgiScope(environ))
         self._sessions = sessions
-        self._wants_permanent: bool | None = None
-        self._is_new = True
-        self._is_marked = False
-        self._sends_again = False
-        self.refused: SessileError | None = None
-        """The error of ours that the response tells of."""
+
+    _wants_permanent: bool | None = None
+    _is_new = True
+    _is_marked = False
+    _sends_again = False
+    refused: SessileError | None = None
+    """The error of ours that the response tells of."""
 
     def _load(self) -> None:
-        self._sessions.begin_serving()
+        if not self._sessions.manager.is_serving:
+            self._sessions.begin_serving()
         super()._load()
 
     def take(self, loaded: Loaded) -> None:
         super().take(loaded)
         self._is_new = loaded.record is None
-        if self._is_loaded:
-            trace.loaded(self._scope, loaded)
+        trace.loaded(self._scope, loaded)
 
     # -- what Flask's sessions have --------------------------------------------------------------------------------------------------------
 
@@ -129,6 +130,11 @@ class FlaskSession(BlockingSession, SessionMixin):
     def is_untouched(self) -> bool:
         """Whether nothing was asked of it so far, so that there is nothing to save and the store was not asked either."""
         return not self._is_loaded and self._wants_permanent is None
+
+    @property
+    def wants_permanence(self) -> bool:
+        """Whether something was said about `permanent`."""
+        return self._wants_permanent is not None
 
     def settle_permanence(self) -> None:
         """What was said about `permanent` goes into the session, where there is one. An outage is left to those who use the session."""
