@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bus, changes, durable, ending, fanout, peers, redis_lane, sessions, ten_million
+from benchmarks import bus, changes, durable, ending, fanout, flask, peers, redis_lane, sessions, ten_million
 from benchmarks.telling import Tell
 from scripts import figures
 
@@ -66,6 +66,21 @@ def on_redis(given: Given) -> Tables:
         }
     except ServerMissing as error:
         given.tell(f"not run: requests with a session on Redis ({error})")
+        return {}
+
+
+def in_flask(given: Given) -> Tables:
+    """What reading a session adds to a request in Flask, against Flask-Session."""
+    from sessile.testing.servers import ServerMissing
+
+    if importlib.util.find_spec("flask_session") is None:
+        given.tell("not run: sessions in Flask (flask-session is not installed)")
+        return {}
+    title = "Reading a session in Flask on Redis, CPU of the process for each request"
+    try:
+        return {title: flask.measure(given.folder, given.options.rounds, given.options.seconds, given.tell)}
+    except ServerMissing as error:
+        given.tell(f"not run: sessions in Flask ({error})")
         return {}
 
 
@@ -129,6 +144,7 @@ def many_sessions(given: Given) -> Tables:
 BENCHMARKS: Final[Mapping[str, Callable[[Given], Tables]]] = {
     "requests": requests,
     "peers": on_redis,
+    "flask": in_flask,
     "sockets": sockets,
     "durable": durable_changes,
     "fanout": fan_out,
@@ -153,7 +169,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    packages = ("sqlalchemy", "asyncpg", "aiosqlite", "uvloop", "uvicorn", "websockets", "python-socketio")
+    packages = (
+        "sqlalchemy",
+        "asyncpg",
+        "aiosqlite",
+        "uvloop",
+        "uvicorn",
+        "websockets",
+        "python-socketio",
+        "flask",
+        "flask-session",
+    )
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,

@@ -65,6 +65,7 @@ class SessionCache:
         self._truth = truth
         self._pause = pause
         self._random = random
+        """Of the look before: the next one mostly is the same."""
         self.hits = 0
         self.misses = 0
         self._is_wanted = False
@@ -237,9 +238,11 @@ class SessionCache:
     def is_due(self) -> bool:
         """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life or shows a
         closed fence. That one does not grow old where much is written, because each write looks; but only `keep` opens it."""
+        if not self._is_wanted:
+            return False
         look = self._looks.last
         is_closed = look is not None and not look.fence.is_open
-        return self._is_wanted and (is_closed or self._looks.age_s > self._looks.period_s / 3)
+        return is_closed or self._looks.age_s > self._looks.period_s / 3
 
     async def _keep_now(self) -> None:
         now = self._looks.now()

@@ -11,11 +11,13 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.server.app import Service, create_app
 from sessile.web.asgi import Message, Scope
+
+if TYPE_CHECKING:
+    from sessile.server.app import Service
 
 T = TypeVar("T")
 _STREAMS: Final = frozenset({"/api/v0/events"})
@@ -87,6 +89,10 @@ class _Running:
 
 
 async def _made(make_manager: Callable[[], AsyncSessionManager]) -> Service:
+    from sessile.server.app import (
+        create_app,  # loads FastAPI, which an application that serves only its own pages need not pay for
+    )
+
     return create_app(make_manager(), standalone=True)
 
 

@@ -48,3 +48,11 @@ def private(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         kept.append((b"vary", b", ".join(varies)))
     kept.append(_CACHE_CONTROL)
     return kept
+
+
+def vary_on_cookie(values: Iterable[str]) -> str:
+    """The one `Vary` for these, with Cookie once."""
+    parts = [part.strip() for value in values for part in value.split(",") if part.strip()]
+    if "*" not in parts and "cookie" not in (part.lower() for part in parts):
+        parts.append("Cookie")
+    return ", ".join(parts)
