@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.app import Service, create_app
 from sessile.web.asgi import Message, Scope
+from sessile.web.cookies import CookiePolicy
 
 T = TypeVar("T")
 _STREAMS: Final = frozenset({"/api/v0/events"})
@@ -31,10 +32,11 @@ class Answer:
 
 
 class ServiceThread:
-    """`make_manager` makes the manager that the service works with, for each process anew; it is opened and closed here. Safe to share between threads."""
+    """`make_manager` makes the manager that the service works with, for each process anew; it is opened and closed here. Safe to share between threads.
+    `cookies`: where another framework names the cookie."""
 
-    def __init__(self, make_manager: Callable[[], AsyncSessionManager]) -> None:
-        self._make_manager = make_manager
+    def __init__(self, make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None = None) -> None:
+        self._make_service = lambda: create_app(make_manager(), standalone=True, cookies=cookies)
         self._lock = threading.Lock()
         self._running: _Running | None = None
         os.register_at_fork(after_in_child=self._forget)
@@ -59,7 +61,7 @@ class ServiceThread:
         if running is None:
             with self._lock:
                 if self._running is None:
-                    self._running = _Running(self._make_manager)
+                    self._running = _Running(self._make_service)
                 running = self._running
         return running
 
@@ -70,11 +72,11 @@ class ServiceThread:
 
 
 class _Running:
-    def __init__(self, make_manager: Callable[[], AsyncSessionManager]) -> None:
+    def __init__(self, make_service: Callable[[], Service]) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sessile-service", daemon=True)
         self._thread.start()
-        self.service: Service = self.run(_made(make_manager))
+        self.service: Service = self.run(_made(make_service))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -86,8 +88,9 @@ class _Running:
         self._loop.close()
 
 
-async def _made(make_manager: Callable[[], AsyncSessionManager]) -> Service:
-    return create_app(make_manager(), standalone=True)
+async def _made(make_service: Callable[[], Service]) -> Service:
+    """On the loop that the service belongs to."""
+    return make_service()
 
 
 async def _answered(service: Service, scope: Scope, body: bytes) -> Answer:
