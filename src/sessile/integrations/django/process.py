@@ -1,0 +1,144 @@
+"""What one process has: the manager, the cookie's rules, and threads for `async def` code. Made when first asked for, anew after a fork and when
+settings change (in tests)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from django.core.signals import setting_changed
+from django.utils.asyncio import async_unsafe
+
+from sessile.engine.sessions import expiry_policy
+from sessile.integrations.django.configuration import NAME, Configuration, configuration
+from sessile.integrations.django.cookies import DjangoCookies
+from sessile.runtime.blocking import SessionManager
+from sessile.web.blocking_session import finished
+
+T = TypeVar("T")
+_THREADS_MAX: Final = 32
+_SETTINGS: Final = frozenset({NAME, "BASE_DIR", "CSRF_TRUSTED_ORIGINS", "SESSION_COOKIE_AGE", "SESSION_COOKIE_NAME"})
+"""What the manager and the cookie's rules are made from."""
+
+
+class _Manager(SessionManager):
+    """Opened once, whoever comes first."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._once = threading.RLock()
+
+    def open(self) -> None:
+        with self._once:
+            if not self._is_open:
+                super().open()
+
+
+class Process:
+    """Raises ImproperlyConfigured."""
+
+    def __init__(self, found: Configuration) -> None:
+        settings = found.settings
+        self.settings = settings
+        self.public = found.public
+        self.manager: SessionManager = _Manager(settings)
+        self.finished = finished(self.manager)
+        self.cookies = DjangoCookies(settings)
+        self.expiry = expiry_policy(
+            settings.idle_timeout_s,
+            settings.absolute_timeout_s,
+            settings.rotation_window_s,
+            settings.remember_timeout_s,
+        )
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Has blocking work done without holding up the event loop."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS_MAX, "sessile-django")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args))
+
+    def opened(self) -> SessionManager:
+        """The manager, open. Raises StoreUnavailable, ConfigurationError."""
+        if not self.manager.is_open:
+            self.manager.open()
+        return self.manager
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+        if self.manager.is_open:
+            self.manager.close()
+
+
+class _Here:
+    """The one of this process."""
+
+    def __init__(self) -> None:
+        self.process: Process | None = None
+        self.lock = threading.Lock()
+        self.on_close: list[Callable[[], None]] = []
+        self._of_parent: list[Process] = []
+        os.register_at_fork(after_in_child=self._leave_parent)
+
+    def _leave_parent(self) -> None:
+        """In a child: the parent's connections are neither used nor closed, so what holds them stays."""
+        self.lock = threading.Lock()
+        if self.process is not None:
+            self._of_parent.append(self.process)
+            self.process = None
+
+
+_here: Final = _Here()
+
+
+def here() -> Process:
+    """What this process has. Raises ImproperlyConfigured."""
+    process = _here.process
+    if process is None:
+        with _here.lock:
+            if _here.process is None:
+                _here.process = Process(configuration())
+            process = _here.process
+    return process
+
+
+def get_manager() -> SessionManager:
+    """The blocking facade of this process, open: for scripts, commands and jobs. Raises StoreUnavailable, ImproperlyConfigured."""
+    return here().opened()
+
+
+def close() -> None:
+    """Lets go of the store, at the end of a process or a test. Again is no harm; what comes next makes everything anew."""
+    with _here.lock:
+        process, _here.process = _here.process, None
+    for work in _here.on_close:
+        work()
+    if process is not None:
+        process.close()
+
+
+def at_close(work: Callable[[], None]) -> None:
+    """`work` belongs to what `close` ends."""
+    _here.on_close.append(work)
+
+
+@async_unsafe(
+    "This would wait for the store on the event loop. In `async def` code first `await request.session.aload()`, or use the "
+    "methods whose names begin with `a`."
+)
+def refuse_on_loop() -> None:
+    """Raises SynchronousOnlyOperation where an event loop runs in this thread."""
+
+
+def _settings_changed(*, setting: str, **_named: Any) -> None:
+    if setting in _SETTINGS:
+        close()
+
+
+setting_changed.connect(_settings_changed)
