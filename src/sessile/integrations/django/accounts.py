@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from sessile.integrations.django.configuration import NAME, PUBLIC
+from sessile.integrations.django.core import LAST_LOADED
 from sessile.integrations.django.middleware import CURRENT
 from sessile.integrations.django.process import get_manager, here
 from sessile.integrations.django.store import SessionStore
@@ -75,11 +76,11 @@ def _end_later(user_id: str, reason: EndReason, *, keep: str | None, using: str 
 
 def _own_handle(user_id: str) -> str | None:
     """The session that the change is made in stays, as far as this is concerned: whether it does is up to `update_session_auth_hash`."""
-    session = CURRENT.get()
-    if session is None or not session._core.is_loaded or session._core.has_failed:
+    session, last = CURRENT.get(), LAST_LOADED.get()
+    core = session._core if session is not None else last() if last is not None else None
+    if core is None or not core.is_loaded or core.has_failed or core.record is None:
         return None
-    record = session._core.record
-    return record.session_id if record is not None and record.user_id == user_id else None
+    return core.record.session_id if core.record.user_id == user_id else None
 
 
 def _end_others(user_id: str, reason: EndReason, keep: str | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +26,8 @@ USER_KEY: Final = "_auth_user_id"
 EXPIRY_KEY: Final = "_session_expiry"
 """Where `set_expiry` writes, as Django does: seconds, or a date as text."""
 _EXPIRY_RAW: Final = b'"_session_expiry"'
+LAST_LOADED: Final[ContextVar[weakref.ref[Core] | None]] = ContextVar("sessile.django.last_loaded", default=None)
+"""Where no middleware of ours says which request is under way: the session that was looked up last here."""
 
 logger = logging.getLogger("sessile.web")
 
@@ -118,6 +122,7 @@ class Core(BlockingSession):
             refuse_on_loop()
             record = super()._seen()
             if record is not None and self._counts_reads:
+                LAST_LOADED.set(weakref.ref(self))
                 self.note_activity()
             return record
         return super()._seen()

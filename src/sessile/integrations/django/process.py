@@ -17,6 +17,7 @@ from django.utils.asyncio import async_unsafe
 from sessile.engine.sessions import expiry_policy
 from sessile.integrations.django.configuration import NAME, Configuration, configuration
 from sessile.integrations.django.cookies import DjangoCookies
+from sessile.ports import Clock
 from sessile.runtime.blocking import SessionManager
 from sessile.web.blocking_session import finished
 
@@ -40,13 +41,13 @@ class _Manager(SessionManager):
 
 
 class Process:
-    """Raises ImproperlyConfigured."""
+    """`clock` for tests. Raises ImproperlyConfigured."""
 
-    def __init__(self, found: Configuration) -> None:
+    def __init__(self, found: Configuration, *, clock: Clock | None = None) -> None:
         settings = found.settings
         self.settings = settings
         self.public = found.public
-        self.manager: SessionManager = _Manager(settings)
+        self.manager: SessionManager = _Manager(settings, clock=clock)
         self.finished = finished(self.manager)
         self.cookies = DjangoCookies(settings)
         self.expiry = expiry_policy(
@@ -106,6 +107,12 @@ def here() -> Process:
                 _here.process = Process(configuration())
             process = _here.process
     return process
+
+
+def use(process: Process) -> None:
+    """From now on this one, in the place of one that was made from the project's settings: for tests."""
+    close()
+    _here.process = process
 
 
 def get_manager() -> SessionManager:

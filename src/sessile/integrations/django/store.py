@@ -207,7 +207,7 @@ class SessionStore(Verbs, SessionBase):
     def exists(self, session_key: str | None) -> bool:
         """Whether this token stands for a live session. A retired one does not."""
         refuse_on_loop()
-        if not session_key:
+        if session_key is None or not _is_ours(session_key):
             return False
         try:
             found = self._core.process.opened().authenticate(session_key)
@@ -252,6 +252,8 @@ class SessionStore(Verbs, SessionBase):
         refuse_on_loop()
         if session_key is None or session_key == self._known_key():
             self._core.end_current()
+            return
+        if not _is_ours(session_key):
             return
         manager = self._core.process.opened()
         try:
