@@ -198,7 +198,7 @@ def test_csrf_tokens_in_the_session(any_client: Client) -> None:
         strict = Client(enforce_csrf_checks=True)
         assert strict.post("/put/a/1").status_code == 403
         token = strict.get("/csrf").content.decode()
-        assert any("_csrftoken" in key for key in strict.session.keys())
+        assert any("_csrftoken" in key for key in strict.session)
         assert strict.post("/put/a/1", headers={"X-CSRFToken": token}).status_code == 204
 
 

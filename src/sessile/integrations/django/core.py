@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sessile.integrations.django.cookies import REQUEST_KEY
 from sessile.integrations.django.process import Process, refuse_on_loop
 from sessile.model.delta import Tracked
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound, StoreUnavailable
@@ -217,11 +218,24 @@ class Core(BlockingSession):
         except (StoreUnavailable, SessionEnded, SessionExpired, SessionNotFound) as error:
             logger.info("A request was not counted as activity of its session: %s", error.code)
 
+    def _device_facts(self) -> Mapping[str, Any] | None:
+        request = self._scope.get(REQUEST_KEY)
+        user_agent = request.META.get("HTTP_USER_AGENT") if request is not None else None
+        return _label_of(user_agent) if user_agent else None
+
     def end_current(self) -> None:
         """Ends it, but goes on knowing it: a later save must be able to tell."""
         record = self.look()
         if record is not None and not record.is_read_only:
             self.process.opened().destroy_session(record.session_id)
+
+
+def _label_of(user_agent: str) -> Mapping[str, Any] | None:
+    try:
+        from sessile.server.realtime.presence import device_label
+    except ImportError:  # the parser belongs to the service, which a project can leave out
+        return None
+    return {"label": device_label(None, user_agent)}
 
 
 def _with_deadline(record: Session, moved: Session) -> Session:

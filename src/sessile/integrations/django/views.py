@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.views.decorators.csrf import csrf_exempt
 
 from sessile.integrations.django.middleware import problem_response
-from sessile.integrations.django.service import Conversation, as_django_sees, service_here, service_thread
+from sessile.integrations.django.service import Conversation, service_here, service_thread
 from sessile.server.refusals import NoSuchPage
 from sessile.server.threaded import Answer
 from sessile.web.asgi import Scope
@@ -38,7 +38,10 @@ async def api(request: HttpRequest, path: str) -> HttpResponseBase:
 
 
 def _mounted(scope: Scope, request: HttpRequest, root: str) -> Scope:
-    return {**as_django_sees(scope), "root_path": root, "path": request.path}
+    """Scheme and host are as Django's settings believe them. Raises DisallowedHost."""
+    host = (b"host", request.get_host().encode("latin-1"))
+    headers = [host, *((name, value) for name, value in scope["headers"] if name != b"host")]
+    return {**scope, "scheme": request.scheme, "headers": headers, "root_path": root, "path": request.path}
 
 
 async def _answered(scope: Scope, body: bytes) -> HttpResponseBase:
