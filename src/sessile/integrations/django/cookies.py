@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from django.conf import settings as django_settings
 from django.http import HttpResponse
@@ -12,8 +13,9 @@ from sessile.runtime.settings import Settings
 from sessile.web.asgi import Scope
 from sessile.web.cookies import NO_COOKIE, CookieFound, CookiePolicy
 
-REQUEST_KEY: Final = "sessile.django.request"
-"""Where a scope of ours has Django's request, which has taken the cookies apart already."""
+COOKIES_KEY: Final = "sessile.django.cookies"
+"""Where a scope of ours has the cookies that Django has taken apart. (Not the request, which holds the session: that would be a circle for each request.)"""
+USER_AGENT_KEY: Final = "sessile.django.user_agent"
 
 
 class DjangoCookies(CookiePolicy):
@@ -22,20 +24,22 @@ class DjangoCookies(CookiePolicy):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._name: str = django_settings.SESSION_COOKIE_NAME
+        self._raw_name = self._name.encode()
         self._secure_name = self._plain_name = self._name
 
     def name_for(self, scheme: str, host: str) -> str:
         return self._name
 
     def read(self, scope: Scope) -> CookieFound:
-        request: Any = scope.get(REQUEST_KEY)
-        if request is None:
+        cookies: Mapping[str, str] | None = scope.get(COOKIES_KEY)
+        if cookies is None:
             return super().read(scope)
-        token = request.COOKIES.get(self._name)
+        token = cookies.get(self._name)
         if token is None:
             return CookieFound(None, NO_COOKIE)
-        if request.META.get("HTTP_COOKIE", "").count(self._name) > 1:
-            return super().read(scope)  # perhaps a planted second one; that takes a closer look
+        for name, value in scope["headers"]:
+            if name == b"cookie" and value.count(self._raw_name) > 1:
+                return super().read(scope)  # perhaps a planted second one; that takes a closer look
         return CookieFound(token)
 
     def _header(self, scope: Scope, name: str, value: str, max_age_s: int) -> bytes:

@@ -10,17 +10,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sessile.integrations.django.cookies import REQUEST_KEY
+from sessile.integrations.django.cookies import USER_AGENT_KEY
 from sessile.integrations.django.process import Process, refuse_on_loop
 from sessile.model.delta import Tracked
-from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound, StoreUnavailable
+from sessile.model.errors import SessileError, SessionEnded, SessionExpired, SessionNotFound, StoreUnavailable
 from sessile.model.session import Session, Standing
 from sessile.runtime.lane import drive
 from sessile.web import trace
 from sessile.web.asgi import Scope
 from sessile.web.blocking_session import BlockingSession
 from sessile.web.cookies import CookiePolicy
-from sessile.web.loading import Loaded, Source
+from sessile.web.loading import Loaded, Source, load, without_record
 
 USER_KEY: Final = "_auth_user_id"
 """Where `django.contrib.auth` writes who is logged in."""
@@ -80,9 +80,12 @@ class Core(BlockingSession):
     @property
     def expiry(self) -> float | datetime | None:
         """What `set_expiry` was told, for this session: seconds of inactivity, a date, or None."""
-        if self._tracked is None and (self._record is None or _EXPIRY_RAW not in self._record.data):
-            return None
-        value = self._data().get(EXPIRY_KEY)
+        if self._tracked is None:
+            if self._record is None or _EXPIRY_RAW not in self._record.data:
+                return None
+            value = self._data().get(EXPIRY_KEY)
+        else:
+            value = self._tracked.value.get(EXPIRY_KEY)
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return value or None
@@ -100,7 +103,7 @@ class Core(BlockingSession):
         record = self._record
         if record is None or not self._accessed or self._new_token is not None or self.passive:
             return False
-        now = self._manager.clock.now()
+        now = self.process.manager.clock.now()
         expiry = self.expiry
         if expiry is None:
             return record.standing is Standing.CURRENT and self.process.expiry.touch_is_due(record, now)
@@ -119,14 +122,31 @@ class Core(BlockingSession):
         return self._seen()
 
     def _seen(self) -> Session | None:
+        if self._accessed and self._is_loaded and self._failure is None:
+            return self._record  # every read comes by here
         if not self._is_loaded:
             refuse_on_loop()
+            self._is_loaded = True
+            self.take(self._looked_up())
             record = super()._seen()
             if record is not None and self._counts_reads:
                 LAST_LOADED.set(weakref.ref(self))
                 self.note_activity()
             return record
         return super()._seen()
+
+    def _looked_up(self) -> Loaded:
+        """As `load` does it. The usual request, with a cookie and neither bearer token nor platform, goes by a short way."""
+        manager = self.process.manager
+        if not manager.is_open or len(self._scope["headers"]) != 1:
+            return drive(load(self._manager, self._cookies, self._scope))
+        found = self._cookies.read(self._scope)
+        if found.token is None:
+            return Loaded(Source.NONE, reason=found.reason)
+        try:
+            return Loaded(Source.COOKIE, manager.authenticate(found.token))
+        except SessileError as error:
+            return without_record(Source.COOKIE, error)
 
     def take(self, loaded: Loaded) -> None:
         super().take(loaded)
@@ -142,18 +162,18 @@ class Core(BlockingSession):
         if expiry is None:
             return False
         at = _aware(expiry) if isinstance(expiry, datetime) else record.last_seen_at + timedelta(seconds=expiry)
-        return self._manager.clock.now() >= at
+        return self.process.manager.clock.now() >= at
 
     def _data(self) -> dict[str, Any]:
         if self._tracked is not None:
-            return super()._data()
+            self._seen()
+            return self._tracked.value
         data = super()._data()
         self.user_key = data.get(USER_KEY)
         return data
 
     def data(self) -> dict[str, Any]:
         """The dict itself. Raises like `look`."""
-        self._seen()
         return self._data()
 
     def writable(self) -> dict[str, Any]:
@@ -198,7 +218,7 @@ class Core(BlockingSession):
         record = self._record
         if record is None:
             return
-        now = self._manager.clock.now()
+        now = self.process.manager.clock.now()
         deadline = self.deadline(now) or self.process.expiry.idle_deadline_of(record, now)
         moved = self.process.opened().set_idle_deadline(record.session_id, deadline)
         self._record = _with_deadline(record, moved)
@@ -219,8 +239,7 @@ class Core(BlockingSession):
             logger.info("A request was not counted as activity of its session: %s", error.code)
 
     def _device_facts(self) -> Mapping[str, Any] | None:
-        request = self._scope.get(REQUEST_KEY)
-        user_agent = request.META.get("HTTP_USER_AGENT") if request is not None else None
+        user_agent = self._scope.get(USER_AGENT_KEY)
         return _label_of(user_agent) if user_agent else None
 
     def end_current(self) -> None:

@@ -17,12 +17,12 @@ import msgspec
 from django.conf import settings as django_settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import got_request_exception
+from django.core.signals import got_request_exception, setting_changed
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from sessile.integrations.django.configuration import cookie_attributes
-from sessile.integrations.django.cookies import REQUEST_KEY
+from sessile.integrations.django.cookies import COOKIES_KEY, USER_AGENT_KEY
 from sessile.integrations.django.process import here
 from sessile.integrations.django.store import SessionStore
 from sessile.model.errors import SessileError
@@ -40,6 +40,28 @@ _HEADERS: Final = (
     ("HTTP_AUTHORIZATION", b"authorization"),
     ("HTTP_SESSILE_PLATFORM", b"sessile-platform"),
 )
+
+
+class _Cookie:
+    """Two of Django's settings, which cost more to ask for than anything else that each request needs. Looked at again when tests change them."""
+
+    _found: tuple[str, bool] | None = None
+
+    def look(self) -> tuple[str, bool]:
+        """The name, and whether it is sent with every response."""
+        found = self._found
+        if found is None:
+            saves_always = bool(django_settings.SESSION_SAVE_EVERY_REQUEST)
+            found = self._found = (str(django_settings.SESSION_COOKIE_NAME), saves_always)
+        return found
+
+    def forget(self, *, setting: str, **_named: Any) -> None:
+        if setting in {"SESSION_COOKIE_NAME", "SESSION_SAVE_EVERY_REQUEST"}:
+            self._found = None
+
+
+_cookie: Final = _Cookie()
+setting_changed.connect(_cookie.forget)
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -79,9 +101,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         process = here()
-        request.session = SessionStore.of_request(
-            process, _scope_of(request), request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
-        )
+        request.session = SessionStore.of_request(process, _scope_of(request), request.COOKIES.get(_cookie.look()[0]))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """What a view raised."""
@@ -117,8 +137,13 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def _tell(self, request: HttpRequest, session: SessionStore, response: HttpResponseBase) -> None:
         if session.accessed:
-            patch_vary_headers(response, ("Cookie",))
+            if response.has_header("Vary"):
+                patch_vary_headers(response, ("Cookie",))
+            else:
+                response["Vary"] = "Cookie"
             response["Cache-Control"] = NO_STORE
+        else:
+            return  # nothing of it was looked at, so there is nothing to tell
         platform = session._core.platform_header()
         if platform is not None:
             response["Sessile-Platform"] = platform.decode("ascii")
@@ -126,7 +151,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if told is None:
             return
         token, max_age_s = told
-        name = django_settings.SESSION_COOKIE_NAME
+        name = _cookie.look()[0]
         if token:
             response.set_cookie(name, token, **cookie_attributes(max_age_s))
         else:
@@ -139,7 +164,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
 
 def _saves_always(request: HttpRequest) -> bool:
-    return bool(django_settings.SESSION_SAVE_EVERY_REQUEST) and (django_settings.SESSION_COOKIE_NAME in request.COOKIES)
+    name, saves_always = _cookie.look()
+    return saves_always and name in request.COOKIES
 
 
 def problem_response(error: SessileError) -> HttpResponse:
@@ -162,7 +188,8 @@ def _scope_of(request: HttpRequest) -> Scope:
         "method": request.method,
         "path": request.path,
         "headers": headers,
-        REQUEST_KEY: request,
+        COOKIES_KEY: request.COOKIES,
+        USER_AGENT_KEY: meta.get("HTTP_USER_AGENT"),
     }
 
 

@@ -412,6 +412,9 @@ class SessionStore(Verbs, SessionBase):
                 core.look()
         if core.has_failed or not (core.accessed or self._has_work):
             return
+        if not (self._has_work or core.modified):  # usual
+            core.note_activity()
+            return
         try:
             self._settle_if_due()
             core.commit()
