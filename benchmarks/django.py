@@ -137,7 +137,9 @@ def _work(variant: str, postgres: dict[str, str], redis_url: str) -> None:
         path, cookie = "/read", "sessionid=by-hand"
     elif variant != _BASE:
         path = "/write" if variant.endswith("written") else "/read"
-        cookie = next(value for name, value in _call(application, "/begin", None) if name == "Set-Cookie").partition(";")[0]
+        cookie = next(value for name, value in _call(application, "/begin", None) if name == "Set-Cookie").partition(
+            ";"
+        )[0]
         until = time.monotonic() + _SETTLED_S
         while time.monotonic() < until:  # the cache is believed after a moment
             _call(application, path, cookie)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import execute_from_command_line
-from django.core.wsgi import get_wsgi_application
 from django.http import JsonResponse
 from django.urls import include, path
 
@@ -37,5 +36,5 @@ def intake(request):
 
 api = path("", include("sessile.integrations.django.urls"))  # /api/session_state, /api/v0/, /sessile.js
 urlpatterns = [path("login/<name>", login), path("basket/<sku>", basket), path("intake", intake), api]
-application = get_wsgi_application()
-execute_from_command_line(sys.argv) if __name__ == "__main__" else None
+if __name__ == "__main__":
+    execute_from_command_line(sys.argv)
