@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changes, durable, fanout, peers, sessions
+from benchmarks import changes, durable, fanout, flask, peers, sessions
 from benchmarks.telling import Tell
 
 T = TypeVar("T")
@@ -54,6 +54,21 @@ def on_redis(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
         return {}
 
 
+def in_flask(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+    """What reading a session adds to a request in Flask, against Flask-Session."""
+    from sessile.testing.servers import ServerMissing
+
+    if importlib.util.find_spec("flask_session") is None:
+        tell("not run: sessions in Flask (flask-session is not installed)")
+        return {}
+    title = "Reading a session in Flask on Redis, CPU of the process for each request"
+    try:
+        return {title: flask.measure(folder, options.rounds, options.seconds, tell)}
+    except ServerMissing as error:
+        tell(f"not run: sessions in Flask ({error})")
+        return {}
+
+
 def durable_changes(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
     """Durable changes through the facade, against a transaction for each."""
     found: Tables = {}
@@ -83,6 +98,7 @@ def fan_out(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
 BENCHMARKS: Final[Mapping[str, Callable[[argparse.Namespace, Path, Tell], Tables]]] = {
     "requests": requests,
     "peers": on_redis,
+    "flask": in_flask,
     "sockets": sockets,
     "durable": durable_changes,
     "fanout": fan_out,
@@ -101,7 +117,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    packages = ("sqlalchemy", "asyncpg", "aiosqlite", "uvloop", "uvicorn", "websockets", "python-socketio")
+    packages = (
+        "sqlalchemy",
+        "asyncpg",
+        "aiosqlite",
+        "uvloop",
+        "uvicorn",
+        "websockets",
+        "python-socketio",
+        "flask",
+        "flask-session",
+    )
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,

@@ -1,15 +1,20 @@
-"""`sessile serve`: the service alone, on one database."""
+"""`sessile serve`: the service alone on one database, or with an application on one origin."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sessile import __version__
 from sessile.cli.output import AsJson, print_facts, print_json, told
+from sessile.model.errors import ConfigurationError
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from sessile.cli.hosted import Site
 
 Host = Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -24,40 +29,60 @@ def serve(
     insecure_lan: Annotated[
         bool, typer.Option("--insecure-lan", help="Allow the session cookie on plain http for other hosts.")
     ] = False,
+    wsgi: Annotated[
+        str | None, typer.Option("--wsgi", metavar="MODULE:APP", help="Serve this WSGI application (Flask) as well.")
+    ] = None,
+    asgi: Annotated[
+        str | None, typer.Option("--asgi", metavar="MODULE:APP", help="Serve this ASGI application (Django) as well.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, max=1000, help="Threads for --wsgi.")] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the API, the WebSocket and the browser client. Start it again on another port for another process on the same database."""
-    from sessile.server.app import OPENAPI_PATH, create_app
+    """Serve the API, the WebSocket and the browser client, alone or on one origin with an application. Start it again on another port for another
+    process on the same database."""
+    from sessile.server.app import OPENAPI_PATH
     from sessile.server.serving import run
 
     with told(as_json=as_json):
-        settings = settings_with(database_url=database, insecure_lan=insecure_lan or None)
-        service = create_app(AsyncSessionManager(settings), standalone=True)
+        site = _site(wsgi, asgi, threads, database=database, insecure_lan=insecure_lan)
+        settings = site.settings
 
         def started(at_host: str, at_port: int) -> None:
             address = f"http://{f'[{at_host}]' if ':' in at_host else at_host}:{at_port}"
             if as_json:
                 print_json({"event": "started", "address": address, "database": settings.database_shown})
                 return
-            print_facts(
-                f"Sessile {__version__}",
-                {
-                    "address": address,
-                    "database": settings.database_shown,
-                    "openapi": address + OPENAPI_PATH,
-                    "health": f"{address}/healthz",
-                },
-            )
+            facts = {"address": address, "database": settings.database_shown, "openapi": address + OPENAPI_PATH}
+            if wsgi is None and asgi is None:  # else that address is the application's
+                facts["health"] = f"{address}/healthz"
+            print_facts(f"Sessile {__version__}", facts)
 
         run(
-            service,
+            site.app,
             host=host,
             port=port,
-            drain=service.drain,
+            drain=site.drain,
             trusted_proxies=settings.trusted_proxies,
             access_log=access_log,
             on_started=started,
         )
+
+
+def _site(wsgi: str | None, asgi: str | None, threads: int, *, database: str | None, insecure_lan: bool) -> Site:
+    from sessile.cli.hosted import Site, host_asgi, host_wsgi
+    from sessile.server.app import create_app
+
+    if wsgi is not None and asgi is not None:
+        raise ConfigurationError("Name one application: --wsgi or --asgi")
+    if wsgi is None and asgi is None:
+        settings = settings_with(database_url=database, insecure_lan=insecure_lan or None)
+        service = create_app(AsyncSessionManager(settings), standalone=True)
+        return Site(service, service.drain, settings)
+    if database is not None:  # the application reads its settings by itself
+        os.environ["SESSILE_DATABASE_URL"] = database
+    if insecure_lan:
+        os.environ["SESSILE_INSECURE_LAN"] = "1"
+    return host_wsgi(wsgi, threads=threads) if wsgi is not None else host_asgi(asgi or "")
 
 
 def settings_with(**given: Any) -> Settings:

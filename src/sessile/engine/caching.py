@@ -65,6 +65,9 @@ class SessionCache:
         self._truth = truth
         self._pause = pause
         self._random = random
+        self._placed: Look | None = None
+        self._place: CachePlace | None = None
+        """Of the look before: the next one mostly is the same."""
         self.hits = 0
         self.misses = 0
         self._is_wanted = False
@@ -79,10 +82,15 @@ class SessionCache:
         if self._keeps_itself and self.is_due:
             await self._keep_now()
         look = self._looks.usable()
-        if look is None or look.fence.place is None:
+        if look is None:
+            return await self._miss(session_id)
+        if look is not self._placed:
+            self._placed, self._place = look, look.fence.place
+        place = self._place
+        if place is None:
             return await self._miss(session_id)
         try:
-            found = await self._cache.get(look.fence.place, session_id)
+            found = await self._cache.get(place, session_id)
             if isinstance(found, bytes):
                 # The answer may have taken its time: the look has to be young enough now.
                 if self._looks.is_usable(look):
@@ -90,11 +98,11 @@ class SessionCache:
                     self.hits += 1
                     return session
             elif found is Miss.ABSENT:
-                return await self._fill(look.fence.place, session_id)
+                return await self._fill(place, session_id)
         except CacheUnavailable:
             pass
         except UnknownForm:
-            await self._drop(look.fence.place, session_id)
+            await self._drop(place, session_id)
         return await self._miss(session_id)
 
     async def _miss(self, session_id: str) -> Session | None:
@@ -237,9 +245,11 @@ class SessionCache:
     def is_due(self) -> bool:
         """Whether `keep` should be called: somebody read since the last time, and the look has grown older than a third of its life or shows a
         closed fence. That one does not grow old where much is written, because each write looks; but only `keep` opens it."""
+        if not self._is_wanted:
+            return False
         look = self._looks.last
         is_closed = look is not None and not look.fence.is_open
-        return self._is_wanted and (is_closed or self._looks.age_s > self._looks.period_s / 3)
+        return is_closed or self._looks.age_s > self._looks.period_s / 3
 
     async def _keep_now(self) -> None:
         now = self._looks.now()

@@ -70,10 +70,16 @@ class SessionEngine:
         unless a retired token is used after its window: that is a theft signal and is audited."""
         session_id, secret = tokens.parse(token)
         secret_hash = tokens.hash_secret(secret)
-        session = await self._current(session_id)
-        if not tokens.hashes_equal(session.token_hash, secret_hash):
-            # Nobody is refused on the word of a cache, nor let in with a token that is not the current one.
-            session = await self._stored(session_id)
+        session = await self._reader.get(session_id)
+        now = self._clock.now()
+        if session is None:
+            raise SessionNotFound
+        is_current = tokens.hashes_equal(session.token_hash, secret_hash)
+        if is_current and (session.ended_at is not None or now < session.expires_at):
+            check_alive(session, now)
+            return session  # nearly every request
+        # Nobody is refused on the word of a cache, nor let in with a token that is not the current one; and what was read may not know of the last activity.
+        session = await self._stored(session_id)
         seen = self._standing(session, secret_hash)
         if seen is None:
             if any(tokens.hashes_equal(retired.token_hash, secret_hash) for retired in session.retired_tokens):

@@ -9,7 +9,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from operator import is_
 from typing import Any, Final
+from uuid import UUID
 
 from sessile.model import values
 from sessile.model.errors import DocumentTooLarge
@@ -18,31 +22,62 @@ from sessile.model.limits import SESSION_DATA_BYTES_MAX
 DataOperation = tuple[str, tuple[str, ...], Any]
 """("set" | "merge" | "remove", keys, value)"""
 
-_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
+_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None), bytes, UUID, datetime, date, Decimal})
+
+_Level = tuple[Any, Any]
+"""A dict or list of the data, and a copy of it from when it was loaded."""
+
+
+def _is_as_loaded(level: _Level) -> bool:
+    """Whether the very same objects are in it, in the same order. Equal ones would not do: 1 and True are equal."""
+    now, then = level
+    if len(now) != len(then) or not all(map(is_, now, then)):
+        return False
+    return type(now) is list or all(map(is_, now.values(), then.values()))
 
 
 class Tracked:
     """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
 
-    __slots__ = ("_baseline", "_flat", "_loaded", "value")
+    __slots__ = ("_baseline", "_is_simple", "_levels", "_loaded", "value")
 
     def __init__(self, data: bytes = b"{}") -> None:
         self._baseline = data
         self.value: dict[str, Any] = values.decode(data)
-        self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._flat: dict[str, Any] | None = None
         self._take_for_loaded()
 
     def _take_for_loaded(self) -> None:
-        self._loaded.clear()
-        self._remember((), self.value)
-        self._flat = None if self.has_levels else dict(self.value)
+        self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._levels: list[_Level] = []
+        self._is_simple = self._remember((), self.value)
 
-    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
+    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> bool:
+        """Whether everything below can be watched: dicts, lists, and what cannot be changed."""
         self._loaded[path] = loaded
+        self._levels.append((loaded, loaded.copy()))
+        if _IMMUTABLE.issuperset(map(type, loaded.values())):
+            return True
+        is_simple = True
         for key, item in loaded.items():
-            if type(item) is dict:
-                self._remember((*path, key), item)
+            kind = type(item)
+            if kind in _IMMUTABLE:
+                continue
+            if kind is dict:
+                is_simple = self._remember((*path, key), item) and is_simple
+            else:
+                is_simple = self._remember_leaf(item) and is_simple
+        return is_simple
+
+    def _remember_leaf(self, item: Any) -> bool:
+        """A list is a leaf of the delta, but has values of its own that may be replaced; a tuple has some that may be changed."""
+        kind = type(item)
+        if kind in _IMMUTABLE:
+            return True
+        if kind is list or kind is dict:
+            self._levels.append((item, item.copy()))
+        elif kind is not tuple:
+            return False
+        return all(self._remember_leaf(inner) for inner in (item.values() if kind is dict else item))
 
     def rebase(self) -> None:
         """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
@@ -53,25 +88,22 @@ class Tracked:
     @property
     def has_levels(self) -> bool:
         """Whether there is anything in it that can be changed in its place."""
-        return not all(type(item) in _IMMUTABLE for item in self.value.values())
+        return not _IMMUTABLE.issuperset(map(type, self.value.values()))
 
-    def _is_as_loaded(self) -> bool:
-        """True when each value still is the very object that was loaded, and none can be changed in its place: usual, and quick to see."""
-        loaded = self._flat
-        return (
-            loaded is not None
-            and len(loaded) == len(self.value)
-            and all(key in loaded and loaded[key] is item for key, item in self.value.items())
-        )
+    @property
+    def is_as_loaded(self) -> bool:
+        """True when each value, at any depth, still is the very object that was loaded, and none of them can be changed in its place: usual, and quick
+        to see. False says nothing."""
+        return self._is_simple and all(map(_is_as_loaded, self._levels))
 
     @property
     def is_modified(self) -> bool:
-        return not self._is_as_loaded() and values.encode(self.value) != self._baseline
+        return not self.is_as_loaded and values.encode(self.value) != self._baseline
 
     @property
     def operations(self) -> list[DataOperation]:
         """The delta, in a deterministic order; empty when nothing changed. Raises InvalidValue, DocumentTooLarge."""
-        if self._is_as_loaded():
+        if self.is_as_loaded:
             return []
         encoded = values.encode(self.value)
         if encoded == self._baseline:

@@ -39,6 +39,11 @@ class ExpiryPolicy:
         remembered session's deadline cannot tell, its last activity does."""
         if session.ended_at is not None:
             return False
+        is_early = now + self.idle_timeout * 0.95 <= session.idle_expires_at
+        if is_early and session.token_seen_at is not None and not session.is_remembered:
+            return (
+                False  # what each request comes to: even where nothing caps the deadline, it would not move by enough
+            )
         moved = self.idle_deadline_of(session, now) - session.idle_expires_at
         if session.is_remembered:
             moved = max(moved, now - session.last_seen_at)

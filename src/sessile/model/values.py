@@ -20,6 +20,8 @@ from sessile.model.errors import InvalidValue
 from sessile.model.limits import DEPTH_MAX
 
 _TAG: Final = "~t"
+_TAG_WRITTEN: Final = b'"~t"'
+"""How a tag looks in the bytes that `encode` makes. Where there is none, there is nothing to turn back."""
 _INTEGER_BITS_MAX: Final = 4096
 """Python refuses to read much longer ones back from text (`sys.set_int_max_str_digits`)."""
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -43,7 +45,8 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes) -> Any:
     """The value that was encoded. Raises InvalidValue for bytes that no `encode` made."""
     try:
-        return _rich(_decoder.decode(data))
+        plain = _decoder.decode(data)
+        return _rich(plain) if _TAG_WRITTEN in data else plain
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise InvalidValue("", "the stored session data cannot be read") from error
 

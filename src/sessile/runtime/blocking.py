@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -21,6 +24,8 @@ from sessile.model.values import encode
 from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
+from sessile.runtime.background import Background
+from sessile.runtime.blocking_background import BlockingBackground
 from sessile.runtime.blocking_documents import Documents
 from sessile.runtime.blocking_groups import Audit, Handoffs, MaintenanceMode
 from sessile.runtime.blocking_presence import Presence
@@ -29,12 +34,18 @@ from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
+from sessile.runtime.touches import Touches
 
 T = TypeVar("T")
+_MANAGERS: Final[weakref.WeakSet[SessionManager]] = weakref.WeakSet()
 
 
 class SessionManager:
-    """Sessions without an event loop; safe to share between threads. See `AsyncSessionManager`, whose twin this is."""
+    """Sessions without an event loop; safe to share between threads. See `AsyncSessionManager`, whose twin this is.
+
+    Made before a fork it serves the child, too, with connections of its own: open it there (web frameworks do at the first request). A store that was
+    given is used as it is.
+    """
 
     def __init__(
         self,
@@ -49,8 +60,23 @@ class SessionManager:
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
+        self._random = random or SystemRandom()
+        self._probe = probe or no_probe
+        self._kinds = kinds
+        self._given = (store, cache)
+        self._left: list[object] = []
+        self._make()
+        _MANAGERS.add(self)
+
+    def _make(self) -> None:
+        """Everything that has connections, locks or threads: once, and once more in a child process."""
+        store, cache = self._given
+        self._opening = threading.Lock()
+        self._is_open = False
+        self.is_serving = False
+        """Whether `begin_serving` was called in this process."""
         self._store = store or make_store(self.settings, blocking=True)
-        random = random or SystemRandom()
+        random = self._random
         reader = make_reader(self._store, blocking=True)
         self._cache = cache or make_cache(self.settings, blocking=True)
         self._cached: SessionCache | None = None
@@ -59,14 +85,16 @@ class SessionManager:
             reader = self._cached = make_session_cache(
                 self._cache, self._store, random, reader, period_s, blocking=True
             )
-        engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader)
+        engines = make_engines(self.settings, self._store, self.clock, random, self._kinds, reader)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
-        self._is_open = False
-        reached = probe or no_probe
+        self._background = BlockingBackground(
+            Background(self._store, engines, self.settings, self.clock, Touches(self._sessions)), self.settings
+        )
+        reached = self._probe
 
         async def submit(submission: Submission) -> Outcome:
             reached("before_commit")
@@ -86,16 +114,36 @@ class SessionManager:
         return self._is_open
 
     def open(self) -> None:
-        """Makes the store usable. Raises StoreUnavailable, ConfigurationError."""
-        drive(self._store.open())
-        self._is_open = True
+        """Makes the store usable; again is no harm. Raises StoreUnavailable, ConfigurationError."""
+        with self._opening:
+            if not self._is_open:
+                drive(self._store.open())
+                self._is_open = True
+
+    def store_beside(self) -> Store | None:
+        """For an asyncio manager in this process: another store on the same rows, where they are in this process's memory and no URL leads to them."""
+        beside: Callable[[], Store] | None = getattr(self._store, "beside", None)
+        return beside() if beside is not None else None
+
+    def begin_serving(self, *, with_background: bool = True) -> None:
+        """From now on a thread of this process sweeps, takes checkpoints and forgets what is too old, when it is this process's turn: for web frameworks without
+        an event loop. Without `with_background` somebody else does. Again is no harm; `close` ends it, and a child process begins anew."""
+        if with_background:
+            self._background.start()
+        self.is_serving = True
 
     def close(self) -> None:
         """Lets go of the store."""
-        self._is_open = False
+        self._background.stop()
+        self.is_serving = self._is_open = False
         drive(self._store.close())
         if self._cache is not None:
             drive(self._cache.close())
+
+    def _leave_parent(self) -> None:
+        """In a child process: connections, locks and threads are the parent's. They are kept, because closing them here would close them there."""
+        self._left.append((self._store, self._cache))
+        self._make()
 
     def __enter__(self) -> Self:
         self.open()
@@ -126,6 +174,10 @@ class SessionManager:
     def authenticate(self, token: str) -> Session:
         """The session that a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded."""
         return drive(self._sessions.authenticate(token))
+
+    def authenticated(self, token: str) -> Coroutine[Any, Any, Session]:
+        """The same as a coroutine that never waits, for what is written once for both lanes."""
+        return self._sessions.authenticate(token)
 
     def get_session(self, session_id: str) -> Session:
         """The session with this handle. Raises SessionNotFound, SessionExpired, SessionEnded."""
@@ -309,3 +361,11 @@ class SessionManager:
 
 def _look(tx: Transaction) -> None:
     tx.instance("ready")
+
+
+def _leave_parents() -> None:
+    for manager in list(_MANAGERS):
+        manager._leave_parent()
+
+
+os.register_at_fork(after_in_child=_leave_parents)

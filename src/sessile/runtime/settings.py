@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     """The page that a hand-off's picture leads to; it finds the code behind the `#`."""
     cookie_path: str = "/"
     """The part of the site that gets the cookie."""
+    cookie_domain: str | None = None
+    """Sends the cookie to every host below this domain as well, all of which can then act for the user. By default to this very host alone."""
+    cookie_secure: bool = False
+    """The site is served with https only, whatever the server itself sees behind its proxy: the cookie is `Secure` in any case."""
+    cookie_partitioned: bool = False
+    """For a page inside another site's frame: a jar of its own for each site around it (CHIPS). Under https only."""
     insecure_lan: bool = False
     """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
 
@@ -220,6 +226,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "audit_retention_d is shorter than ended_retention_d: why a session ended would be forgotten before the session"
             )
+        if self.cookie_secure and self.insecure_lan:
+            raise ValueError("cookie_secure needs https, and insecure_lan allows plain http: leave one of them out")
         if self.cookie_samesite == "none" and self.insecure_lan:
             raise ValueError(
                 "cookie_samesite none needs https, and insecure_lan allows plain http: leave one of them out"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from sessile.server.answers import PrivateAnswers
 from sessile.server.bodies import components
 from sessile.server.examples import add_examples
 from sessile.server.limits import BodyLimits
+from sessile.server.paths import owns_path
 from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
 from sessile.server.realtime.events import EventStreams
@@ -41,13 +41,9 @@ from sessile.web.asgi import App, Receive, Scope, Send, path_within
 from sessile.web.cookies import CookiePolicy
 from sessile.web.problems import send_problem
 
+__all__ = ["OPENAPI_PATH", "Service", "create_app", "owns_path"]
+
 OPENAPI_PATH: Final = "/api/v0/openapi.json"
-_OWN: Final = re.compile(r"/api/session_state|/api/v0/.*|/ws|/ws/session/.*|/sessile\.js", re.DOTALL)
-
-
-def owns_path(path: str) -> bool:
-    """True for the paths (without a mount prefix) that the service answers inside another application."""
-    return _OWN.fullmatch(path) is not None
 
 
 def create_app(

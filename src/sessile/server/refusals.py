@@ -89,6 +89,16 @@ class NoSuchPage(Refusal):
     cure = "Compare it with `/api/v0/openapi.json`."
 
 
+class LivePushUnavailable(Refusal):
+    """A socket or a stream of events, asked of a server that would have to keep a worker busy for each (WSGI)."""
+
+    code = "live_push_unavailable"
+    http_status = 501
+    default_message = "This server cannot push. Ask for the changes now and then instead (GET .../changes)."
+    cause = "A Flask or Django application under a WSGI server: a socket or a stream would hold one of its workers for as long as a page is open."
+    cure = "Serve the application with `sessile serve --wsgi module:app`; until then clients ask `GET /api/v0/documents/{id}/changes`, every five seconds for instance."
+
+
 class Draining(Refusal):
     """The server takes nothing new any more. Another one, or the next one, does."""
 

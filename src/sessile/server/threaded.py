@@ -11,12 +11,14 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.server.app import Service, create_app
 from sessile.web.asgi import Message, Scope
 from sessile.web.cookies import CookiePolicy
+
+if TYPE_CHECKING:
+    from sessile.server.app import Service
 
 T = TypeVar("T")
 _STREAMS: Final = frozenset({"/api/v0/events"})
@@ -36,7 +38,8 @@ class ServiceThread:
     `cookies`: where another framework names the cookie."""
 
     def __init__(self, make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None = None) -> None:
-        self._make_service = lambda: create_app(make_manager(), standalone=True, cookies=cookies)
+        self._make_manager = make_manager
+        self._cookies = cookies
         self._lock = threading.Lock()
         self._running: _Running | None = None
         os.register_at_fork(after_in_child=self._forget)
@@ -61,7 +64,7 @@ class ServiceThread:
         if running is None:
             with self._lock:
                 if self._running is None:
-                    self._running = _Running(self._make_service)
+                    self._running = _Running(self._make_manager, self._cookies)
                 running = self._running
         return running
 
@@ -72,11 +75,11 @@ class ServiceThread:
 
 
 class _Running:
-    def __init__(self, make_service: Callable[[], Service]) -> None:
+    def __init__(self, make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sessile-service", daemon=True)
         self._thread.start()
-        self.service: Service = self.run(_made(make_service))
+        self.service: Service = self.run(_made(make_manager, cookies))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -88,9 +91,12 @@ class _Running:
         self._loop.close()
 
 
-async def _made(make_service: Callable[[], Service]) -> Service:
-    """On the loop that the service belongs to."""
-    return make_service()
+async def _made(make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None) -> Service:
+    from sessile.server.app import (
+        create_app,  # loads FastAPI, which an application that serves only its own pages need not pay for
+    )
+
+    return create_app(make_manager(), standalone=True, cookies=cookies)
 
 
 async def _answered(service: Service, scope: Scope, body: bytes) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -12,6 +12,18 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
+
+class KnownHeaders:
+    """Headers that are asked for by name, where they need not be made into a list first."""
+
+    def of(self, name: bytes) -> list[str]:
+        """As `header_values`."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        raise NotImplementedError
+
+
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110 section 9.2.1: these must not change anything."""
@@ -19,6 +31,8 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 def header_values(headers: Headers, name: bytes) -> list[str]:
     """Every value of a header, in order. `name` is lower case, as ASGI has it."""
+    if isinstance(headers, KnownHeaders):
+        return headers.of(name)
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
 
 

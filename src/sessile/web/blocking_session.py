@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
 from msgspec import UNSET, UnsetType
 
+from sessile.model.errors import StoreUnavailable
 from sessile.model.session import Session, SessionContext
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.lane import drive
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope
 from sessile.web.blocking_documents import BlockingSessionDocuments
-from sessile.web.cookies import CookiePolicy
 from sessile.web.csrf import check_csrf_token, csrf_token
-from sessile.web.loading import Loaded, Source, load
+from sessile.web.loading import load
 from sessile.web.request_session import RequestSession
 
-_NOT_LOADED = Loaded(Source.NONE)
+logger = logging.getLogger("sessile.web")
 
 
 def finished(manager: SessionManager) -> AsyncSessionManager:
@@ -28,11 +28,21 @@ def finished(manager: SessionManager) -> AsyncSessionManager:
 
 
 class _Finished:
-    def __init__(self, facade: Any) -> None:
-        self._facade = facade
+    def __init__(self, facade: SessionManager) -> None:
+        self.facade = facade
+
+    @property
+    def is_open(self) -> bool:
+        is_open: bool = self.facade.is_open
+        return is_open
+
+    async def authenticate(self, token: str) -> Session:
+        """Each request comes by here, so without the facade's own turn."""
+        record: Session = await self.facade.authenticated(token)
+        return record
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._facade, name)
+        value = getattr(self.facade, name)
         if not callable(value):
             return value
 
@@ -49,15 +59,16 @@ class BlockingSession(RequestSession):
     `manager` is what `finished` gives. Every verb can raise StoreUnavailable: an outage is nobody's log-out.
     """
 
-    def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> None:
-        super().__init__(manager, cookies, scope, _NOT_LOADED)
-        self._is_loaded = False
+    _is_loaded = False
 
     def _seen(self) -> Session | None:
         if not self._is_loaded:
-            self._is_loaded = True
-            self.take(drive(load(self._manager, self._cookies, self._scope)))
+            self._load()
         return super()._seen()
+
+    def _load(self) -> None:
+        self._is_loaded = True
+        self.take(drive(load(self._manager, self._cookies, self._scope)))
 
     @property
     def is_read_only(self) -> bool:
@@ -135,8 +146,15 @@ class BlockingSession(RequestSession):
 
     def commit(self) -> None:
         """What goes before the first byte of the response. Raises like `commit_for_response`."""
-        drive(self.commit_for_response())
+        if self._tracked is not None and not self._tracked.is_as_loaded:
+            drive(self.commit_for_response())
 
     def count_activity(self) -> None:
-        """See `touch`."""
-        drive(self.touch())
+        """See `touch`. An outage is no reason to refuse what was answered without the store: it is noted, and the next request counts instead."""
+        record = self._record
+        if record is None or self._new_token is not None or self.passive or not self._accessed:
+            return
+        try:
+            cast("_Finished", self._manager).facade.touch_session(record)
+        except StoreUnavailable:
+            logger.warning("The store is away: the last activity of a session was not written")

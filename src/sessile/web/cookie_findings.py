@@ -48,7 +48,7 @@ class Finding:
 
 def judged_settings(settings: Settings, secure_name: str) -> list[Finding]:
     """What the settings alone show. `secure_name` is the name under https."""
-    findings = [*_of_name(secure_name, settings.cookie_path), *_of_lifetimes(settings)]
+    findings = [*_of_name(secure_name, settings.cookie_path, settings.cookie_domain), *_of_lifetimes(settings)]
     if settings.cookie_samesite == "none":
         findings.append(
             Finding(
@@ -70,9 +70,18 @@ def judged_settings(settings: Settings, secure_name: str) -> list[Finding]:
     return findings
 
 
-def _of_name(name: str, path: str) -> list[Finding]:
+def _of_name(name: str, path: str, domain: str | None) -> list[Finding]:
     findings = []
     prefix = next(prefix for prefix in PREFIXES if name.startswith(prefix))
+    if domain is not None:
+        findings.append(
+            Finding(
+                "warning",
+                f"cookie_domain is {domain}.",
+                "Every host below it gets the cookie and can act for the user, and each of them can plant one (ASVS 3.3.3).",
+                "Leave it out unless several of these hosts are to share the session.",
+            )
+        )
     if path != "/":
         findings.append(
             Finding(
@@ -83,7 +92,7 @@ def _of_name(name: str, path: str) -> list[Finding]:
                 "Give the application a host of its own and leave cookie_path at /.",
             )
         )
-    elif prefix in _PREFIX_WEAKNESS:
+    elif domain is None and prefix in _PREFIX_WEAKNESS:
         severity: Literal["warning", "note"] = "note" if prefix == "__Host-" else "warning"
         why = f"With {prefix} in front, {_PREFIX_WEAKNESS[prefix]} (RFC 6265bis section 4.1.3)."
         cure = "Leave the prefix out of cookie_name: the strongest one that the path allows is put in front."

@@ -15,6 +15,7 @@ PAIR_BYTES_MAX: Final = 4096
 """RFC 6265bis section 5.6: a browser silently drops a cookie whose name and value are longer."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _PATH: Final = re.compile(r"/[^\x00-\x20;\x7f-\uffff]*")
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 PREFIXES: Final = ("__Host-Http-", "__Http-", "__Host-", "__Secure-")
 _HOST_PREFIXES: Final = ("__Host-Http-", "__Host-")
 
@@ -64,8 +65,17 @@ def checked_path(path: str) -> str:
     return path
 
 
-def names_of(name: str, path: str) -> tuple[str, str]:
-    """The names under https and on plain http. A name without a prefix gets the strongest one that its path allows."""
+def checked_domain(domain: str | None) -> str | None:
+    """Without the leading dot that old browsers wanted. Raises ConfigurationError."""
+    if domain is None or _DOMAIN.fullmatch(domain.removeprefix(".")):
+        return None if domain is None else domain.removeprefix(".")
+    raise ConfigurationError(
+        "SESSILE_COOKIE_DOMAIN: a domain such as example.org, without a scheme, a port or spaces; leave it out for this very host"
+    )
+
+
+def names_of(name: str, path: str, domain: str | None = None) -> tuple[str, str]:
+    """The names under https and on plain http. A name without a prefix gets the strongest one that its path and domain allow."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             "SESSILE_COOKIE_NAME: a cookie's name has letters, digits and !#$%&'*+-.^_`|~ only (RFC 6265)"
@@ -77,8 +87,10 @@ def names_of(name: str, path: str) -> tuple[str, str]:
         )
     if prefix in _HOST_PREFIXES and path != "/":
         raise ConfigurationError(f"SESSILE_COOKIE_PATH: a cookie whose name begins with {prefix} has the path /")
+    if prefix in _HOST_PREFIXES and domain is not None:
+        raise ConfigurationError(f"SESSILE_COOKIE_DOMAIN: a cookie whose name begins with {prefix} has no domain")
     plain = name.removeprefix(prefix)
     if not plain:
         raise ConfigurationError("SESSILE_COOKIE_NAME: there is nothing after the prefix")
-    secure = name if prefix else ("__Host-Http-" if path == "/" else "__Secure-") + name
+    secure = name if prefix else ("__Host-Http-" if path == "/" and domain is None else "__Secure-") + name
     return secure, plain

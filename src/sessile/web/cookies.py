@@ -15,7 +15,15 @@ from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
 from sessile.web.asgi import Headers, Scope, host_of, scheme_of
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
-from sessile.web.cookie_names import DEFAULT_NAME, PAIR_BYTES_MAX, checked_path, is_this_machine, names_of, values_of
+from sessile.web.cookie_names import (
+    DEFAULT_NAME,
+    PAIR_BYTES_MAX,
+    checked_domain,
+    checked_path,
+    is_this_machine,
+    names_of,
+    values_of,
+)
 
 logger = logging.getLogger("sessile.cookies")
 
@@ -38,7 +46,10 @@ class CookiePolicy:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = checked_path(settings.cookie_path)
-        self._secure_name, self._plain_name = names_of(settings.cookie_name or DEFAULT_NAME, self._path)
+        self._domain = checked_domain(settings.cookie_domain)
+        self._secure_name, self._plain_name = names_of(settings.cookie_name or DEFAULT_NAME, self._path, self._domain)
+        self._is_always_secure = settings.cookie_secure
+        self._partitioned = settings.cookie_partitioned
         self._samesite = settings.cookie_samesite
         self._insecure_lan = settings.insecure_lan
         self._told_of_duplicates = False
@@ -46,14 +57,14 @@ class CookiePolicy:
 
     def name_for(self, scheme: str, host: str) -> str:
         """The cookie's name for requests of that scheme and Host header. Raises ConfigurationError where a session cookie would not be safe."""
-        if scheme == "https":
+        if scheme == "https" or self._is_always_secure:
             return self._secure_name
         if self._insecure_lan or is_this_machine(host):
             return self._plain_name
         raise ConfigurationError(
             "A session cookie is not sent over plain http to another machine: whoever shares the network could take the session "
             "over. Serve the application with https; behind a proxy that ends TLS, let the server believe its X-Forwarded-Proto "
-            "(uvicorn --proxy-headers --forwarded-allow-ips=...). For a trial in a network you trust set SESSILE_INSECURE_LAN=1."
+            "(uvicorn --proxy-headers --forwarded-allow-ips=..., ProxyFix in Flask). For a trial in a network you trust set SESSILE_INSECURE_LAN=1."
         )
 
     def require_settable(self, scope: Scope) -> None:
@@ -66,6 +77,8 @@ class CookiePolicy:
         names = (self._secure_name, self._plain_name)
         findings = judged_settings(self._settings, self._secure_name)
         if scope is not None:
+            if self._is_always_secure:
+                scope = {**scope, "headers": scope["headers"], "scheme": "https"}
             findings += judged_request(scope, *names, is_lan_allowed=self._insecure_lan)
         if response_headers is not None:
             findings += judged_response(response_headers, names)
@@ -84,11 +97,12 @@ class CookiePolicy:
             return CookieFound(None, DUPLICATE_COOKIE)
         return CookieFound(values[0]) if values else CookieFound(None, NO_COOKIE)
 
-    def set_header(self, scope: Scope, token: str, left: timedelta) -> bytes:
-        """The Set-Cookie value for a token; `left` is what remains until the absolute deadline. Raises ConfigurationError like `name_for`."""
+    def set_header(self, scope: Scope, token: str, left: timedelta | None) -> bytes:
+        """The Set-Cookie value for a token; `left` is what remains until the absolute deadline, or None for a cookie that the browser forgets when it
+        is closed. Raises ConfigurationError like `name_for`."""
         name = self.name_for(scheme_of(scope), host_of(scope))
         assert len(name) + len(token) <= PAIR_BYTES_MAX, "a browser would drop this cookie"
-        return self._header(scope, name, token, max(0, int(left.total_seconds())))
+        return self._header(scope, name, token, None if left is None else max(0, int(left.total_seconds())))
 
     def clear_header(self, scope: Scope) -> bytes:
         """The Set-Cookie value that makes the browser forget the token. Raises ConfigurationError like `name_for`."""
@@ -102,17 +116,24 @@ class CookiePolicy:
         """Appends the Set-Cookie header that makes the browser forget the token. Raises ConfigurationError like `name_for`."""
         headers.append((b"set-cookie", self.clear_header(scope)))
 
-    def _header(self, scope: Scope, name: str, value: str, max_age_s: int) -> bytes:
-        is_secure = scheme_of(scope) == "https"
+    def _header(self, scope: Scope, name: str, value: str, max_age_s: int | None) -> bytes:
+        is_secure = self._is_always_secure or scheme_of(scope) == "https"
         if not is_secure and not self._told_of_insecure_lan and not is_this_machine(host_of(scope)):
             self._told_of_insecure_lan = True
             logger.warning("SESSILE_INSECURE_LAN is on: whoever shares the network can read session cookies.")
         # Browsers refuse SameSite=None without Secure.
         samesite = "lax" if self._samesite == "none" and not is_secure else self._samesite
-        parts = [f"{name}={value}", f"Path={self._path}", f"Max-Age={max_age_s}", "HttpOnly"]
+        parts = [f"{name}={value}", f"Path={self._path}"]
+        if self._domain is not None:
+            parts.append(f"Domain={self._domain}")
+        if max_age_s is not None:
+            parts.append(f"Max-Age={max_age_s}")
+        parts.append("HttpOnly")
         if is_secure:
             parts.append("Secure")
         parts.append(f"SameSite={samesite.capitalize()}")
+        if is_secure and self._partitioned:
+            parts.append("Partitioned")
         return "; ".join(parts).encode("ascii")
 
     def _tell_of_duplicates(self, name: str) -> None:

@@ -21,7 +21,7 @@ _RAW: Final = HEADER.encode("ascii")
 
 def names_platform(headers: Headers) -> bool:
     """Whether a request names a platform for itself."""
-    return any(key == _RAW for key, _ in headers)
+    return bool(header_values(headers, _RAW))
 
 
 async def platform_of_request(

@@ -38,3 +38,11 @@ def private(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     if b"*" not in varies and b"cookie" not in (part.lower() for part in varies):
         varies.append(b"Cookie")
     return [*kept, (b"vary", b", ".join(varies)), (b"cache-control", NO_STORE.encode())]
+
+
+def vary_on_cookie(values: Iterable[str]) -> str:
+    """The one `Vary` for these, with Cookie once."""
+    parts = [part.strip() for value in values for part in value.split(",") if part.strip()]
+    if "*" not in parts and "cookie" not in (part.lower() for part in parts):
+        parts.append("Cookie")
+    return ", ".join(parts)

@@ -46,18 +46,24 @@ class RequestSession(SessionMapping):
     """What `WebSession` and `BlockingSession` have in common. `manager` has the verbs of the asyncio facade; in the blocking lane each of them is
     finished when it is awaited."""
 
-    def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope, loaded: Loaded) -> None:
+    _source = Source.NONE
+    _override = NO_OVERRIDE
+    _new_token: str | None = None
+    _cookie_ends = False
+    operations_committed = 0
+    """How many changes of data this request has saved so far."""
+    passive = False
+    """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
+
+    def __init__(
+        self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope, loaded: Loaded | None = None
+    ) -> None:
         super().__init__()
         self._manager = manager
         self._cookies = cookies
         self._scope = scope
-        self.take(loaded)
-        self._new_token: str | None = None
-        self._cookie_ends = False
-        self.operations_committed = 0
-        """How many changes of data this request has saved so far."""
-        self.passive = False
-        """True: this request is no activity of the user (a poll, a heartbeat) and does not move the idle deadline."""
+        if loaded is not None:
+            self.take(loaded)
 
     def take(self, loaded: Loaded) -> None:
         """What became of the request's credential."""
@@ -256,9 +262,19 @@ class RequestSession(SessionMapping):
         """The changes could not be saved, and the response says so."""
         self._tracked = None
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether its data has anything that can be changed in its place, without our being asked."""
+        return self._tracked is not None and self._tracked.has_levels
+
+    @property
+    def scope(self) -> Scope:
+        """The request, in the shape of ASGI."""
+        return self._scope
+
     def tell_of_late_changes(self) -> None:
         """Changes below the top level cannot be refused after the response has started; at least the log names them."""
-        if self._tracked is None or not self._tracked.has_levels:
+        if not self.has_levels:
             return
         try:
             is_late = self.modified
@@ -282,9 +298,12 @@ class RequestSession(SessionMapping):
     def cookie_header(self) -> bytes | None:
         """The Set-Cookie value that this response must carry, if the token changed in this request."""
         if self._new_token is not None and self._record is not None:
-            left = self._record.absolute_expires_at - self._manager.clock.now()
-            return self._cookies.set_header(self._scope, self._new_token, left)
+            return self._cookies.set_header(self._scope, self._new_token, self._cookie_age(self._record))
         return self._cookies.clear_header(self._scope) if self._cookie_ends else None
+
+    def _cookie_age(self, record: Session) -> timedelta | None:
+        """How long the browser keeps the cookie; None: until it is closed."""
+        return record.absolute_expires_at - self._manager.clock.now()
 
     def platform_header(self) -> bytes | None:
         """What this response says in `Sessile-Platform`: the platform that the request named, where it was taken."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from sessile.web.asgi import Scope
+from sessile.web.asgi import KnownHeaders, Scope
 
 _WITHOUT_PREFIX: Final = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
 
@@ -31,6 +31,66 @@ def scope_of(environ: Mapping[str, Any]) -> Scope:
         "server": (environ.get("SERVER_NAME", ""), int(environ.get("SERVER_PORT") or 0)),
         "extensions": {},
     }
+
+
+class WsgiScope(dict[str, Any]):
+    """The same for judging a session, made as far as it is asked for: most requests are looked at for one cookie, and many for nothing. `headers` has those
+    that say something of a session."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._environ = environ
+
+    def __missing__(self, key: str) -> Any:
+        value = self[key] = _PARTS[key](self._environ)
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self or key in _PARTS else default
+
+
+_JUDGED: Final = {
+    name.encode("ascii"): "HTTP_" + name.upper().replace("-", "_")
+    for name in (
+        "cookie",
+        "host",
+        "authorization",
+        "sessile-platform",
+        "origin",
+        "sec-fetch-site",
+        "accept",
+        "x-forwarded-proto",
+        "x-csrf-token",
+    )
+}
+
+
+class _WsgiHeaders(KnownHeaders):
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def of(self, name: bytes) -> list[str]:
+        value = self._environ.get(_JUDGED[name])
+        return [] if value is None else [value]
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        for name, key in _JUDGED.items():
+            if key in self._environ:
+                yield name, self._environ[key].encode("latin-1")
+
+
+_PARTS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "type": lambda _: "http",
+    "method": lambda environ: environ["REQUEST_METHOD"],
+    "scheme": lambda environ: environ.get("wsgi.url_scheme", "http"),
+    "path": lambda environ: _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
+    "root_path": lambda environ: _text(environ.get("SCRIPT_NAME", "")),
+    "headers": _WsgiHeaders,
+}
 
 
 def _headers(environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:

@@ -89,7 +89,8 @@ async def test_an_outage_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_args: Any, **_named: Any) -> Any:
         raise StoreUnavailable
 
-    monkeypatch.setattr(process.here().manager, "authenticate", away)
+    for name in ("authenticate", "authenticated"):
+        monkeypatch.setattr(process.here().manager, name, away)
     for path in ("/async/get/a", "/async/members", "/whoami"):
         response = await client.get(path)
         assert (response.status_code, response.headers.get("Retry-After")) == (503, "2")
@@ -129,7 +130,7 @@ def test_the_api_under_wsgi_is_answered_by_a_thread() -> None:
         headers={"Origin": "http://testserver"},
     )
     assert opened.status_code in {200, 201}, opened.content
-    assert client.get("/api/v0/events?hello=%7B%7D").status_code == 404
+    assert client.get("/api/v0/events?hello=%7B%7D").status_code == 501
     assert client.get("/api/v0/nothing").status_code == 404
     visitor = Client()  # a log-in gave the other one a new token a moment ago
     visitor.post("/basket/a")
@@ -332,6 +333,7 @@ async def test_a_socket_in_an_outage_is_refused_and_not_anonymous(monkeypatch: p
     def away(*_args: Any, **_named: Any) -> Any:
         raise StoreUnavailable
 
-    monkeypatch.setattr(process.here().manager, "authenticate", away)
+    for name in ("authenticate", "authenticated"):
+        monkeypatch.setattr(process.here().manager, name, away)
     socket = Socket(issued.token)
     assert not await socket.connect()

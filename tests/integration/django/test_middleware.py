@@ -443,6 +443,7 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         for name in (
             "authenticate",
+            "authenticated",
             "create_session",
             "login",
             "change_session_data",

@@ -13,6 +13,7 @@ from sessile.runtime.settings import Settings
 from sessile.web.cookie_findings import Finding
 from sessile.web.cookie_names import is_this_machine
 from sessile.web.cookies import CookiePolicy
+from sessile.web.origins import OriginPolicy
 
 HTTPS = "__Host-Http-sessile"
 LEFT = timedelta(hours=1, milliseconds=900)
@@ -67,6 +68,10 @@ def test_insecure_lan_is_possible_and_said_in_the_log_once(caplog: pytest.LogCap
         ("http", {}, "sessile=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"),
         ("http", {"cookie_samesite": "none"}, "sessile=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"),
         ("https", {"cookie_name": "shop"}, "__Host-Http-shop=t; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"),
+        ("https", {"cookie_domain": ".example.org"}, "__Secure-sessile=t; Path=/; Domain=example.org; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"),
+        ("http", {"cookie_secure": True}, "__Host-Http-sessile=t; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"),
+        ("https", {"cookie_partitioned": True}, "__Host-Http-sessile=t; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax; Partitioned"),
+        ("http", {"cookie_partitioned": True}, "sessile=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"),
         ("http", {"cookie_name": "shop"}, "shop=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"),
         ("https", {"cookie_name": "__Host-shop"}, "__Host-shop=t; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"),
         ("http", {"cookie_name": "__Host-shop"}, "shop=t; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"),
@@ -283,3 +288,34 @@ def test_the_worst_comes_first() -> None:
         request(), [(b"set-cookie", f"{HTTPS}=x; Secure; HttpOnly; Domain=a".encode())]
     )
     assert [finding.severity for finding in findings] == ["error", "warning", "note"]
+
+
+def test_a_cookie_without_an_age_goes_when_the_browser_is_closed() -> None:
+    assert policy().set_header(request(), "t", None) == (
+        b"__Host-Http-sessile=t; Path=/; HttpOnly; Secure; SameSite=Lax"
+    )
+
+
+@pytest.mark.parametrize("domain", ["https://example.org", "example.org:80", "a b", "", "example.org; Secure"])
+def test_a_domain_is_a_domain(domain: str) -> None:
+    with pytest.raises(ConfigurationError, match="SESSILE_COOKIE_DOMAIN"):
+        policy(cookie_domain=domain)
+
+
+def test_a_prefix_that_binds_to_the_host_allows_no_domain() -> None:
+    with pytest.raises(ConfigurationError, match="SESSILE_COOKIE_DOMAIN"):
+        policy(cookie_name="__Host-shop", cookie_domain="example.org")
+
+
+def test_always_secure_holds_behind_a_proxy_that_the_server_does_not_know_of() -> None:
+    behind = request(f"{HTTPS}={TOKEN}", scheme="http")
+    assert policy(cookie_secure=True).read(behind).token == TOKEN
+    assert policy(cookie_secure=True).check(behind) == []
+    assert OriginPolicy(Settings(database_url="memory://", cookie_secure=True)).allows(behind, "https://app.example")
+    with pytest.raises(ConfigurationError, match="insecure_lan"):
+        policy(cookie_secure=True, insecure_lan=True)
+
+
+def test_a_shared_domain_is_pointed_out() -> None:
+    (finding,) = policy(cookie_domain="example.org").check()
+    assert (finding.severity, finding.what) == ("warning", "cookie_domain is example.org.")

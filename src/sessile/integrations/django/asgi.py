@@ -14,9 +14,11 @@ import django
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIHandler
 
+from sessile.integrations.django.process import here
 from sessile.integrations.django.service import as_django_sees, close_service, service_here
 from sessile.model.errors import SessileError
-from sessile.server.app import owns_path
+from sessile.runtime.blocking import SessionManager
+from sessile.server.paths import owns_path
 from sessile.web.asgi import App, Receive, Scope, Send, path_within
 
 
@@ -37,6 +39,11 @@ class WithService:
 
     def __init__(self, application: App) -> None:
         self._application = application
+
+    @property
+    def manager(self) -> SessionManager:
+        """The blocking facade of the project; its settings say which proxies are believed."""
+        return here().manager
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -42,7 +42,7 @@ class DjangoCookies(CookiePolicy):
                 return super().read(scope)  # perhaps a planted second one; that takes a closer look
         return CookieFound(token)
 
-    def _header(self, scope: Scope, name: str, value: str, max_age_s: int) -> bytes:
+    def _header(self, scope: Scope, name: str, value: str, max_age_s: int | None) -> bytes:
         response = HttpResponse()
         response.set_cookie(name, value, **cookie_attributes(max_age_s))
         return response.cookies[name].OutputString().encode("latin-1")

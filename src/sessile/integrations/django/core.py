@@ -111,10 +111,6 @@ class Core(BlockingSession):
             return False
         return now + timedelta(seconds=expiry) - record.idle_expires_at > timedelta(seconds=expiry / 20)
 
-    @property
-    def trace_scope(self) -> Scope:
-        return self._scope
-
     # -- loading ------------------------------------------------------------------------------------------------------------------------------
 
     def look(self) -> Session | None:
@@ -126,14 +122,18 @@ class Core(BlockingSession):
             return self._record  # every read comes by here
         if not self._is_loaded:
             refuse_on_loop()
-            self._is_loaded = True
-            self.take(self._looked_up())
             record = super()._seen()
             if record is not None and self._counts_reads:
                 LAST_LOADED.set(weakref.ref(self))
                 self.note_activity()
             return record
         return super()._seen()
+
+    def _load(self) -> None:
+        self._is_loaded = True
+        if not self._counts_reads:  # else it may as well be a script
+            self.process.begin_serving()
+        self.take(self._looked_up())
 
     def _looked_up(self) -> Loaded:
         """As `load` does it. The usual request, with a cookie and neither bearer token nor platform, goes by a short way."""
@@ -223,18 +223,15 @@ class Core(BlockingSession):
         moved = self.process.opened().set_idle_deadline(record.session_id, deadline)
         self._record = _with_deadline(record, moved)
 
-    async def touch(self) -> None:
-        if self.expiry is None:
-            await super().touch()
-        elif self.touch_is_due:
-            self.set_deadline()
-
     def note_activity(self) -> None:
         """Counts this request as activity, where that is due. That it could not be written is no reason to refuse an answer."""
         if not self.touch_is_due:
             return
         try:
-            self.count_activity()
+            if self.expiry is None:
+                self.count_activity()
+            else:
+                self.set_deadline()
         except (StoreUnavailable, SessionEnded, SessionExpired, SessionNotFound) as error:
             logger.info("A request was not counted as activity of its session: %s", error.code)
 

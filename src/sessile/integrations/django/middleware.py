@@ -128,7 +128,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         self._tell(request, session, response)
         session.close_for_response(is_streaming=bool(getattr(response, "streaming", False)))
         trace.done(
-            session._core.trace_scope,
+            session._core.scope,
             session._core,
             status=response.status_code if error is None else None,
             error=error,

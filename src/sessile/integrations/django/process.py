@@ -1,5 +1,5 @@
-"""What one process has: the manager, the cookie's rules, and threads for `async def` code. Made when first asked for, anew after a fork and when
-settings change (in tests)."""
+"""What one process has: the manager, the cookie's rules, and threads for `async def` code. Made when first asked for, anew when settings change (in
+tests)."""
 
 from __future__ import annotations
 
@@ -18,26 +18,15 @@ from sessile.engine.sessions import expiry_policy
 from sessile.integrations.django.configuration import NAME, Configuration, configuration
 from sessile.integrations.django.cookies import DjangoCookies
 from sessile.ports import Clock
+from sessile.runtime import hosting
 from sessile.runtime.blocking import SessionManager
+from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.blocking_session import finished
 
 T = TypeVar("T")
 _THREADS_MAX: Final = 32
 _SETTINGS: Final = frozenset({NAME, "BASE_DIR", "CSRF_TRUSTED_ORIGINS", "SESSION_COOKIE_AGE", "SESSION_COOKIE_NAME"})
 """What the manager and the cookie's rules are made from."""
-
-
-class _Manager(SessionManager):
-    """Opened once, whoever comes first."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self._once = threading.RLock()
-
-    def open(self) -> None:
-        with self._once:
-            if not self._is_open:
-                super().open()
 
 
 class Process:
@@ -47,7 +36,7 @@ class Process:
         settings = found.settings
         self.settings = settings
         self.public = found.public
-        self.manager: SessionManager = _Manager(settings, clock=clock)
+        self.manager = SessionManager(settings, clock=clock)
         self.finished = finished(self.manager)
         self.cookies = DjangoCookies(settings)
         self.expiry = expiry_policy(
@@ -57,6 +46,17 @@ class Process:
             settings.remember_timeout_s,
         )
         self._threads: ThreadPoolExecutor | None = None
+        hosting.offer(self)
+
+    def loop_manager(self) -> AsyncSessionManager:
+        """Another manager on the same store, for an event loop in this process. Who asks for it opens and closes it."""
+        manager = self.manager
+        return AsyncSessionManager(manager.settings, store=manager.store_beside(), clock=manager.clock)
+
+    def begin_serving(self) -> None:
+        """A request is about to use the store: from now on there is background work. Again is no harm and costs little."""
+        if not self.manager.is_serving:
+            self.manager.begin_serving(with_background=not hosting.is_hosted())  # hosted, the service beside us does it
 
     async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
         """Has blocking work done without holding up the event loop."""
@@ -70,7 +70,12 @@ class Process:
             self.manager.open()
         return self.manager
 
+    def leave_parent(self) -> None:
+        """In a child process: the threads are the parent's. (The manager sees to its connections by itself.)"""
+        self._threads = None
+
     def close(self) -> None:
+        """Ends the threads and lets go of the store."""
         if self._threads is not None:
             self._threads.shutdown(wait=True)
         if self.manager.is_open:
@@ -84,15 +89,12 @@ class _Here:
         self.process: Process | None = None
         self.lock = threading.Lock()
         self.on_close: list[Callable[[], None]] = []
-        self._of_parent: list[Process] = []
         os.register_at_fork(after_in_child=self._leave_parent)
 
     def _leave_parent(self) -> None:
-        """In a child: the parent's connections are neither used nor closed, so what holds them stays."""
         self.lock = threading.Lock()
         if self.process is not None:
-            self._of_parent.append(self.process)
-            self.process = None
+            self.process.leave_parent()
 
 
 _here: Final = _Here()

@@ -23,7 +23,7 @@ _LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
 
 def _made() -> Service:
     process = here()
-    return create_app(AsyncSessionManager(process.settings), standalone=True, cookies=process.cookies)
+    return create_app(process.loop_manager(), standalone=True, cookies=process.cookies)
 
 
 # -- in a thread ------------------------------------------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ def service_thread() -> ServiceThread:
     global _thread  # noqa: PLW0603 - one for a process, closed with the rest of it
     if _thread is None:
         process = here()
-        _thread = ServiceThread(lambda: AsyncSessionManager(process.settings), process.cookies)
+        _thread = ServiceThread(process.loop_manager, process.cookies)
     return _thread
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -11,17 +10,12 @@ from django.views.decorators.csrf import csrf_exempt
 
 from sessile.integrations.django.middleware import problem_response
 from sessile.integrations.django.service import Conversation, service_here, service_thread
-from sessile.server.refusals import NoSuchPage
+from sessile.server.refusals import LivePushUnavailable
 from sessile.server.threaded import Answer
 from sessile.web.asgi import Scope
 from sessile.web.wsgi import scope_of
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
-
-
-_NO_LIVE_PUSH: Final = (
-    "Events need an event loop: serve the application by ASGI. Until then pages ask for changes every few seconds."
-)
 
 
 @csrf_exempt
@@ -31,7 +25,7 @@ async def api(request: HttpRequest, path: str) -> HttpResponseBase:
     if isinstance(request, ASGIRequest):
         return await _answered(_mounted(request.scope, request, root), request.body)
     if service_thread().is_stream("/" + path):
-        return problem_response(NoSuchPage(_NO_LIVE_PUSH))
+        return problem_response(LivePushUnavailable())
     scope = _mounted(scope_of(request.META), request, root)
     # The loop that Django made for this view is there for nothing else, so nobody minds that it waits.
     return _whole(service_thread().answer(scope, request.body))

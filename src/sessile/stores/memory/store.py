@@ -196,6 +196,10 @@ class MemoryStore:
         self._polled = self._tables.hinted
         self._guard: CommitGuard | None = None
 
+    def beside(self) -> MemoryStore:
+        """Another store on the same tables, as another process has one on the same file."""
+        return MemoryStore(self._tables)
+
     def guard(self, guard: CommitGuard) -> None:
         self._guard = guard
 

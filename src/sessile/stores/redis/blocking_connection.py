@@ -36,6 +36,29 @@ class BlockingConnection:
         self._used_at = time.monotonic()
         connected.settimeout(call_timeout_s)
 
+    def exchange_one(self, command: Command) -> Any:
+        """The reply to one command; as `exchange`, for what nearly every request asks. Raises like it."""
+        started_at = time.monotonic()
+        self._socket.sendall(pack(command))
+        if time.monotonic() - started_at > _SLOW_S:
+            self._bound(started_at)
+        is_again = False
+        while (reply := self._gets()) is NOTHING or type(reply) is Push:
+            if reply is NOTHING:
+                if is_again:
+                    self._bound(started_at)
+                data = self._socket.recv(_READ_BYTES)
+                if not data:
+                    raise ConnectionResetError("the server closed the connection")
+                self._reader.feed(data)
+                is_again = True
+        if self._socket.gettimeout() != self._call_timeout_s:
+            self._socket.settimeout(self._call_timeout_s)
+        if self._reader.has_data():
+            raise ProtocolFault("more replies than commands")
+        self._used_at = started_at
+        return reply
+
     def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, in order. Raises OSError (TimeoutError, ssl.SSLError and EOFError's place: ConnectionError), ProtocolFault."""
         started_at = time.monotonic()

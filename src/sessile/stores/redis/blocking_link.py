@@ -15,7 +15,7 @@ from typing import Any, Final
 from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.blocking_connection import BlockingConnection, open_socket, wants_new_look
 from sessile.stores.redis.link import OTHER_SERVER, Journal, Limits, LinkStatus, Locate, OnReply, State
-from sessile.stores.redis.wire import Command, Greeting, ProtocolFault
+from sessile.stores.redis.wire import Command, Greeting, ProtocolFault, ServerFault
 
 _KEPT_MAX: Final = 128
 
@@ -57,7 +57,24 @@ class BlockingLink:
         return connection.identity
 
     async def call(self, identity: str, command: Command) -> Any:
-        return self._exchange(self._idle_one() or await self._connect(), identity, (command,))[0]
+        connection = self._idle_one() or await self._connect()
+        if connection.identity != identity:
+            self._put_back(connection)
+            raise CacheUnavailable(OTHER_SERVER)
+        try:
+            reply = connection.exchange_one(command)
+        except (OSError, ProtocolFault) as error:
+            connection.close()
+            raise self._failed(error) from None
+        except BaseException:
+            connection.close()  # interrupted: the reply would be taken for the next one
+            raise
+        if type(reply) is ServerFault and wants_new_look((reply,)):
+            connection.close()
+            self._drop_idle()
+        else:
+            self._put_back(connection)
+        return reply
 
     async def call_many(self, identity: str, commands: Sequence[Command]) -> list[Any]:
         if not commands:

@@ -1,0 +1,104 @@
+"""The background work of the blocking lane: one daemon thread for each process that serves, without an event loop.
+
+It starts with the first request and not with the program, so that a process which forks its workers has none to lose. Every process has one; a lease
+in the database elects whose turn a piece of work is, as in the asyncio lane. What needs no election happens where it is needed: activity is written with
+its request, and the look at the cache's fence is renewed by reading.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sessile.model.errors import StoreUnavailable
+from sessile.runtime.background import Background
+from sessile.runtime.lane import drive
+from sessile.runtime.settings import Settings
+
+logger = logging.getLogger("sessile.background")
+
+_STOP_TIMEOUT_S: Final = 5.0
+"""How long `stop` waits for a round under way; the thread is a daemon, so it holds up nobody after that."""
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(slots=True)
+class Job:
+    """Work that is done every `interval_s` seconds; `due_at` is a time of the monotonic clock."""
+
+    name: str
+    interval_s: float
+    work: Work
+    due_at: float = 0.0
+    is_away: bool = False
+
+
+class BlockingBackground:
+    """`rounds` has what is done, and the election; this is when. The store must never suspend."""
+
+    def __init__(self, rounds: Background, settings: Settings) -> None:
+        self._jobs = [
+            Job("checkpoint", settings.checkpoint_interval_s, rounds.take_checkpoints),
+            Job("compaction", settings.compaction_interval_s, rounds.compact),
+            Job("sweep", settings.sweep_interval_s, rounds.sweep),
+            Job("retention", settings.retention_interval_s, rounds.forget),
+        ]
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Starts the thread, unless there is one."""
+        if self._thread is not None:  # every request may come by here, so the lock is only for the first
+            return
+        with self._lock:
+            if self._thread is None:
+                self._stopping.clear()
+                self._thread = threading.Thread(target=self._run, name="sessile-background", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it after the round under way. Again is no harm, and so is `start` after that."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stopping.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        now = time.monotonic()
+        for job in self._jobs:
+            # Workers that were started together do not ask the database together.
+            job.due_at = now + job.interval_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        while not self._stopping.wait(max(0.0, min(job.due_at for job in self._jobs) - time.monotonic())):
+            self.run_due(time.monotonic())
+
+    def run_due(self, now: float) -> None:
+        """Does what is due at `now` (monotonic seconds). Raises nothing: an outage is told once, and the work waits for its next turn."""
+        for job in self._jobs:
+            if job.due_at <= now and not self._stopping.is_set():
+                job.due_at = now + job.interval_s
+                _do(job)
+
+
+def _do(job: Job) -> None:
+    try:
+        drive(job.work())
+    except StoreUnavailable:
+        if not job.is_away:
+            logger.warning("The store cannot be reached; %s goes on when it is back", job.name)
+        job.is_away = True
+    except Exception:  # the thread must outlive one bad round; the traceback is in the log
+        logger.exception("A round of %s failed", job.name)
+    else:
+        job.is_away = False

@@ -1,0 +1,13 @@
+"""Which paths the service answers inside another application. Known without loading the service itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_OWN: Final = re.compile(r"/api/session_state|/api/v0/.*|/ws|/ws/session/.*|/sessile\.js", re.DOTALL)
+
+
+def owns_path(path: str) -> bool:
+    """True for the paths (without a mount prefix) that the service answers inside another application."""
+    return _OWN.fullmatch(path) is not None
