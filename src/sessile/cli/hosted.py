@@ -56,7 +56,7 @@ def _beside(application: App, *, has_lifespan: bool, at_end: Callable[[], None])
             "Several applications with sessions were loaded, and only one can be served: name the module of that one"
         )
     manager = offered[0].loop_manager() if offered else AsyncSessionManager(Settings())
-    service = create_app(manager, standalone=True)
+    service = create_app(manager, standalone=True, cookies=offered[0].cookies if offered else None)
     hosted = Hosted(service, application, has_lifespan=has_lifespan, at_end=at_end)
     return Site(hosted, hosted.drain, manager.settings)
 

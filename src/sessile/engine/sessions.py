@@ -175,6 +175,11 @@ class SessionEngine:
         """Moves the idle deadline as activity does, at once and in the row. Nothing moves the absolute one. Raises like `get`."""
         return await self._store.write(self._extend, session_id)
 
+    async def set_idle_deadline(self, session_id: str, deadline: datetime) -> Session:
+        """Puts the idle deadline there, sooner or later than it was, but not behind the absolute one. Activity moves it on as ever, so whoever
+        wants another idle timeout for one session sets it with each. Raises like `get`."""
+        return await self._store.write(self._set_idle_deadline, session_id, deadline)
+
     async def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
         """After another password or factor: ends the user's other sessions and gives this one a new token (ASVS 7.4.3); how many ended. Raises
         AuthenticationRequired for an anonymous session, and like `get`."""
@@ -288,6 +293,20 @@ class SessionEngine:
         tx.audit([session_event(extended, "session_extended", now)])
         tx.emit(Event(EventKind.SESSION_CHANGED, session_id, extended.version))
         return extended
+
+    def _set_idle_deadline(self, tx: Transaction, session_id: str, deadline: datetime) -> Session:
+        now = self._clock.now()
+        session = live(tx, session_id, now)
+        moved = replace(
+            session,
+            last_seen_at=now,
+            idle_expires_at=min(deadline, session.absolute_expires_at),
+            token_seen_at=session.token_seen_at or now,
+            version=session.version + 1,
+        )
+        tx.sessions.update(moved)
+        tx.emit(Event(EventKind.SESSION_CHANGED, session_id, moved.version))
+        return moved
 
     def _credentials_changed(self, tx: Transaction, session_id: str) -> tuple[Issued, int]:
         now = self._clock.now()

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -204,6 +205,11 @@ class SessionManager:
     def extend_session(self, session_id: str) -> Session:
         """Moves the idle deadline as activity does, at once; nothing moves the absolute one (`session.can_extend`). Raises like `get_session`."""
         return drive(self._sessions.extend(session_id))
+
+    def set_idle_deadline(self, session_id: str, deadline: datetime) -> Session:
+        """Puts the idle deadline there, sooner or later than it was, but not behind the absolute one. Activity moves it on as ever. Raises like
+        `get_session`."""
+        return drive(self._sessions.set_idle_deadline(session_id, deadline))
 
     def touch_session(self, session: Session) -> None:
         """Notes activity of the user, which moves the idle deadline; costs nothing when it is not due."""

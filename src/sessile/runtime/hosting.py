@@ -4,13 +4,18 @@ service runs beside it in this process, with the background work."""
 from __future__ import annotations
 
 import weakref
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sessile.runtime.manager import AsyncSessionManager
 
 
 class Host(Protocol):
     """What an integration offers."""
+
+    @property
+    def cookies(self) -> Any:
+        """The cookie's rules (`sessile.web.cookies.CookiePolicy`) of the application."""
+        ...
 
     def loop_manager(self) -> AsyncSessionManager:
         """A manager on the application's store, for an event loop in this process. Who asks for it opens and closes it. Raises ConfigurationError."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -180,6 +181,11 @@ class AsyncSessionManager:
     async def extend_session(self, session_id: str) -> Session:
         """Moves the idle deadline as activity does, at once; nothing moves the absolute one (`session.can_extend`). Raises like `get_session`."""
         return await self._sessions.extend(session_id)
+
+    async def set_idle_deadline(self, session_id: str, deadline: datetime) -> Session:
+        """Puts the idle deadline there, sooner or later than it was, but not behind the absolute one. Activity moves it on as ever. Raises like
+        `get_session`."""
+        return await self._sessions.set_idle_deadline(session_id, deadline)
 
     async def touch_session(self, session: Session) -> None:
         """Notes activity of the user, which moves the idle deadline. Written with others a moment later; costs nothing when it is not due."""

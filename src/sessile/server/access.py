@@ -38,9 +38,9 @@ class Seen:
 class Access:
     """Looks at credentials. An outage raises StoreUnavailable and is never taken for nobody being logged in."""
 
-    def __init__(self, manager: AsyncSessionManager) -> None:
-        self.cookies = CookiePolicy(manager.settings)
-        self.origins = OriginPolicy(manager.settings)
+    def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy | None = None) -> None:
+        self.cookies = cookies or CookiePolicy(manager.settings)
+        self.origins = OriginPolicy(manager.settings, self.cookies)
         self._manager = manager
 
     async def look(self, scope: Scope) -> Seen:

@@ -38,6 +38,7 @@ from sessile.server.routes import (
     sessions,
 )
 from sessile.web.asgi import App, Receive, Scope, Send, path_within
+from sessile.web.cookies import CookiePolicy
 from sessile.web.problems import send_problem
 
 __all__ = ["OPENAPI_PATH", "Service", "create_app", "owns_path"]
@@ -45,19 +46,32 @@ __all__ = ["OPENAPI_PATH", "Service", "create_app", "owns_path"]
 OPENAPI_PATH: Final = "/api/v0/openapi.json"
 
 
-def create_app(manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float = STALL_TIMEOUT_S) -> Service:
+def create_app(
+    manager: AsyncSessionManager,
+    *,
+    standalone: bool,
+    stall_timeout_s: float = STALL_TIMEOUT_S,
+    cookies: CookiePolicy | None = None,
+) -> Service:
     """The ASGI application around an open or yet unopened manager. With `standalone` it also owns the manager's life, `/`, `/healthz`
-    and `/readyz`. A peer that takes nothing for `stall_timeout_s` is disconnected."""
-    return Service(manager, standalone=standalone, stall_timeout_s=stall_timeout_s)
+    and `/readyz`. A peer that takes nothing for `stall_timeout_s` is disconnected. `cookies`: where another framework names the cookie."""
+    return Service(manager, standalone=standalone, stall_timeout_s=stall_timeout_s, cookies=cookies)
 
 
 class Service:
-    def __init__(self, manager: AsyncSessionManager, *, standalone: bool, stall_timeout_s: float) -> None:
+    def __init__(
+        self,
+        manager: AsyncSessionManager,
+        *,
+        standalone: bool,
+        stall_timeout_s: float,
+        cookies: CookiePolicy | None = None,
+    ) -> None:
         self.manager = manager
         self.hub = Hub(manager, stall_timeout_s=stall_timeout_s)
         self._standalone = standalone
         self._is_open = False
-        access = Access(manager)
+        access = Access(manager, cookies)
         self.api = _make_api(manager, self.hub, access, standalone=standalone)
         self._http: App = PrivateAnswers(BodyLimits(self.api))
         self._socket = SocketEndpoint(self.hub, access, self.open)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Message, Scope
+from sessile.web.cookies import CookiePolicy
 
 if TYPE_CHECKING:
     from sessile.server.app import Service
@@ -33,10 +34,12 @@ class Answer:
 
 
 class ServiceThread:
-    """`make_manager` makes the manager that the service works with, for each process anew; it is opened and closed here. Safe to share between threads."""
+    """`make_manager` makes the manager that the service works with, for each process anew; it is opened and closed here. Safe to share between threads.
+    `cookies`: where another framework names the cookie."""
 
-    def __init__(self, make_manager: Callable[[], AsyncSessionManager]) -> None:
+    def __init__(self, make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None = None) -> None:
         self._make_manager = make_manager
+        self._cookies = cookies
         self._lock = threading.Lock()
         self._running: _Running | None = None
         os.register_at_fork(after_in_child=self._forget)
@@ -61,7 +64,7 @@ class ServiceThread:
         if running is None:
             with self._lock:
                 if self._running is None:
-                    self._running = _Running(self._make_manager)
+                    self._running = _Running(self._make_manager, self._cookies)
                 running = self._running
         return running
 
@@ -72,11 +75,11 @@ class ServiceThread:
 
 
 class _Running:
-    def __init__(self, make_manager: Callable[[], AsyncSessionManager]) -> None:
+    def __init__(self, make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sessile-service", daemon=True)
         self._thread.start()
-        self.service: Service = self.run(_made(make_manager))
+        self.service: Service = self.run(_made(make_manager, cookies))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -88,12 +91,12 @@ class _Running:
         self._loop.close()
 
 
-async def _made(make_manager: Callable[[], AsyncSessionManager]) -> Service:
+async def _made(make_manager: Callable[[], AsyncSessionManager], cookies: CookiePolicy | None) -> Service:
     from sessile.server.app import (
         create_app,  # loads FastAPI, which an application that serves only its own pages need not pay for
     )
 
-    return create_app(make_manager(), standalone=True)
+    return create_app(make_manager(), standalone=True, cookies=cookies)
 
 
 async def _answered(service: Service, scope: Scope, body: bytes) -> Answer:

@@ -101,14 +101,21 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
             return Loaded(source, reason=reason)
         record = await manager.authenticate(token)
         return Loaded(source, record, override=await Override.look(manager, scope, record) if names_platform else None)
-    except SessionNotFound:
-        return Loaded(source, reason="unknown")
-    except SessionExpired as error:
-        return Loaded(source, reason=f"expired:{error.clock}")
-    except SessionEnded as error:
-        return Loaded(source, reason=f"ended:{error.reason}")
     except SessileError as error:
-        return Loaded(source, failure=error)
+        return without_record(source, error)
+
+
+def without_record(source: Source, error: SessileError) -> Loaded:
+    """What an error of `authenticate` means for a request: the reason why there is no session, or that nobody could look."""
+    match error:
+        case SessionNotFound():
+            return Loaded(source, reason="unknown")
+        case SessionExpired():
+            return Loaded(source, reason=f"expired:{error.clock}")
+        case SessionEnded():
+            return Loaded(source, reason=f"ended:{error.reason}")
+        case _:
+            return Loaded(source, failure=error)
 
 
 def _looked_through(cookies: CookiePolicy, scope: Scope) -> tuple[Source, str | None, str, bool]:

@@ -21,9 +21,9 @@ _DEFAULT_PORTS: Final = (("http://", ":80"), ("https://", ":443"))
 class OriginPolicy:
     """The own origin (scheme and Host of the request), and those of `allowed_origins`. Raises ConfigurationError for one that no browser sends."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cookies: CookiePolicy | None = None) -> None:
         self._allowed = frozenset(settings.allowed_origins)
-        self._cookies = CookiePolicy(settings)
+        self._cookies = cookies or CookiePolicy(settings)
         self._is_always_secure = settings.cookie_secure
         for origin in settings.allowed_origins:
             _check_configured(origin)

@@ -189,7 +189,12 @@ class RequestSession(SessionMapping):
         known = record if record is not None and not record.is_read_only else None
         session_id = known.session_id if known is not None else None
         issued = await self._manager.login(
-            session_id, user_id, public=public, platform_id=platform_id, remember=remember
+            session_id,
+            user_id,
+            public=public,
+            device=self._device_facts(),
+            platform_id=platform_id,
+            remember=remember,
         )
         if record is not None and (known is None or issued.session.session_id != known.session_id):
             self._tracked = None  # another user's data, or an ended session's, does not come along
@@ -370,6 +375,10 @@ class RequestSession(SessionMapping):
         if self._source is Source.BEARER and record is not None:
             raise SessionUpdateError(_NO_TOKEN_BY_BEARER)
         self._cookies.require_settable(self._scope)
+
+    def _device_facts(self) -> Mapping[str, Any] | None:
+        """What an integration can say of the device that somebody logs in with; None: nothing, what is known stays."""
+        return None
 
     def _adopt(self, issued: Issued) -> None:
         self._record, self._new_token = issued.session, issued.token
