@@ -1,0 +1,69 @@
+"""Sessile on Flask, as in the quickstart."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import Flask, request
+from flask import session as flask_session
+
+from sessile.integrations.flask import Sessile
+
+KIND = "wsgi"
+ABILITIES = ["rotate", "list", "end_others"]
+PACKAGES = ["sessile", "flask"]
+session = cast("Any", flask_session)
+
+
+def seen() -> dict[str, Any]:
+    return {"user": session.user_id, "data": dict(session)}
+
+
+def build(desk: Any) -> Flask:
+    app = Flask(__name__, instance_path=str(desk.folder))
+    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis)
+
+    def slow_read() -> dict[str, Any]:
+        found = seen()
+        desk.wait(request.args["gate"])
+        return found
+
+    def write() -> dict[str, Any]:
+        seen()
+        desk.wait(request.args.get("gate"))
+        session[request.args["key"]] = request.args["value"]
+        return seen()
+
+    def nested() -> dict[str, Any]:
+        seen()
+        desk.wait(request.args.get("gate"))
+        session.setdefault("basket", {})[request.args["sku"]] = "1"
+        return seen()
+
+    def login() -> dict[str, Any]:
+        session.login(request.args["user"])
+        return seen()
+
+    def logout() -> dict[str, Any]:
+        session.logout()
+        return {}
+
+    def rotate() -> dict[str, Any]:
+        session.rotate()
+        return seen()
+
+    def sessions() -> dict[str, Any]:
+        found = sessile.manager.list_sessions(session.user_id)
+        return {"sessions": [{"session_id": one.session_id, "device": dict(one.device)} for one in found]}
+
+    def end_others() -> dict[str, Any]:
+        return {"ended": session.end_others()}
+
+    for path, view in (("/ignore", dict), ("/read", seen), ("/slow-read", slow_read), ("/sessions", sessions)):
+        app.add_url_rule(path, path, view)
+    for path, view in (
+        ("/write", write), ("/slow-write", write), ("/nested", nested), ("/slow-nested", nested), ("/login", login),
+        ("/logout", logout), ("/rotate", rotate), ("/end-others", end_others),
+    ):  # fmt: skip
+        app.add_url_rule(path, path, view, methods=["POST"])
+    return app

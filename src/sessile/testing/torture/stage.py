@@ -1,0 +1,333 @@
+"""What a probe works with: an application in a process of its own, its stores, a network that breaks, and browsers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sessile.testing.fault_proxy import FaultProxy
+from sessile.testing.servers import PostgresServer, RedisServer, ServerProcess
+from sessile.testing.torture.browser import ANSWER_TIMEOUT_S, FIREFOX, Answer, Browser
+from sessile.testing.torture.engines import APPLICATIONS, Engine
+from sessile.testing.torture.storage import PostgresSide, RedisSide, SqliteSide, SqlSide
+from sessile.testing.torture.verdicts import fail, not_applicable, stop
+
+_ARRIVES_WITHIN_S: Final = 15.0
+_RECOVERS_WITHIN_S: Final = 20.0
+_LOOK_EVERY_S: Final = 0.01
+_TRIES: Final = 3
+
+
+class Application(ServerProcess):
+    """The program of an engine, run by the interpreter that has its library."""
+
+    def __init__(self, python: Path, program: Path, arguments: Sequence[str]) -> None:
+        super().__init__()
+        self._given = [str(python), str(APPLICATIONS / "runner.py"), str(program), "--folder", str(self.folder), *arguments]
+
+    def add(self, *arguments: str) -> None:
+        """Arguments for its next start."""
+        self._given += arguments
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the program tells of itself: `versions` and `abilities`."""
+        told: Mapping[str, Any] = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+        return told
+
+    def _command(self) -> Sequence[str]:
+        return [*self._given, "--port", str(self.port)]
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ignore", timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one request cost: commands and changes in the cache, writing transactions in the database, cookies set. None where there is no such store."""
+
+    answer: Answer
+    commands: int | None
+    cache_changes: int | None
+    sql_changes: int | None
+
+    @property
+    def writes(self) -> int:
+        return (self.cache_changes or 0) + (self.sql_changes or 0)
+
+    @property
+    def shown(self) -> str:
+        parts = []
+        if self.commands is not None:
+            parts.append(f"{self.commands} commands and {self.cache_changes} changes in the cache")
+        if self.sql_changes is not None:
+            parts.append(f"{self.sql_changes} writing transactions")
+        cookies = len(self.answer.cookies)
+        return ", ".join([*parts, f"{cookies} Set-Cookie" if cookies else "no Set-Cookie"])
+
+
+class Held:
+    """A request that waits at its gate, having read the session, until it is let go."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.error: OSError | None = None
+
+    @property
+    def result(self) -> Answer:
+        """The answer, once it was let go. Ends the probe when there is none."""
+        if self.answer is None:
+            stop(fail(f"a request that was under way got no answer: {type(self.error).__name__}"))
+        return self.answer
+
+
+class Stage:
+    """One engine, ready to be probed. What a probe leaves behind does not disturb the next one: each makes its own users and browsers."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        application: Application,
+        cache: RedisSide | None,
+        cache_proxy: FaultProxy | None,
+        sql: SqlSide | None,
+        sql_proxy: FaultProxy | None,
+    ) -> None:
+        self.engine = engine
+        self.application = application
+        self.cache = cache
+        self.cache_proxy = cache_proxy
+        self.sql = sql
+        self.sql_proxy = sql_proxy
+        self._number = 0
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return dict(self.application.about["versions"])
+
+    @property
+    def servers(self) -> list[str]:
+        """The stores that are in use, with their versions."""
+        return [side.version for side in (self.sql, self.cache) if side is not None]
+
+    def can(self, ability: str) -> bool:
+        """Whether the library offers "rotate", "list", "end_others"."""
+        return ability in self.application.about["abilities"]
+
+    # -- people -------------------------------------------------------------------------------------------------------------------------
+
+    def browser(self, user_agent: str = FIREFOX) -> Browser:
+        """One that never was here."""
+        return Browser(self.application.port, user_agent)
+
+    def visitor(self) -> Browser:
+        """Somebody anonymous who has a session, with `seed` in it."""
+        browser = self.browser()
+        self.must(browser.ask("/write", key="seed", value="1"), "an anonymous write")
+        if not browser.jar:
+            stop(fail("an anonymous write was answered without a session cookie"))
+        return browser
+
+    def user(self, name: str | None = None, user_agent: str = FIREFOX) -> Browser:
+        """Somebody who is logged in."""
+        browser = self.browser(user_agent)
+        self.must(browser.ask("/login", user=name or self.name(), rotate="1"), "a login")
+        if not browser.jar:
+            stop(fail("a login was answered without a session cookie"))
+        return browser
+
+    def name(self) -> str:
+        """A user nobody has used before."""
+        self._number += 1
+        return f"user-{self._number}"
+
+    @staticmethod
+    def must(answer: Answer, what: str) -> Answer:
+        """Ends the probe unless this was answered as usual."""
+        if answer.is_refused:
+            stop(fail(f"{what} was answered with {answer.status}"))
+        return answer
+
+    def is_live(self, browser: Browser) -> bool:
+        """Whether the cookies of this browser stand for somebody who is logged in; asked with a copy, so that nothing changes in it."""
+        return self.must(browser.copy().ask("/read"), "a read").user is not None
+
+    # -- time -------------------------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def held(self, browser: Browser, path: str, **parameters: str) -> Iterator[Held]:
+        """Inside, the request has read the session and waits. At the end of the block it goes on, and its answer is kept by the browser then."""
+        gate = f"gate-{self._number}-{time.monotonic_ns()}"
+        held = Held()
+        cookies = browser.cookies
+
+        def ask() -> None:
+            try:
+                held.answer = browser.send(path, cookies, False, {**parameters, "gate": gate})
+            except OSError as error:
+                held.error = error
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        try:
+            arrived = self.application.folder / f"{gate}.arrived"
+            if not _comes(lambda: arrived.exists() or not thread.is_alive(), _ARRIVES_WITHIN_S):
+                stop(fail(f"{path} did not reach its handler"))
+            yield held
+        finally:
+            (self.application.folder / f"{gate}.open").touch()
+            thread.join(ANSWER_TIMEOUT_S)
+        if held.answer is not None:
+            browser.keep(held.answer)
+
+    def effort(self, browser: Browser, path: str) -> Effort:
+        """What a request costs. Asked three times, and the least counts, because libraries do work of their own in the background; cookies are the
+        most that any of them set."""
+        efforts = [self._one_effort(browser, path) for _ in range(_TRIES)]
+        answer = max((effort.answer for effort in efforts), key=lambda answer: len(answer.cookies))
+        return Effort(
+            answer,
+            _least([effort.commands for effort in efforts]),
+            _least([effort.cache_changes for effort in efforts]),
+            _least([effort.sql_changes for effort in efforts]),
+        )
+
+    def _one_effort(self, browser: Browser, path: str) -> Effort:
+        before = self._counts()
+        answer = self.must(browser.ask(path), f"GET {path}")
+        after = self._counts()
+        spent = [None if was is None or now is None else now - was for was, now in zip(before, after, strict=True)]
+        return Effort(answer, *spent)
+
+    def _counts(self) -> tuple[int | None, int | None, int | None]:
+        cache, sql = self.cache, self.sql
+        return (
+            None if cache is None else cache.commands(),
+            None if cache is None else cache.changes(),
+            None if sql is None else sql.changes(),
+        )
+
+    # -- trouble ----------------------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def without_cache(self) -> Iterator[None]:
+        """Inside, Redis refuses connections. Afterwards it is there again, with everything it had."""
+        with _without(self.cache_proxy, "it has no Redis"):
+            yield
+
+    @contextmanager
+    def without_sql(self) -> Iterator[None]:
+        """The same for the database."""
+        with _without(self.sql_proxy, "its database is a file, not a server"):
+            yield
+
+    def recover(self, browser: Browser) -> Answer:
+        """The first answer to a read that is no failure, after an outage. Ends the probe when there is none within 20 s."""
+        answers: list[Answer] = []
+
+        def is_back() -> bool:
+            answers.append(browser.ask("/read"))
+            return not answers[-1].is_failure
+
+        if not _comes(is_back, _RECOVERS_WITHIN_S):
+            stop(fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage a read was still answered with {answers[-1].status}"))
+        return answers[-1]
+
+
+@contextmanager
+def _without(proxy: FaultProxy | None, reason: str) -> Iterator[None]:
+    if proxy is None:
+        stop(not_applicable(reason))
+    proxy.faults.refuse()
+    try:
+        yield
+    finally:
+        proxy.faults.heal()
+
+
+def _comes(holds: Callable[[], bool], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_EVERY_S)
+    return True
+
+
+def _least(numbers: Sequence[int | None]) -> int | None:
+    found = [number for number in numbers if number is not None]
+    return min(found) if found else None
+
+
+class Servers:
+    """PostgreSQL for all engines of a run, started for the first that needs it. As a context manager it ends what it started."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._postgres: PostgresServer | None = None
+        self._databases = 0
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """Raises ServerMissing."""
+        if self._postgres is None:
+            self._postgres = self._stack.enter_context(PostgresServer())
+        return self._postgres
+
+    def database(self) -> str:
+        """The name of a new one."""
+        self._databases += 1
+        name = f"torture_{self._databases}"
+        self.postgres.create_database(name)
+        return name
+
+
+@contextmanager
+def staged(engine: Engine, servers: Servers, python: Path | None = None, redis_binary: str | None = None) -> Iterator[Stage]:
+    """Starts what the engine needs, and its application; ends all of it. Raises ServerMissing, TimeoutError with the application's log."""
+    with ExitStack() as stack:
+        arguments = [part for name, value in engine.options.items() for part in ("--option", f"{name}={value}")]
+        cache = cache_proxy = sql_proxy = None
+        if engine.cache is not None:
+            redis = stack.enter_context(RedisServer(binary=redis_binary or "redis-server"))
+            cache, cache_proxy = RedisSide(redis), stack.enter_context(FaultProxy("127.0.0.1", redis.port))
+            arguments += ["--redis", redis.url(port=cache_proxy.port)]
+        name = ""
+        if engine.database == "postgres":
+            name = servers.database()
+            sql_proxy = stack.enter_context(FaultProxy("127.0.0.1", servers.postgres.port))
+            arguments += ["--database", servers.postgres.url(name, port=sql_proxy.port)]
+        application = Application(python or Path(sys.executable), engine.program, arguments)
+        stack.callback(application.close)
+        file = application.folder / "sessions.db"
+        if engine.database == "sqlite":
+            application.add("--database", f"sqlite:///{file}")
+        application.start()
+        sql: SqlSide | None = None
+        if engine.database == "postgres":
+            sql = PostgresSide(servers.postgres, name, engine.session_table, engine.payload_column)
+        elif engine.database == "sqlite" and engine.session_table is not None:
+            sql = sqlite = SqliteSide(file, engine.session_table, engine.payload_column)
+            stack.callback(sqlite.close)
+        yield Stage(engine, application, cache, cache_proxy, sql, sql_proxy)
