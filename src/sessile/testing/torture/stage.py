@@ -23,6 +23,7 @@ from sessile.testing.torture.verdicts import fail, not_applicable, stop
 
 _ARRIVES_WITHIN_S: Final = 15.0
 _RECOVERS_WITHIN_S: Final = 20.0
+_WARM_WITHIN_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.01
 _TRIES: Final = 3
 
@@ -74,9 +75,9 @@ class Effort:
     def shown(self) -> str:
         parts = []
         if self.commands is not None:
-            parts.append(f"{self.commands} commands and {self.cache_changes} changes in the cache")
+            parts.append(f"{counted(self.commands, 'command')} and {counted(self.cache_changes or 0, 'change')} in the cache")
         if self.sql_changes is not None:
-            parts.append(f"{self.sql_changes} writing transactions")
+            parts.append(counted(self.sql_changes, "writing transaction"))
         cookies = len(self.answer.cookies)
         return ", ".join([*parts, f"{cookies} Set-Cookie" if cookies else "no Set-Cookie"])
 
@@ -167,6 +168,21 @@ class Stage:
         """Whether the cookies of this browser stand for somebody who is logged in; asked with a copy, so that nothing changes in it."""
         return self.must(browser.copy().ask("/read"), "a read").user is not None
 
+    def warm(self, browser: Browser) -> Browser:
+        """The same browser, once its reads come from the cache: some libraries use theirs only a while after a start or an outage."""
+        cache = self.cache
+        if cache is not None and self.engine.is_durable:
+
+            def is_used() -> bool:
+                before = cache.commands()
+                self.must(browser.ask("/read"), "a read")
+                return cache.commands() > before
+
+            if not _comes(is_used, _WARM_WITHIN_S):
+                stop(fail(f"{_WARM_WITHIN_S:.0f} s after an outage or a start the cache is still not used"))
+        self.must(browser.ask("/read"), "a read")
+        return browser
+
     # -- time -------------------------------------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -233,7 +249,8 @@ class Stage:
     @contextmanager
     def without_sql(self) -> Iterator[None]:
         """The same for the database."""
-        with _without(self.sql_proxy, "its database is a file, not a server"):
+        reason = "its database is a file, not a server" if self.engine.is_durable else "it keeps no sessions in SQL"
+        with _without(self.sql_proxy if self.engine.is_durable else None, reason):
             yield
 
     def recover(self, browser: Browser) -> Answer:
@@ -247,6 +264,11 @@ class Stage:
         if not _comes(is_back, _RECOVERS_WITHIN_S):
             stop(fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage a read was still answered with {answers[-1].status}"))
         return answers[-1]
+
+
+def counted(number: int, what: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @contextmanager

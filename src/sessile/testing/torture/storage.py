@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from sessile.testing.servers import PostgresServer, RedisServer, Reply
 from sessile.testing.servers.resp import text_of, texts_of
 
-_OURS: Final = frozenset({"info", "config|resetstat", "config", "ping", "dbsize", "keys", "type", "auth", "select", "hello"})
+_OURS: Final = frozenset({"info", "config|resetstat", "config", "ping", "keys", "type", "auth", "select", "hello"})
 """Commands that a probe itself sends, and those that open a connection."""
 _QUIET: Final = frozenset({"client", "client|setinfo", "client|setname", "client|id", "client|tracking"})
 _HEX: Final = re.compile(r"\\x([0-9a-f]+)")
@@ -69,6 +69,10 @@ class RedisSide:
                     self._server.run("HSET", key, name, payload)
                     count += 1
         return count
+
+    def empty(self) -> None:
+        """Removes every key."""
+        self._server.flush()
 
     def _values(self, key: bytes) -> list[bytes]:
         kind = text_of(self._server.run("TYPE", key))

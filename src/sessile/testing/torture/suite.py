@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sessile.testing.servers import ServerMissing
-from sessile.testing.torture.engines import Engine
+from sessile.testing.torture.engines import ENGINES, Engine
 from sessile.testing.torture.environments import EngineMissing, python_of
 from sessile.testing.torture.probe import Probe
 from sessile.testing.torture.probes import PROBES
@@ -31,6 +31,7 @@ class EngineReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     servers: Sequence[str] = ()
     not_run: str = ""
+    measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def count(self, outcome: Outcome) -> int:
         return sum(verdict.outcome is outcome for verdict in self.verdicts.values())
@@ -40,6 +41,7 @@ class EngineReport:
             "name": self.engine.name,
             "title": self.engine.title,
             "is_ours": self.engine.is_ours,
+            "measured_at": f"{self.measured_at:%Y-%m-%d}",
             "versions": dict(self.versions),
             "servers": list(self.servers),
             "not_run": self.not_run,
@@ -53,7 +55,6 @@ class EngineReport:
 class Report:
     engines: Sequence[EngineReport]
     probes: Sequence[Probe]
-    measured_at: datetime
 
     @property
     def our_failures(self) -> list[tuple[str, str]]:
@@ -67,11 +68,18 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "measured_at": f"{self.measured_at:%Y-%m-%d}",
             "system": f"{platform.system()} {platform.machine()}",
             "probes": [{"key": probe.key, "title": probe.title, "source": probe.source} for probe in self.probes],
             "engines": [report.as_dict() for report in self.engines],
         }
+
+
+def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Two reports as dicts, of all probes each: engines of the later one go before those of the same name in the earlier one."""
+    known = {engine["name"]: engine for engine in (*before["engines"], *now["engines"])}
+    order = [engine.name for engine in ENGINES]
+    names = sorted(known, key=lambda name: order.index(name) if name in order else len(order))
+    return {**now, "engines": [known[name] for name in names]}
 
 
 def probe_engine(
@@ -108,7 +116,7 @@ def run(
         for engine in engines:
             started(engine.title)
             reports.append(probe_engine(engine, servers, probes, tell, is_fresh=is_fresh))
-    return Report(reports, probes, datetime.now(UTC))
+    return Report(reports, probes)
 
 
 def _probed(stage: Stage, probes: Sequence[Probe], tell: Callable[[Probe, Verdict], None]) -> EngineReport:

@@ -24,6 +24,14 @@ def databases(url: str) -> dict[str, Any]:
     return {"default": {"ENGINE": "django.db.backends.postgresql", **place}}
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen(request: HttpRequest) -> JsonResponse:
     user = request.user.get_username() if request.user.is_authenticated else None
     return JsonResponse({"user": user, "data": {key: value for key, value in request.session.items() if key[0] != "_"}})
@@ -49,7 +57,7 @@ def write(request: HttpRequest) -> JsonResponse:
 def nested(request: HttpRequest) -> JsonResponse:
     seen(request)
     DESK.wait(request.GET.get("gate"))
-    request.session.setdefault("basket", {})[request.GET["sku"]] = "1"
+    put(request.session, request.GET["sku"])
     return seen(request)
 
 
@@ -107,6 +115,10 @@ def own_engine(desk: Any) -> dict[str, Any]:
 
 def on_sessile(desk: Any) -> dict[str, Any]:
     """Settings for Sessile. Users are Django's own, in a file beside it."""
+    if desk.database.startswith("postgresql"):
+        from sessile.stores.sql.postgres import upgrade
+
+        upgrade(desk.database)
     return {
         "DATABASES": databases(f"sqlite:///{desk.folder / 'users.sqlite3'}"),
         "SESSION_ENGINE": "sessile.integrations.django",

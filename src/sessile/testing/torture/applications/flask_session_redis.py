@@ -13,6 +13,14 @@ ABILITIES = ["rotate"]
 PACKAGES = ["flask-session", "flask", "redis"]
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen() -> dict[str, Any]:
     return {"user": session.get("user"), "data": dict(session)}
 
@@ -37,7 +45,7 @@ def build(desk: Any) -> Flask:
         return write()
 
     def nested() -> dict[str, Any]:
-        session.setdefault("basket", {})[request.args["sku"]] = "1"
+        put(session, request.args["sku"])
         return seen()
 
     def slow_nested() -> dict[str, Any]:

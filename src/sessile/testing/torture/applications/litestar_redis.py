@@ -13,6 +13,14 @@ ABILITIES: list[str] = []
 PACKAGES = ["litestar", "redis", "uvicorn"]
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return {"user": request.session.get("user"), "data": dict(request.session)}
 
@@ -43,7 +51,7 @@ def build(desk: Any) -> Litestar:
     async def nested(request: Request[Any, Any, Any], sku: str, gate: str | None = None) -> dict[str, Any]:
         seen(request)
         await desk.wait_async(gate)
-        request.session.setdefault("basket", {})[sku] = "1"
+        put(request.session, sku)
         return seen(request)
 
     @post("/login", status_code=200)

@@ -13,6 +13,14 @@ ABILITIES = ["rotate", "list", "end_others"]
 PACKAGES = ["fastapi-redis-sdk", "fastapi", "redis", "uvicorn"]
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen(session: Any) -> dict[str, Any]:
     return {"user": session.get("user_id"), "data": dict(session)}
 
@@ -55,7 +63,7 @@ def build(desk: Any) -> FastAPI:
     async def nested(session: SessionDep, sku: str, gate: str | None = None) -> dict[str, Any]:
         seen(session)
         await desk.wait_async(gate)
-        session.setdefault("basket", {})[sku] = "1"
+        put(session, sku)
         return seen(session)
 
     _add_verbs(app)

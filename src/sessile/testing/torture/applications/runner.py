@@ -10,7 +10,7 @@ returns the application. It has these routes; each answers a JSON object, `user`
     GET  /slow-read?gate=G          reads it, waits at the gate, answers
     POST /write?key=K&value=V       session[K] = V
     POST /slow-write?key&value&gate reads it, waits at the gate, writes
-    POST /nested?sku=S              session.setdefault("basket", {})[S] = "1"
+    POST /nested?sku=S              session["basket"][S] = "1"; without a basket, session["basket"] = {S: "1"}
     POST /slow-nested?sku&gate      reads it, waits at the gate, does the same
     POST /login?user=U[&rotate=1]   a login as the library's documentation has it; with rotate and an explicit new id where the login gives none
     POST /logout                    the same

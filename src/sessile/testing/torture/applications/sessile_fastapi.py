@@ -14,12 +14,24 @@ ABILITIES = ["rotate", "list", "end_others"]
 PACKAGES = ["sessile", "fastapi", "starlette", "uvicorn"]
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen(session: WebSession) -> dict[str, Any]:
     return {"user": session.user_id, "data": dict(session)}
 
 
 def build(desk: Any) -> FastAPI:
     app = FastAPI()
+    if desk.database.startswith("postgresql"):
+        from sessile.stores.sql.postgres import upgrade
+
+        upgrade(desk.database)
     sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis)
 
     @app.get("/ignore")
@@ -50,14 +62,14 @@ def build(desk: Any) -> FastAPI:
 
     @app.post("/nested")
     async def nested(session: CurrentSession, sku: str) -> dict[str, Any]:
-        session.setdefault("basket", {})[sku] = "1"
+        put(session, sku)
         return seen(session)
 
     @app.post("/slow-nested")
     async def slow_nested(session: CurrentSession, sku: str, gate: str) -> dict[str, Any]:
         seen(session)
         await desk.wait_async(gate)
-        session.setdefault("basket", {})[sku] = "1"
+        put(session, sku)
         return seen(session)
 
     _add_verbs(app, sessile)

@@ -15,12 +15,24 @@ PACKAGES = ["sessile", "flask"]
 session = cast("Any", flask_session)
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen() -> dict[str, Any]:
     return {"user": session.user_id, "data": dict(session)}
 
 
 def build(desk: Any) -> Flask:
     app = Flask(__name__, instance_path=str(desk.folder))
+    if desk.database.startswith("postgresql"):
+        from sessile.stores.sql.postgres import upgrade
+
+        upgrade(desk.database)
     sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis)
 
     def slow_read() -> dict[str, Any]:
@@ -37,7 +49,7 @@ def build(desk: Any) -> Flask:
     def nested() -> dict[str, Any]:
         seen()
         desk.wait(request.args.get("gate"))
-        session.setdefault("basket", {})[request.args["sku"]] = "1"
+        put(session, request.args["sku"])
         return seen()
 
     def login() -> dict[str, Any]:

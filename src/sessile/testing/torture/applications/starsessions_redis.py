@@ -16,6 +16,14 @@ ABILITIES = ["rotate"]
 PACKAGES = ["starsessions", "starlette", "redis", "uvicorn"]
 
 
+def put(session: Any, sku: str) -> None:
+    """A change below the top level, without a word to the library."""
+    if "basket" in session:
+        session["basket"][sku] = "1"
+    else:
+        session["basket"] = {sku: "1"}
+
+
 def seen(request: Request) -> JSONResponse:
     return JSONResponse({"user": request.session.get("user"), "data": dict(request.session)})
 
@@ -46,7 +54,7 @@ class Site:
     async def nested(self, request: Request) -> JSONResponse:
         seen(request)
         await self._desk.wait_async(request.query_params.get("gate"))
-        request.session.setdefault("basket", {})[request.query_params["sku"]] = "1"
+        put(request.session, request.query_params["sku"])
         return seen(request)
 
     async def login(self, request: Request) -> JSONResponse:

@@ -46,8 +46,7 @@ def others_ended(stage: Stage) -> Verdict:
     if not stage.can("end_others"):
         return not_applicable("it cannot end a user's other sessions")
     name = stage.name()
-    mine, other = stage.user(name), stage.user(name)
-    stage.must(other.ask("/read"), "a read")
+    mine, other = stage.user(name), stage.warm(stage.user(name))
     stage.must(mine.ask("/end-others"), "ending the others")
     if stage.is_live(other):
         return fail("the other session is still logged in with its next request")

@@ -6,7 +6,7 @@ from typing import Final
 
 from sessile.testing.torture.browser import Browser
 from sessile.testing.torture.probe import Probe
-from sessile.testing.torture.stage import Stage
+from sessile.testing.torture.stage import Stage, counted
 from sessile.testing.torture.verdicts import Verdict, fail, ok
 
 
@@ -17,20 +17,18 @@ def anonymous_ignored(stage: Stage) -> Verdict:
     effort = stage.effort(browser, "/ignore")
     made = _kept(stage) - before
     if made or effort.writes or effort.answer.cookies:
-        return fail(f"{made} sessions made; {effort.shown}")
+        return fail(f"{counted(made, 'session')} made; {effort.shown}")
     return ok(f"nothing kept; {effort.shown}")
 
 
 def user_ignored(stage: Stage) -> Verdict:
     """P2."""
-    return _quiet(stage, stage.user(), "/ignore")
+    return _quiet(stage, stage.warm(stage.user()), "/ignore")
 
 
 def read_only(stage: Stage) -> Verdict:
     """P2b. The first read may count as activity and be written down; the ones right after it need not be."""
-    browser = stage.user()
-    stage.must(browser.ask("/read"), "a read")
-    return _quiet(stage, browser, "/read")
+    return _quiet(stage, stage.warm(stage.user()), "/read")
 
 
 def _quiet(stage: Stage, browser: Browser, path: str) -> Verdict:
