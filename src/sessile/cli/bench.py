@@ -33,11 +33,15 @@ def bench() -> None:
 
 @app.command()
 def torture(
-    engine: Annotated[list[str] | None, typer.Option(help="One library; may be repeated. All of them without it.")] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option(help="One library; may be repeated. All of them without it.")
+    ] = None,
     probe: Annotated[list[str] | None, typer.Option(help="One probe, as P4; may be repeated.")] = None,
     names: Annotated[bool, typer.Option("--list", help="Only list the engines and the probes.")] = False,
     fresh: Annotated[bool, typer.Option(help="Install the peers anew, in the releases of today.")] = False,
-    write: Annotated[Path | None, typer.Option(help="Write the report to this file; engines that are in it and not run now stay.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the report to this file; engines that are in it and not run now stay.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask Sessile and other session libraries the same questions: overlapping requests, planted ids, stores that fail or are read by others.

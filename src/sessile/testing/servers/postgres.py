@@ -45,7 +45,9 @@ class PostgresServer(ServerProcess):
 
     def ask_sql(self, statement: str, database: str = "postgres") -> str:
         """The rows that a statement gives: a line each, columns separated by `|`. Raises RuntimeError with what psql says."""
-        return self._told("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).rstrip("\n")
+        return self._told("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).rstrip(
+            "\n"
+        )
 
     def dump(self, database: str = "postgres") -> str:
         """All rows of a database, as statements. Raises RuntimeError with what pg_dump says."""

@@ -7,4 +7,15 @@ from sessile.testing.torture.probes import PROBES
 from sessile.testing.torture.suite import EngineReport, Report, probe_engine, run
 from sessile.testing.torture.verdicts import Outcome, Verdict
 
-__all__ = ["ENGINES", "PROBES", "Engine", "EngineReport", "Outcome", "Probe", "Report", "Verdict", "probe_engine", "run"]
+__all__ = [
+    "ENGINES",
+    "PROBES",
+    "Engine",
+    "EngineReport",
+    "Outcome",
+    "Probe",
+    "Report",
+    "Verdict",
+    "probe_engine",
+    "run",
+]

@@ -16,12 +16,12 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 ANSWER_TIMEOUT_S: Final = 30.0
-WRITING: Final = frozenset({"/write", "/slow-write", "/nested", "/slow-nested", "/login", "/logout", "/rotate", "/end-others"})
+WRITING: Final = frozenset(
+    {"/write", "/slow-write", "/nested", "/slow-nested", "/login", "/logout", "/rotate", "/end-others"}
+)
 """What is sent as POST."""
 FIREFOX: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-SAFARI: Final = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
-)
+SAFARI: Final = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 
 
 @dataclass(frozen=True)

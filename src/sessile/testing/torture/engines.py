@@ -68,10 +68,34 @@ def _django(name: str, title: str, *, on_sql: bool, on_redis: bool) -> Engine:
 
 
 ENGINES: Final[tuple[Engine, ...]] = (
-    _ours("fastapi-sqlite", "Sessile, FastAPI, SQLite", "sessile_fastapi.py", "sessile.integrations.fastapi", on_postgres=False),
-    _ours("fastapi", "Sessile, FastAPI, PostgreSQL and Redis", "sessile_fastapi.py", "sessile.integrations.fastapi", on_postgres=True),
-    _ours("flask", "Sessile, Flask, PostgreSQL and Redis", "sessile_flask.py", "sessile.integrations.flask", on_postgres=True),
-    _ours("django", "Sessile, Django, PostgreSQL and Redis", "django_sessions.py", "sessile.integrations.django", on_postgres=True),
+    _ours(
+        "fastapi-sqlite",
+        "Sessile, FastAPI, SQLite",
+        "sessile_fastapi.py",
+        "sessile.integrations.fastapi",
+        on_postgres=False,
+    ),
+    _ours(
+        "fastapi",
+        "Sessile, FastAPI, PostgreSQL and Redis",
+        "sessile_fastapi.py",
+        "sessile.integrations.fastapi",
+        on_postgres=True,
+    ),
+    _ours(
+        "flask",
+        "Sessile, Flask, PostgreSQL and Redis",
+        "sessile_flask.py",
+        "sessile.integrations.flask",
+        on_postgres=True,
+    ),
+    _ours(
+        "django",
+        "Sessile, Django, PostgreSQL and Redis",
+        "django_sessions.py",
+        "sessile.integrations.django",
+        on_postgres=True,
+    ),
     Engine(
         name="flask-session",
         title="Flask-Session, Redis",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sessile.testing.fault_proxy import FaultProxy
 from sessile.testing.servers import PostgresServer, RedisServer, ServerProcess
@@ -33,7 +33,14 @@ class Application(ServerProcess):
 
     def __init__(self, python: Path, program: Path, arguments: Sequence[str]) -> None:
         super().__init__()
-        self._given = [str(python), str(APPLICATIONS / "runner.py"), str(program), "--folder", str(self.folder), *arguments]
+        self._given = [
+            str(python),
+            str(APPLICATIONS / "runner.py"),
+            str(program),
+            "--folder",
+            str(self.folder),
+            *arguments,
+        ]
 
     def add(self, *arguments: str) -> None:
         """Arguments for its next start."""
@@ -75,7 +82,9 @@ class Effort:
     def shown(self) -> str:
         parts = []
         if self.commands is not None:
-            parts.append(f"{counted(self.commands, 'command')} and {counted(self.cache_changes or 0, 'change')} in the cache")
+            parts.append(
+                f"{counted(self.commands, 'command')} and {counted(self.cache_changes or 0, 'change')} in the cache"
+            )
         if self.sql_changes is not None:
             parts.append(counted(self.sql_changes, "writing transaction"))
         cookies = len(self.answer.cookies)
@@ -262,7 +271,9 @@ class Stage:
             return not answers[-1].is_failure
 
         if not _comes(is_back, _RECOVERS_WITHIN_S):
-            stop(fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage a read was still answered with {answers[-1].status}"))
+            stop(
+                fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage a read was still answered with {answers[-1].status}")
+            )
         return answers[-1]
 
 
@@ -304,7 +315,7 @@ class Servers:
         self._postgres: PostgresServer | None = None
         self._databases = 0
 
-    def __enter__(self) -> Servers:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -326,7 +337,9 @@ class Servers:
 
 
 @contextmanager
-def staged(engine: Engine, servers: Servers, python: Path | None = None, redis_binary: str | None = None) -> Iterator[Stage]:
+def staged(
+    engine: Engine, servers: Servers, python: Path | None = None, redis_binary: str | None = None
+) -> Iterator[Stage]:
     """Starts what the engine needs, and its application; ends all of it. Raises ServerMissing, TimeoutError with the application's log."""
     with ExitStack() as stack:
         arguments = [part for name, value in engine.options.items() for part in ("--option", f"{name}={value}")]

@@ -31,6 +31,8 @@ class EngineReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     servers: Sequence[str] = ()
     not_run: str = ""
+    is_broken: bool = False
+    """It is all here, and did not start."""
     measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def count(self, outcome: Outcome) -> int:
@@ -46,7 +48,8 @@ class EngineReport:
             "servers": list(self.servers),
             "not_run": self.not_run,
             "verdicts": {
-                key: {"outcome": str(verdict.outcome), "observed": verdict.observed} for key, verdict in self.verdicts.items()
+                key: {"outcome": str(verdict.outcome), "observed": verdict.observed}
+                for key, verdict in self.verdicts.items()
             },
         }
 
@@ -58,8 +61,9 @@ class Report:
 
     @property
     def our_failures(self) -> list[tuple[str, str]]:
-        """Engine and probe, where one of ours failed."""
-        return [
+        """Engine and probe, where one of ours failed; "start" where it did not even start."""
+        broken = [(one.engine.name, "start") for one in self.engines if one.engine.is_ours and one.is_broken]
+        return broken + [
             (report.engine.name, key)
             for report in self.engines
             for key, verdict in report.verdicts.items()
@@ -99,7 +103,7 @@ def probe_engine(
     except (EngineMissing, ServerMissing) as error:
         return EngineReport(engine, not_run=str(error))
     except TimeoutError as error:
-        return EngineReport(engine, not_run=f"its application did not start: {_last_line(str(error))}")
+        return EngineReport(engine, not_run=f"its application did not start: {_last_line(str(error))}", is_broken=True)
 
 
 def run(

@@ -53,10 +53,12 @@ def build(desk: Any) -> Flask:
         desk.wait(request.args["gate"])
         return nested()
 
+    interface: Any = app.session_interface
+
     def login() -> dict[str, Any]:
         session["user"] = request.args["user"]
         if "rotate" in request.args:
-            app.session_interface.regenerate(session)
+            interface.regenerate(session)
         return seen()
 
     def logout() -> dict[str, Any]:
@@ -64,7 +66,7 @@ def build(desk: Any) -> Flask:
         return {}
 
     def rotate() -> dict[str, Any]:
-        app.session_interface.regenerate(session)
+        interface.regenerate(session)
         return seen()
 
     for path, view in (("/ignore", dict), ("/read", seen), ("/slow-read", slow_read)):

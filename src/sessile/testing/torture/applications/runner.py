@@ -56,7 +56,7 @@ class Desk:
     async def wait_async(self, gate: str | None) -> None:
         """The same for a handler on a loop."""
         deadline = self._arrive(gate)
-        while not self._is_open(gate, deadline):
+        while not self._is_open(gate, deadline):  # noqa: ASYNC110 - it is opened by another process, with a file
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _arrive(self, gate: str | None) -> float:

@@ -32,7 +32,8 @@ def build(desk: Any) -> FastAPI:
         from sessile.stores.sql.postgres import upgrade
 
         upgrade(desk.database)
-    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis)
+    more = {name: value for name, value in desk.options.items() if name != "engine"}
+    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis, **more)
 
     @app.get("/ignore")
     async def ignore() -> dict[str, Any]:
@@ -97,7 +98,8 @@ def _add_verbs(app: FastAPI, sessile: Sessile) -> None:
         found = await sessile.manager.list_sessions(session.require_user())
         return {
             "sessions": [
-                {"session_id": one.session_id, "created_at": iso(one.created_at), "device": dict(one.device)} for one in found
+                {"session_id": one.session_id, "created_at": iso(one.created_at), "device": dict(one.device)}
+                for one in found
             ]
         }
 

@@ -33,7 +33,8 @@ def build(desk: Any) -> Flask:
         from sessile.stores.sql.postgres import upgrade
 
         upgrade(desk.database)
-    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis)
+    more = {name: value for name, value in desk.options.items() if name != "engine"}
+    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis, **more)
 
     def slow_read() -> dict[str, Any]:
         found = seen()

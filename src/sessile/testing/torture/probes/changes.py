@@ -36,19 +36,28 @@ def nested(stage: Stage) -> Verdict:
     found = stage.must(browser.ask("/read"), "a read").data.get("basket")
     kept = sorted(found) if isinstance(found, dict) else []
     if kept != ["a", "b"]:
-        return fail("a change inside a dict that was loaded with the session is lost, unless the handler says that it changed something")
+        return fail(
+            "a change inside a dict that was loaded with the session is lost, unless the handler says that it changed something"
+        )
     return ok("kept without a word from the handler")
 
 
 def _both(wanted: set[str], found: set[str]) -> Verdict:
     lost = wanted - found
     if lost:
-        return fail(f"both were answered with 200, and {len(lost)} of 2 is lost: the {'earlier' if 'b' in lost else 'later'} one")
+        return fail(
+            f"both were answered with 200, and {len(lost)} of 2 is lost: the {'earlier' if 'b' in lost else 'later'} one"
+        )
     return ok("both are kept")
 
 
 PROBES: Final = (
-    Probe("P4", "Two requests that write different keys at the same time are both kept", "flask-session#71, laravel#18187", parallel_keys),
+    Probe(
+        "P4",
+        "Two requests that write different keys at the same time are both kept",
+        "flask-session#71, laravel#18187",
+        parallel_keys,
+    ),
     Probe("P4b", "So are two that change the same dict in different places", "laravel#30996", parallel_below),
     Probe("S7", "A change below the top level is kept", "django `session.modified`", nested),
 )

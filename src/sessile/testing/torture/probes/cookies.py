@@ -45,25 +45,30 @@ def attributes(stage: Stage) -> Verdict:
 def shared_caches(stage: Stage) -> Verdict:
     """S6."""
     browser = stage.user()
-    for answer in (stage.must(browser.ask("/read"), "a read"), stage.must(browser.ask("/write", key="k", value="v"), "a write")):
-        varies = [part.strip().lower() for part in answer.header("vary").split(",")]
-        control = answer.header("cache-control").lower()
-        if not ({"cookie", "*"} & set(varies) or "no-store" in control or "private" in control):
-            return fail("a response that depends on the session has neither `Vary: Cookie` nor `Cache-Control: private`")
-    told = [f"Vary: {answer.header('vary')}"] if answer.header("vary") else []
-    return ok("; ".join([*told, *([f"Cache-Control: {control}"] if control else [])]))
+    told = []
+    for path in ("/read", "/write"):
+        answer = stage.must(browser.ask(path, key="k", value="v"), path)
+        vary, control = answer.header("vary"), answer.header("cache-control")
+        varies = {part.strip().lower() for part in vary.split(",")}
+        if not ({"cookie", "*"} & varies or "no-store" in control.lower() or "private" in control.lower()):
+            return fail(
+                "a response that depends on the session has neither `Vary: Cookie` nor `Cache-Control: private`"
+            )
+        told = [f"{name}: {value}" for name, value in (("Vary", vary), ("Cache-Control", control)) if value]
+    return ok("; ".join(told))
 
 
 def two_cookies(stage: Stage) -> Verdict:
     """S8."""
     attacker, victim = stage.user(), stage.user()
     theirs = attacker.copy().ask("/read").user
-    for header in (f"{attacker.cookies}; {victim.cookies}", f"{victim.cookies}; {attacker.cookies}"):
-        answer = victim.copy().ask("/read", cookie_header=header)
+    statuses = []
+    for where, pair in (("first", (attacker, victim)), ("last", (victim, attacker))):
+        answer = victim.copy().ask("/read", cookie_header="; ".join(browser.cookies for browser in pair))
         if answer.user == theirs:
-            where = "first" if header.startswith(attacker.cookies) else "last"
             return fail(f"the victim is in the attacker's session when the planted cookie comes {where}")
-    return ok(f"whichever comes first, nobody is in the attacker's session ({answer.status})")
+        statuses.append(str(answer.status))
+    return ok(f"whichever comes first, nobody is in the attacker's session ({' and '.join(statuses)})")
 
 
 def _other(character: str) -> str:
@@ -85,6 +90,16 @@ def _missing(cookie: SetCookie) -> list[str]:
 PROBES: Final = (
     Probe("P3", "An id that the server never gave is not adopted", "CVE-2018-1000519, CVE-2022-38054", unknown_id),
     Probe("S5", "By default, over https, the cookie is HttpOnly, Secure and SameSite", "ASVS 5.0 3.3", attributes),
-    Probe("S6", "No shared cache may give a response that depends on the session to another person", "CVE-2023-30861", shared_caches),
-    Probe("S8", "A second cookie of the same name, planted by a neighbour domain, puts nobody into another's session", "RFC 6265 8.6", two_cookies),
+    Probe(
+        "S6",
+        "No shared cache may give a response that depends on the session to another person",
+        "CVE-2023-30861",
+        shared_caches,
+    ),
+    Probe(
+        "S8",
+        "A second cookie of the same name, planted by a neighbour domain, puts nobody into another's session",
+        "RFC 6265 8.6",
+        two_cookies,
+    ),
 )

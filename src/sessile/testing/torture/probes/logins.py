@@ -9,6 +9,9 @@ from sessile.testing.torture.probe import Probe
 from sessile.testing.torture.stage import Stage
 from sessile.testing.torture.verdicts import Outcome, Verdict, fail, not_applicable, ok
 
+_NO_ROTATION: Final = "it has no way to give a session a new id"
+_LATE: Final = {"key": "late", "value": "1"}
+
 
 def fixation(stage: Stage) -> Verdict:
     """S1. The login is the library's own, without an extra call for a new id."""
@@ -33,55 +36,62 @@ def write_after_logout(stage: Stage) -> Verdict:
     """P5b."""
     browser = stage.user()
     before = browser.copy()
-    with stage.held(browser, "/slow-write", key="late", value="1") as held:
+    with stage.held(browser, "/slow-write", **_LATE) as held:
         stage.must(browser.ask("/logout"), "a logout")
     verdict = _stays_out(stage, before, browser, "a slow write")
-    return ok(f"{verdict.observed}; the write was answered with {held.result.status}") if verdict.outcome is Outcome.OK else verdict
+    return (
+        ok(f"{verdict.observed}; the write was answered with {held.result.status}")
+        if verdict.outcome is Outcome.OK
+        else verdict
+    )
 
 
 def login_in_flight(stage: Stage) -> Verdict:
     """P6. Tab B reads and writes while tab A logs in."""
     if not stage.can("rotate"):
-        return not_applicable("it has no way to give a session a new id")
+        return not_applicable(_NO_ROTATION)
     answered = {}
-    for path, more in (("/slow-read", {}), ("/slow-write", {"key": "late", "value": "1"})):
+    for path in ("/slow-read", "/slow-write"):
         browser = stage.visitor()
-        with stage.held(browser, path, **more) as held:
+        with stage.held(browser, path, **_LATE) as held:
             stage.must(browser.ask("/login", user=stage.name(), rotate="1"), "a login")
         if held.result.is_failure:
             return fail(f"{path} in the other tab was answered with {held.result.status}")
         if not stage.is_live(browser):
             return fail(f"the late answer to {path} ({held.result.status}) took the login's cookie away")
-        answered[path] = str(held.result.status)
-    if "late" not in browser.ask("/read").data:
-        answered["/slow-write"] += " and is not kept"
-    return ok(f"the login stays; the other tab's read was answered with {answered['/slow-read']}, its write with {answered['/slow-write']}")
+        is_kept = path == "/slow-read" or "late" in browser.ask("/read").data
+        answered[path] = f"{held.result.status}{'' if is_kept else ' and is not kept'}"
+    return ok(
+        f"the login stays; the other tab's read was answered with {answered['/slow-read']}, its write with {answered['/slow-write']}"
+    )
 
 
 def old_cookie_after_login(stage: Stage) -> Verdict:
     """P6b. Tab B's request left the browser before tab A's login was answered, and arrives after it."""
     if not stage.can("rotate"):
-        return not_applicable("it has no way to give a session a new id")
+        return not_applicable(_NO_ROTATION)
     answers: list[Answer] = []
-    for path, more in (("/read", {}), ("/write", {"key": "late", "value": "1"})):
+    for path in ("/read", "/write"):
         browser = stage.visitor()
         old = browser.cookies
         stage.must(browser.ask("/login", user=stage.name(), rotate="1"), "a login")
-        answers.append(browser.ask(path, cookie_header=old, **more))
+        answers.append(browser.ask(path, cookie_header=old, **_LATE))
         if answers[-1].user is not None:
             return fail(f"{path} with the id from before the login is in the login")
         if not stage.is_live(browser):
             what = "removed" if any(cookie.value is None for cookie in answers[-1].cookies) else "replaced"
             return fail(f"the answer to {path} with the old cookie {what} the login's cookie")
-    return ok(f"the login stays; with the old cookie a read was answered with {answers[0].status}, a write with {answers[1].status}")
+    return ok(
+        f"the login stays; with the old cookie a read was answered with {answers[0].status}, a write with {answers[1].status}"
+    )
 
 
 def write_over_rotation(stage: Stage) -> Verdict:
     """P6c. A new id for the same user, while the other tab's form is on its way."""
     if not stage.can("rotate"):
-        return not_applicable("it has no way to give a session a new id")
+        return not_applicable(_NO_ROTATION)
     browser = stage.user()
-    with stage.held(browser, "/slow-write", key="late", value="1") as held:
+    with stage.held(browser, "/slow-write", **_LATE) as held:
         stage.must(browser.ask("/rotate"), "a rotation")
     if held.result.is_refused:
         return fail(f"the write that was under way was answered with {held.result.status}")
@@ -101,10 +111,30 @@ def _stays_out(stage: Stage, before: Browser, after: Browser, what: str) -> Verd
 
 
 PROBES: Final = (
-    Probe("S1", "A login gives a new id by itself: an id planted before it is worth nothing after it", "ASVS 5.0 7.2.4", fixation),
-    Probe("P5", "A slow read that ends after the logout does not bring the session back", "CVE-2025-46336, starsessions#58", read_after_logout),
+    Probe(
+        "S1",
+        "A login gives a new id by itself: an id planted before it is worth nothing after it",
+        "ASVS 5.0 7.2.4",
+        fixation,
+    ),
+    Probe(
+        "P5",
+        "A slow read that ends after the logout does not bring the session back",
+        "CVE-2025-46336, starsessions#58",
+        read_after_logout,
+    ),
     Probe("P5b", "Nor does a slow write", "CVE-2013-10075, connect-redis#328", write_after_logout),
-    Probe("P6", "A login in one tab survives the requests that the other tab has under way", "supabase/auth-js#213", login_in_flight),
+    Probe(
+        "P6",
+        "A login in one tab survives the requests that the other tab has under way",
+        "supabase/auth-js#213",
+        login_in_flight,
+    ),
     Probe("P6b", "And those that arrive with the old cookie after it", "directus#22360", old_cookie_after_login),
-    Probe("P6c", "A write that is under way while the same user gets a new id is kept", "spring-session#1111", write_over_rotation),
+    Probe(
+        "P6c",
+        "A write that is under way while the same user gets a new id is kept",
+        "spring-session#1111",
+        write_over_rotation,
+    ),
 )

@@ -26,7 +26,9 @@ def dump_is_useless(stage: Stage) -> Verdict:
     values = [value for value in victim.jar.values() if len(value) >= _WORD_MIN]
     if any(value in text for value in values):
         return fail("a dump of the stores has the very value of the cookie: whoever reads it is logged in")
-    words = {word for found in _CANDIDATE.findall(text) for word in (found, *_PARTS.split(found)) if len(word) >= _WORD_MIN}
+    words = {
+        word for found in _CANDIDATE.findall(text) for word in (found, *_PARTS.split(found)) if len(word) >= _WORD_MIN
+    }
     words |= {part for value in values for part in _PARTS.split(value) if len(part) >= _WORD_MIN and part in text}
     # Those that stand in the victim's own cookie first: they are the likeliest.
     tried = sorted(words, key=lambda word: (not any(word in value for value in values), word))[:_TRIED_MAX]
@@ -92,13 +94,20 @@ def _lived_through(stage: Stage, browser: Browser, what: str) -> Verdict:
     again = browser.ask("/login", user=stage.name(), rotate="1")
     after = browser.ask("/read")
     if again.is_refused or after.user is None:
-        return fail(f"{what}: a read is answered with {answer.status}, a new login with {again.status}, a read after it with {after.status}")
+        return fail(
+            f"{what}: a read is answered with {answer.status}, a new login with {again.status}, a read after it with {after.status}"
+        )
     return ok(f"{what}: a read is answered with {answer.status}, and the browser can log in again")
 
 
 PROBES: Final = (
     Probe("S2", "A dump of all stores contains nothing that works as a cookie", "CVE-2019-16782", dump_is_useless),
     Probe("S3", "A pickle that somebody put into Redis is not executed", "CVE-2021-33026", pickle_planted),
-    Probe("S4", "A record in Redis that cannot be read is no error of the server, and the browser can log in again", "spring-session#529", damaged_cache),
+    Probe(
+        "S4",
+        "A record in Redis that cannot be read is no error of the server, and the browser can log in again",
+        "spring-session#529",
+        damaged_cache,
+    ),
     Probe("S4b", "Nor is one in SQL", "spring-session#90", damaged_row),
 )

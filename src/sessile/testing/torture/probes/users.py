@@ -23,7 +23,9 @@ def listed(stage: Stage) -> Verdict:
     if count != len(browsers):
         return fail(f"{count} sessions are listed instead of {len(browsers)}")
     if any(value in answer.text for browser in browsers for value in browser.jar.values()):
-        return fail("the list has the value of another browser's cookie in it: a page that shows it gives the login away")
+        return fail(
+            "the list has the value of another browser's cookie in it: a page that shows it gives the login away"
+        )
     return ok("both are listed, by something that is no credential")
 
 
@@ -56,7 +58,17 @@ def others_ended(stage: Stage) -> Verdict:
 
 
 PROBES: Final = (
-    Probe("U1", "A user's sessions can be listed, without showing credentials", "flask-session#222, better-auth#11022", listed),
+    Probe(
+        "U1",
+        "A user's sessions can be listed, without showing credentials",
+        "flask-session#222, better-auth#11022",
+        listed,
+    ),
     Probe("P10", "The list tells which device each is on", "django-qsessions", devices),
-    Probe("U2", "A user's other sessions can be ended, and are out with their next request", "expressjs/session#504", others_ended),
+    Probe(
+        "U2",
+        "A user's other sessions can be ended, and are out with their next request",
+        "expressjs/session#504",
+        others_ended,
+    ),
 )

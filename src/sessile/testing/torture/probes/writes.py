@@ -55,5 +55,7 @@ PROBES: Final = (
         "expressjs/session#891, flask-session#70",
         user_ignored,
     ),
-    Probe("P2b", "A request that only reads the session writes nothing and sets no cookie", "starlette#2019", read_only),
+    Probe(
+        "P2b", "A request that only reads the session writes nothing and sets no cookie", "starlette#2019", read_only
+    ),
 )
