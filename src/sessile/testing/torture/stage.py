@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, TypeAlias
 
 from sessile.testing.fault_proxy import FaultProxy
-from sessile.testing.servers import PostgresServer, RedisServer, ServerProcess
+from sessile.testing.torture.application import Application
 from sessile.testing.torture.browser import ANSWER_TIMEOUT_S, FIREFOX, Answer, Browser
-from sessile.testing.torture.engines import APPLICATIONS, Engine
-from sessile.testing.torture.storage import PostgresSide, RedisSide, SqliteSide, SqlSide
+from sessile.testing.torture.engines import Engine
+from sessile.testing.torture.storage import RedisSide, SqlSide
 from sessile.testing.torture.verdicts import fail, not_applicable, stop
 
 _ARRIVES_WITHIN_S: Final = 15.0
@@ -26,43 +21,6 @@ _RECOVERS_WITHIN_S: Final = 20.0
 _WARM_WITHIN_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.01
 _TRIES: Final = 3
-
-
-class Application(ServerProcess):
-    """The program of an engine, run by the interpreter that has its library."""
-
-    def __init__(self, python: Path, program: Path, arguments: Sequence[str]) -> None:
-        super().__init__()
-        self._given = [
-            str(python),
-            str(APPLICATIONS / "runner.py"),
-            str(program),
-            "--folder",
-            str(self.folder),
-            *arguments,
-        ]
-
-    def add(self, *arguments: str) -> None:
-        """Arguments for its next start."""
-        self._given += arguments
-
-    @property
-    def about(self) -> Mapping[str, Any]:
-        """What the program tells of itself: `versions` and `abilities`."""
-        told: Mapping[str, Any] = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
-        return told
-
-    def _command(self) -> Sequence[str]:
-        return [*self._given, "--port", str(self.port)]
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ignore", timeout=5):
-                return True
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            return False
 
 
 @dataclass(frozen=True)
@@ -106,6 +64,10 @@ class Held:
         return self.answer
 
 
+Another: TypeAlias = Callable[[Mapping[str, str]], AbstractContextManager[Application]]
+"""Starts a second application on the same stores, with these options; ends it with the context."""
+
+
 class Stage:
     """One engine, ready to be probed. What a probe leaves behind does not disturb the next one: each makes its own users and browsers."""
 
@@ -117,6 +79,7 @@ class Stage:
         cache_proxy: FaultProxy | None,
         sql: SqlSide | None,
         sql_proxy: FaultProxy | None,
+        another: Another,
     ) -> None:
         self.engine = engine
         self.application = application
@@ -124,6 +87,7 @@ class Stage:
         self.cache_proxy = cache_proxy
         self.sql = sql
         self.sql_proxy = sql_proxy
+        self._another = another
         self._number = 0
 
     @property
@@ -247,6 +211,12 @@ class Stage:
             None if sql is None else sql.changes(),
         )
 
+    @contextmanager
+    def with_options(self, **options: str) -> Iterator[Stage]:
+        """A second application on the same stores, with options of its program."""
+        with self._another(options) as application:
+            yield Stage(self.engine, application, self.cache, self.cache_proxy, self.sql, self.sql_proxy, self._another)
+
     # -- trouble ----------------------------------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -305,64 +275,3 @@ def _comes(holds: Callable[[], bool], within_s: float) -> bool:
 def _least(numbers: Sequence[int | None]) -> int | None:
     found = [number for number in numbers if number is not None]
     return min(found) if found else None
-
-
-class Servers:
-    """PostgreSQL for all engines of a run, started for the first that needs it. As a context manager it ends what it started."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._postgres: PostgresServer | None = None
-        self._databases = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    @property
-    def postgres(self) -> PostgresServer:
-        """Raises ServerMissing."""
-        if self._postgres is None:
-            self._postgres = self._stack.enter_context(PostgresServer())
-        return self._postgres
-
-    def database(self) -> str:
-        """The name of a new one."""
-        self._databases += 1
-        name = f"torture_{self._databases}"
-        self.postgres.create_database(name)
-        return name
-
-
-@contextmanager
-def staged(
-    engine: Engine, servers: Servers, python: Path | None = None, redis_binary: str | None = None
-) -> Iterator[Stage]:
-    """Starts what the engine needs, and its application; ends all of it. Raises ServerMissing, TimeoutError with the application's log."""
-    with ExitStack() as stack:
-        arguments = [part for name, value in engine.options.items() for part in ("--option", f"{name}={value}")]
-        cache = cache_proxy = sql_proxy = None
-        if engine.cache is not None:
-            redis = stack.enter_context(RedisServer(binary=redis_binary or "redis-server"))
-            cache, cache_proxy = RedisSide(redis), stack.enter_context(FaultProxy("127.0.0.1", redis.port))
-            arguments += ["--redis", redis.url(port=cache_proxy.port)]
-        name = ""
-        if engine.database == "postgres":
-            name = servers.database()
-            sql_proxy = stack.enter_context(FaultProxy("127.0.0.1", servers.postgres.port))
-            arguments += ["--database", servers.postgres.url(name, port=sql_proxy.port)]
-        application = Application(python or Path(sys.executable), engine.program, arguments)
-        stack.callback(application.close)
-        file = application.folder / "sessions.db"
-        if engine.database == "sqlite":
-            application.add("--database", f"sqlite:///{file}")
-        application.start()
-        sql: SqlSide | None = None
-        if engine.database == "postgres":
-            sql = PostgresSide(servers.postgres, name, engine.session_table, engine.payload_column)
-        elif engine.database == "sqlite" and engine.session_table is not None:
-            sql = sqlite = SqliteSide(file, engine.session_table, engine.payload_column)
-            stack.callback(sqlite.close)
-        yield Stage(engine, application, cache, cache_proxy, sql, sql_proxy)

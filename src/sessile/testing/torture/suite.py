@@ -16,7 +16,8 @@ from sessile.testing.torture.engines import ENGINES, Engine
 from sessile.testing.torture.environments import EngineMissing, python_of
 from sessile.testing.torture.probe import Probe
 from sessile.testing.torture.probes import PROBES
-from sessile.testing.torture.stage import Servers, Stage, staged
+from sessile.testing.torture.running import Servers, staged
+from sessile.testing.torture.stage import Stage
 from sessile.testing.torture.verdicts import Outcome, Verdict
 
 Tell: TypeAlias = Callable[[str], None]

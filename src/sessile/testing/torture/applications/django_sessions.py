@@ -140,6 +140,7 @@ def build(desk: Any) -> Any:
         ROOT_URLCONF=__name__,
         # What Django's documentation says for a server behind a proxy that ends TLS.
         SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"),
+        SESSION_COOKIE_AGE=int(desk.options.get("idle_s", 86400)),
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
         **(on_sessile(desk) if desk.options["engine"] == "sessile" else own_engine(desk)),
     )

@@ -27,6 +27,7 @@ def seen() -> dict[str, Any]:
 
 def build(desk: Any) -> Flask:
     app = Flask(__name__)
+    app.config["PERMANENT_SESSION_LIFETIME"] = int(desk.options.get("idle_s", 86400))
     app.config.update(SESSION_TYPE="redis", SESSION_REDIS=Redis.from_url(desk.redis))
     Session(app)
 

@@ -66,7 +66,7 @@ def build(desk: Any) -> Litestar:
 
     return Litestar(
         [ignore, read, slow_read, write, nested, login, logout],
-        middleware=[ServerSideSessionConfig().middleware],
+        middleware=[ServerSideSessionConfig(max_age=int(desk.options.get("idle_s", 86400))).middleware],
         stores={"sessions": RedisStore.with_client(desk.redis)},
         openapi_config=None,
     )

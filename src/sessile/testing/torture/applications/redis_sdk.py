@@ -32,8 +32,14 @@ def described(request: Request, _session: Any) -> dict[str, Any]:
 def build(desk: Any) -> FastAPI:
     get_settings().url = desk.redis
     app = FastAPI()
+    clocks = {}
+    if "idle_s" in desk.options:
+        clocks = {"idle_ttl": int(desk.options["idle_s"]), "absolute_ttl": int(desk.options["absolute_s"])}
     FastAPIRedis(app).lifespan().sessions(
-        principal_keys=["user_id"], subject_of=lambda session: session.get("user_id"), descriptor_of=described
+        principal_keys=["user_id"],
+        subject_of=lambda session: session.get("user_id"),
+        descriptor_of=described,
+        **clocks,
     )
 
     @app.get("/ignore")

@@ -3,7 +3,7 @@
     python runner.py PROGRAM --port N --folder F [--database URL] [--redis URL] [--option key=value]
 
 PROGRAM is a file with `KIND` ("asgi" or "wsgi"), `ABILITIES` (of "rotate", "list", "end_others"), `PACKAGES` (whose versions are told) and `build(desk)`, which
-returns the application. It has these routes; each answers a JSON object, `user` and `data` as the session has them:
+returns the application. Options that every program knows, as far as its library has them: `idle_s` and `absolute_s`. The application has these routes; each answers a JSON object, `user` and `data` as the session has them:
 
     GET  /ignore                    does not touch the session
     GET  /read                      reads it

@@ -26,14 +26,22 @@ def seen(session: WebSession) -> dict[str, Any]:
     return {"user": session.user_id, "data": dict(session)}
 
 
+def more(desk: Any) -> dict[str, Any]:
+    """Settings that a probe asks for."""
+    options = {name: value for name, value in desk.options.items() if name != "engine"}
+    if "idle_s" in options:
+        idle, absolute = options.pop("idle_s"), options.pop("absolute_s")
+        options |= {"idle_timeout_s": idle, "absolute_timeout_s": absolute, "rotation_window_s": "0.5"}
+    return options
+
+
 def build(desk: Any) -> FastAPI:
     app = FastAPI()
     if desk.database.startswith("postgresql"):
         from sessile.stores.sql.postgres import upgrade
 
         upgrade(desk.database)
-    more = {name: value for name, value in desk.options.items() if name != "engine"}
-    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis, **more)
+    sessile = Sessile(app, database_url=desk.database, redis_url=desk.redis, **more(desk))
 
     @app.get("/ignore")
     async def ignore() -> dict[str, Any]:

@@ -86,5 +86,6 @@ def build(desk: Any) -> Starlette:
         ]
     )
     app.add_middleware(SessionAutoloadMiddleware)
-    app.add_middleware(SessionMiddleware, store=RedisStore(desk.redis), lifetime=86400, rolling=True)
+    lifetime = int(desk.options.get("idle_s", 86400))
+    app.add_middleware(SessionMiddleware, store=RedisStore(desk.redis), lifetime=lifetime, rolling=True)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sessile.testing.torture.probe import Probe
-from sessile.testing.torture.probes import changes, cookies, logins, outages, storing, users, writes
+from sessile.testing.torture.probes import changes, clocks, cookies, logins, outages, storing, users, writes
 
 PROBES: Final[tuple[Probe, ...]] = (
     *writes.PROBES,
@@ -13,6 +13,7 @@ PROBES: Final[tuple[Probe, ...]] = (
     *logins.PROBES,
     *changes.PROBES,
     *users.PROBES,
+    *clocks.PROBES,
     *outages.PROBES,
     *storing.PROBES,
 )

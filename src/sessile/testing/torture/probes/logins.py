@@ -75,7 +75,7 @@ def old_cookie_after_login(stage: Stage) -> Verdict:
         browser = stage.visitor()
         old = browser.cookies
         stage.must(browser.ask("/login", user=stage.name(), rotate="1"), "a login")
-        answers.append(browser.ask(path, cookie_header=old, **_LATE))
+        answers.append(browser.ask(path, cookie_header=old, key="late", value="1"))
         if answers[-1].user is not None:
             return fail(f"{path} with the id from before the login is in the login")
         if not stage.is_live(browser):
