@@ -82,6 +82,17 @@ def rotate(request: HttpRequest) -> JsonResponse:
     return seen(request)
 
 
+def sessions(request: HttpRequest) -> JsonResponse:
+    from sessile.integrations.django import get_manager
+
+    found = get_manager().list_sessions(request.session.user_id)
+    return JsonResponse({"sessions": [{"session_id": one.session_id, "device": dict(one.device)} for one in found]})
+
+
+def end_others(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"ended": request.session.end_others()})
+
+
 urlpatterns = [
     path("ignore", ignore),
     path("read", seen),
@@ -93,6 +104,8 @@ urlpatterns = [
     path("login", login),
     path("logout", logout),
     path("rotate", rotate),
+    path("sessions", sessions),  # on Sessile only
+    path("end-others", end_others),
 ]
 
 
@@ -119,10 +132,14 @@ def on_sessile(desk: Any) -> dict[str, Any]:
         from sessile.stores.sql.postgres import upgrade
 
         upgrade(desk.database)
+    ABILITIES.extend(["list", "end_others"])
+    own = {"DATABASE_URL": desk.database, "REDIS_URL": desk.redis}
+    if "absolute_s" in desk.options:
+        own |= {"ABSOLUTE_TIMEOUT_S": desk.options["absolute_s"], "ROTATION_WINDOW_S": "0.5"}
     return {
         "DATABASES": databases(f"sqlite:///{desk.folder / 'users.sqlite3'}"),
         "SESSION_ENGINE": "sessile.integrations.django",
-        "SESSILE": {"DATABASE_URL": desk.database, "REDIS_URL": desk.redis},
+        "SESSILE": own,
         "INSTALLED_APPS": ["django.contrib.contenttypes", "django.contrib.auth", "sessile.integrations.django"],
         "MIDDLEWARE": [
             "sessile.integrations.django.SessionMiddleware",
