@@ -90,10 +90,10 @@ def page(notice: str) -> str:
         "",
         INTRODUCTION,
         "## What was found",
-        *_table(report["probes"], engines),
-        "",
         *(f"{number}. {_described(engine)}" for number, engine in enumerate(engines, 1)),
         *(f"- {engine['title']}: not run, {engine['not_run']}." for engine in report["engines"] if engine["not_run"]),
+        "",
+        *_table(report["probes"], engines),
         "",
         f"On {report['system']}. The report with every sentence is `benchmarks/torture.json`.",
         "",
@@ -109,7 +109,8 @@ def _table(probes: Sequence[Mapping[str, str]], engines: Sequence[Mapping[str, A
     lines = [f"| | | {' | '.join(numbers)} |", f"|---|---|{'---|' * len(numbers)}"]
     for probe in probes:
         cells = [MARKS[engine["verdicts"][probe["key"]]["outcome"]] for engine in engines]
-        lines.append(f"| {probe['key']} | {probe['title']} ({probe['source']}) | {' | '.join(cells)} |")
+        source = f" ({probe['source']})" if probe["source"] else ""
+        lines.append(f"| {probe['key']} | {probe['title']}{source} | {' | '.join(cells)} |")
     return lines
 
 

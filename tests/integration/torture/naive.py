@@ -82,6 +82,7 @@ class Naive:
             response = JSONResponse({}, 500 if isinstance(error, RedisAway) else 200)
             response.delete_cookie("naive")
             return response
+        print(state.id, flush=True)
         response.headers["set-cookie"] = (
             f"naive={state.id}; Path=/" if state.session is not None else "naive=; Max-Age=0"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sessile.testing.torture import ENGINES, PROBES, Engine, EngineReport, Outcome, probe_engine
-from sessile.testing.torture.probes import clocks, outages
+from sessile.testing.torture.probes import clocks, cookies, outages
 from sessile.testing.torture.running import Servers
 from tests.conftest import postgres_or_skip, redis_or_skip
 
@@ -40,6 +40,7 @@ def short() -> Iterator[None]:
             patch.setattr(clocks, name, value)
         patch.setattr(outages, "_SETTLES_S", 0.0)
         patch.setattr(outages, "_BOUND_S", 2.0)
+        patch.setattr(cookies, "_FORGOTTEN_WITHIN_S", 6.0)
         yield
 
 

@@ -20,8 +20,9 @@ class Application(ServerProcess):
         super().__init__()
         self._given = [
             str(python),
+            "-u",
             str(APPLICATIONS / "runner.py"),
-            str(program),
+            str(program.resolve()),
             "--folder",
             str(self.folder),
             *arguments,

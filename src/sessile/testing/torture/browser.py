@@ -45,8 +45,10 @@ class SetCookie:
 
     @property
     def shown(self) -> str:
-        """Name and attributes without the value, for people."""
-        return ", ".join([self.name, *(f"{key}={value}" if value else key for key, value in self.attributes.items())])
+        """Name and attributes without the value and without times, for people."""
+        times = {"expires", "max-age"}
+        told = (f"{key}={value}" if value and key not in times else key for key, value in self.attributes.items())
+        return ", ".join([self.name, *told])
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,11 @@ class Answer:
 
 
 class Browser:
-    """One person's browser. Requests may overlap; each sends the cookies of the moment in which it begins."""
+    """One person's browser. Requests may overlap; each sends the cookies of the moment in which it begins. `given` gathers the values of all cookies."""
 
-    def __init__(self, port: int, user_agent: str = FIREFOX) -> None:
+    def __init__(self, port: int, user_agent: str = FIREFOX, given: set[str] | None = None) -> None:
         self._port = port
+        self._given = set() if given is None else given
         self._user_agent = user_agent
         self._lock = threading.Lock()
         self.jar: dict[str, str] = {}
@@ -132,6 +135,7 @@ class Browser:
                     self.jar.pop(cookie.name, None)
                 else:
                     self.jar[cookie.name] = cookie.value
+                    self._given.add(cookie.value)
 
     @property
     def cookies(self) -> str:
@@ -141,7 +145,7 @@ class Browser:
 
     def copy(self) -> Browser:
         """Another browser with the same cookies: what somebody has who copied or planted them."""
-        twin = Browser(self._port, self._user_agent)
+        twin = Browser(self._port, self._user_agent, self._given)
         with self._lock:
             twin.jar = dict(self.jar)
         return twin

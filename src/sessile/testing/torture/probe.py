@@ -14,7 +14,8 @@ Check: TypeAlias = Callable[[Stage], Verdict]
 
 @dataclass(frozen=True)
 class Probe:
-    """One scenario. `title` is what holds where it ends with "ok"; `source` is where the fault is known from: a CVE, an issue, an RFC."""
+    """One scenario. `title` is what holds where it ends with "ok"; `source` is where the fault is known from (a CVE, an
+    issue, an RFC); empty where nobody has told of it."""
 
     key: str
     title: str

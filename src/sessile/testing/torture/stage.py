@@ -91,6 +91,8 @@ class Stage:
         self.sql_proxy = sql_proxy
         self._another = another
         self._number = 0
+        self.given: set[str] = set()
+        """The values of all cookies that were set so far."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -109,7 +111,7 @@ class Stage:
 
     def browser(self, user_agent: str = FIREFOX) -> Browser:
         """One that never was here."""
-        return Browser(self.application.port, user_agent)
+        return Browser(self.application.port, user_agent, self.given)
 
     def visitor(self) -> Browser:
         """Somebody anonymous who has a session, with `seed` in it."""
@@ -139,6 +141,11 @@ class Stage:
             stop(fail(f"{what} was answered with {answer.status}"))
         return answer
 
+    def kept(self) -> int:
+        """How many sessions there are: rows, or keys in the cache, whichever is more."""
+        rows = self.sql.rows() if self.sql is not None else 0
+        return max(rows, len(self.cache.keys()) if self.cache is not None else 0)
+
     def is_live(self, browser: Browser) -> bool:
         """Whether the cookies of this browser stand for somebody who is logged in; asked with a copy, so that nothing changes in it."""
         return self.must(browser.copy().ask("/read"), "a read").user is not None
@@ -156,7 +163,7 @@ class Stage:
                 in_a_row = in_a_row + 1 if cache.commands() > before else 0
                 return in_a_row == _READS_IN_A_ROW
 
-            if not _comes(is_used, _WARM_WITHIN_S):
+            if not comes(is_used, _WARM_WITHIN_S):
                 stop(fail(f"{_WARM_WITHIN_S:.0f} s after an outage or a start the cache is still not used"))
         else:
             self.must(browser.ask("/read"), "a read")
@@ -181,7 +188,7 @@ class Stage:
         thread.start()
         try:
             arrived = self.application.folder / f"{gate}.arrived"
-            if not _comes(lambda: arrived.exists() or not thread.is_alive(), _ARRIVES_WITHIN_S):
+            if not comes(lambda: arrived.exists() or not thread.is_alive(), _ARRIVES_WITHIN_S):
                 stop(fail(f"{path} did not reach its handler"))
             yield held
         finally:
@@ -246,7 +253,7 @@ class Stage:
             answers.append(browser.ask("/read"))
             return not answers[-1].is_failure
 
-        if not _comes(is_back, _RECOVERS_WITHIN_S):
+        if not comes(is_back, _RECOVERS_WITHIN_S):
             stop(
                 fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage a read was still answered with {answers[-1].status}")
             )
@@ -269,7 +276,8 @@ def _without(proxy: FaultProxy | None, reason: str) -> Iterator[None]:
         proxy.faults.heal()
 
 
-def _comes(holds: Callable[[], bool], within_s: float) -> bool:
+def comes(holds: Callable[[], bool], within_s: float) -> bool:
+    """Whether it holds within that time."""
     deadline = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > deadline:

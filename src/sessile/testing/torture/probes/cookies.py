@@ -7,12 +7,30 @@ from typing import Final
 
 from sessile.testing.torture.browser import SetCookie
 from sessile.testing.torture.probe import Probe
-from sessile.testing.torture.stage import Stage
+from sessile.testing.torture.stage import Stage, comes, counted
 from sessile.testing.torture.verdicts import Verdict, fail, ok
 
+_GUESSES: Final = 20
+_FORGOTTEN_WITHIN_S: Final = 8.0
 _ALPHABETS: Final = ("0123456789", string.ascii_lowercase, string.ascii_uppercase)
 _CHANGED: Final = 12
 """Characters of a session's id that are changed to make one that nobody was given: the end of it, so that it keeps its form."""
+
+
+def guesses_leave_nothing(stage: Stage) -> Verdict:
+    """P3b. Notes of what is unknown may be kept for some seconds."""
+    given = stage.warm(stage.visitor())
+    before = stage.kept()
+    for number in range(_GUESSES):
+        guess = given.copy()
+        for name, value in guess.jar.items():
+            guess.jar[name] = value[:-_CHANGED] + "".join(map(_other, value[-_CHANGED:-2])) + f"{number:02}"
+        stage.must(guess.ask("/read"), "a read with an id that was made up")
+    if not comes(lambda: stage.kept() <= before, _FORGOTTEN_WITHIN_S):
+        return fail(
+            f"{_GUESSES} requests with ids that were made up left {counted(stage.kept() - before, 'session')} behind"
+        )
+    return ok(f"{_GUESSES} requests with ids that were made up left nothing behind")
 
 
 def unknown_id(stage: Stage) -> Verdict:
@@ -89,6 +107,12 @@ def _missing(cookie: SetCookie) -> list[str]:
 
 PROBES: Final = (
     Probe("P3", "An id that the server never gave is not adopted", "CVE-2018-1000519, CVE-2022-38054", unknown_id),
+    Probe(
+        "P3b",
+        "Requests with ids that were made up leave nothing behind",
+        "CVE-2015-5963, CVE-2015-5964",
+        guesses_leave_nothing,
+    ),
     Probe("S5", "By default, over https, the cookie is HttpOnly, Secure and SameSite", "ASVS 5.0 3.3", attributes),
     Probe(
         "S6",

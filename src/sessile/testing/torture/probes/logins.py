@@ -134,7 +134,7 @@ PROBES: Final = (
     Probe(
         "P6c",
         "A write that is under way while the same user gets a new id is kept",
-        "spring-session#1111",
+        "PHP manual, session_regenerate_id",
         write_over_rotation,
     ),
 )

@@ -86,6 +86,18 @@ def damaged_row(stage: Stage) -> Verdict:
     return _lived_through(stage, browser, "what the row holds damaged")
 
 
+def log_is_useless(stage: Stage) -> Verdict:
+    """S9. What the application has printed during all that was asked before."""
+    log = stage.application.log()
+    values = [value for value in stage.given if len(value) >= _WORD_MIN]
+    found = sum(value in log for value in values)
+    if found:
+        return fail(f"{found} of {len(values)} cookies stand in what the application has printed")
+    return ok(
+        f"none of {len(values)} cookies stands in {counted(len(log.splitlines()), 'line')} that the application has printed"
+    )
+
+
 def _lived_through(stage: Stage, browser: Browser, what: str) -> Verdict:
     """Whether a read with the damaged record is no failure, and the browser can log in again."""
     answer = browser.ask("/read")
@@ -110,4 +122,7 @@ PROBES: Final = (
         damaged_cache,
     ),
     Probe("S4b", "Nor is one in SQL", "spring-session#90", damaged_row),
+    Probe(
+        "S9", "After all of that no cookie's value stands in the application's output", "CVE-2023-20866", log_is_useless
+    ),
 )

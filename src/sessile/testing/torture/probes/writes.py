@@ -12,10 +12,10 @@ from sessile.testing.torture.verdicts import Verdict, fail, ok
 
 def anonymous_ignored(stage: Stage) -> Verdict:
     """P1."""
-    before = _kept(stage)
+    before = stage.kept()
     browser = stage.browser()
     effort = stage.effort(browser, "/ignore")
-    made = _kept(stage) - before
+    made = stage.kept() - before
     if made or effort.writes or effort.answer.cookies:
         return fail(f"{counted(made, 'session')} made; {effort.shown}")
     return ok(f"nothing kept; {effort.shown}")
@@ -34,12 +34,6 @@ def read_only(stage: Stage) -> Verdict:
 def _quiet(stage: Stage, browser: Browser, path: str) -> Verdict:
     effort = stage.effort(browser, path)
     return (fail if effort.writes or effort.answer.cookies else ok)(effort.shown)
-
-
-def _kept(stage: Stage) -> int:
-    rows = stage.sql.rows() if stage.sql is not None else 0
-    keys = len(stage.cache.keys()) if stage.cache is not None else 0
-    return max(rows, keys)
 
 
 PROBES: Final = (
