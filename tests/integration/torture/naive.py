@@ -40,12 +40,14 @@ class Naive:
         self.desk = desk
         self.redis = Redis.from_url(desk.redis)
         self.rotated: set[str] = set()
+        self.connection = psycopg.connect(desk.database, autocommit=True)
         self.sql("CREATE TABLE IF NOT EXISTS blobs (id text PRIMARY KEY, blob bytea)")
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
-        with psycopg.connect(self.desk.database, autocommit=True) as connection:
-            done = connection.execute(statement, values)
-            return done.fetchall() if done.description else []
+        if self.connection.closed:
+            self.connection = psycopg.connect(self.desk.database, autocommit=True)
+        done = self.connection.execute(statement, values)
+        return done.fetchall() if done.description else []
 
     def load(self, session_id: str) -> bytes:
         blob = self.redis.get(session_id)

@@ -40,7 +40,7 @@ def short() -> Iterator[None]:
             patch.setattr(clocks, name, value)
         patch.setattr(outages, "_SETTLES_S", 0.0)
         patch.setattr(outages, "_BOUND_S", 2.0)
-        patch.setattr(cookies, "_FORGOTTEN_WITHIN_S", 6.0)
+        patch.setattr(cookies, "_FORGOTTEN_WITHIN_S", 1.0)
         yield
 
 
