@@ -34,7 +34,8 @@ CHOICES = """\
 - An error 500 in an outage is no logout: P7b and P7d ask only that nobody is taken for anonymous, and that a durable copy is used where there is one.
 - P9 deletes rows by hand. Sessile ends sessions by its verbs and by `sessile sessions end`, which every process follows; a `DELETE` that nobody was told of is seen by a process when
   it next asks SQL, at the latest when the entry in the cache has run out.
-- fastapi-redis-sdk runs on Valkey, because it needs hash fields that expire: on Redis 7.0 each login is an error 500. On Redis 8 a read takes it one command instead of two.
+- fastapi-redis-sdk runs on Valkey, because it needs hash fields that expire: on Redis 7.0 each login is an error 500. Its
+  source has a shorter way for Redis 8, one command for a read instead of the two that are counted here.
 - P10 is asked over HTTP alone. Sessile's browser client tells the device itself, over its socket or with a heartbeat; these programs serve no pages.
 - Each probe is tried on a middleware that has all of these faults (`tests/integration/torture/naive.py`), and has to find its own.
 
