@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...] [--rounds N] [--seconds S] [--readers N] [--json] [--write]`: all of them, or those that are named."""
+"""`python -m benchmarks [NAME ...] [--rounds N] [--seconds S] [--readers N] [--sessions N] [--json] [--write]`: all of them, or those that are named."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import changes, durable, fanout, peers, sessions
+from benchmarks import bus, changes, durable, ending, fanout, peers, redis_lane, sessions, ten_million
 from benchmarks.telling import Tell
+from scripts import figures
 
 T = TypeVar("T")
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -29,64 +31,114 @@ Tables = dict[str, list[dict[str, Any]]]
 """Rows by the title of their table."""
 
 
-def requests(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+@dataclass(frozen=True)
+class Given:
+    """What a benchmark may use."""
+
+    options: argparse.Namespace
+    folder: Path
+    tell: Tell
+
+
+def requests(given: Given) -> Tables:
     """A session for each request, against the same handler without one."""
-    tell("requests with a session on SQLite")
+    given.tell("requests with a session on SQLite")
     title = f"Requests, {sessions.CONNECTIONS} connections, 0.9 KB of JSON"
-    return {title: sessions.measure(folder, options.rounds, options.seconds)}
+    return {title: sessions.measure(given.folder, given.options.rounds, given.options.seconds)}
 
 
-def sockets(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+def sockets(given: Given) -> Tables:
     """Durable changes through WebSockets, with and without group commit."""
-    tell("durable changes through WebSockets on SQLite")
-    return {"Durable changes through WebSockets": changes.measure(folder, options.rounds, options.seconds)}
+    given.tell("durable changes through WebSockets on SQLite")
+    return {
+        "Durable changes through WebSockets": changes.measure(given.folder, given.options.rounds, given.options.seconds)
+    }
 
 
-def on_redis(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+def on_redis(given: Given) -> Tables:
     """A session on Redis for each request, against peers."""
     from sessile.testing.servers import ServerMissing
 
-    tell("requests with a session on Redis")
+    given.tell("requests with a session on Redis")
     try:
-        return {"Requests with a session on Redis": peers.measure(folder, options.rounds, options.seconds)}
+        return {
+            "Requests with a session on Redis": peers.measure(given.folder, given.options.rounds, given.options.seconds)
+        }
     except ServerMissing as error:
-        tell(f"not run: requests with a session on Redis ({error})")
+        given.tell(f"not run: requests with a session on Redis ({error})")
         return {}
 
 
-def durable_changes(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+def durable_changes(given: Given) -> Tables:
     """Durable changes through the facade, against a transaction for each."""
     found: Tables = {}
-    on_sqlite = durable.on_sqlite(folder, options.rounds, options.seconds, tell, durable.WRITERS)
+    on_sqlite = durable.on_sqlite(
+        given.folder, given.options.rounds, given.options.seconds, given.tell, durable.WRITERS
+    )
     if importlib.util.find_spec("aiosqlite") is None:
-        tell("not run: durable changes on SQLite (aiosqlite is not installed)")
+        given.tell("not run: durable changes on SQLite (aiosqlite is not installed)")
         on_sqlite.close()
     else:
         found["Durable changes on SQLite"] = run(on_sqlite)
     from sessile.testing.servers import ServerMissing
 
     try:
-        rows = run(durable.on_postgres(options.rounds, options.seconds, tell, durable.WRITERS))
+        rows = run(durable.on_postgres(given.options.rounds, given.options.seconds, given.tell, durable.WRITERS))
     except ServerMissing as error:
-        tell(f"not run: durable changes on PostgreSQL ({error})")
+        given.tell(f"not run: durable changes on PostgreSQL ({error})")
     else:
         found["Durable changes on PostgreSQL"] = rows
     return found
 
 
-def fan_out(options: argparse.Namespace, folder: Path, tell: Tell) -> Tables:
+def fan_out(given: Given) -> Tables:
     """One change to many readers, against python-socketio and the package ws for node."""
-    measured = fanout.compare(folder, options.rounds, options.seconds, tell, options.readers)
-    return {f"Fan-out to {options.readers} WebSockets, CPU of the server for each message": run(measured)}
+    measured = fanout.compare(
+        given.folder, given.options.rounds, given.options.seconds, given.tell, given.options.readers
+    )
+    return {f"Fan-out to {given.options.readers} WebSockets, CPU of the server for each message": run(measured)}
 
 
-BENCHMARKS: Final[Mapping[str, Callable[[argparse.Namespace, Path, Tell], Tables]]] = {
+def one_get(given: Given) -> Tables:
+    """A GET, through our client and redis-py."""
+    given.tell("a GET through our client and redis-py")
+    return {"CPU of one GET of 1 KB": redis_lane.measure(given.options.rounds)}
+
+
+def news(given: Given) -> Tables:
+    """Messages between processes, against redis-py's pub/sub."""
+    return {"CPU of one message, told and heard": run(bus.measure(given.options.rounds, given.tell))}
+
+
+def endings(given: Given) -> Tables:
+    """How long the end of a session takes on three nodes."""
+    given.tell("the end of a session on three nodes")
+    return {ending.TITLE: ending.measure()}
+
+
+def many_sessions(given: Given) -> Tables:
+    """A great many sessions in PostgreSQL."""
+    found = ten_million.generated(given.options.sessions)
+    sweep = {key: found["sweep"][key] for key in ("swept", "seconds", "per_s")}
+    return {
+        f"{given.options.sessions:,} sessions on PostgreSQL": ten_million.rows(found),
+        "Sweep of the expired ones": [{"variant": "sweep", **sweep}],
+    }
+
+
+BENCHMARKS: Final[Mapping[str, Callable[[Given], Tables]]] = {
     "requests": requests,
     "peers": on_redis,
     "sockets": sockets,
     "durable": durable_changes,
     "fanout": fan_out,
+    "get": one_get,
+    "bus": news,
+    "ending": endings,
+    "many": many_sessions,
 }
+LONG: Final = frozenset({"many"})
+"""Half an hour, and 12 GB of disk: only when named."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -129,9 +181,10 @@ def _installed(name: str) -> str | None:
 
 
 def keep(results: Mapping[str, Any]) -> None:
-    """Writes the results into `results.json`, beside those of benchmarks that did not run now."""
+    """Writes the results into `results.json`, beside those of benchmarks that did not run now, and the page that shows them."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**known, **results}, indent=2) + "\n", encoding="utf-8")
+    figures.PAGE.write_text(figures.written(), encoding="utf-8")
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -145,10 +198,13 @@ def table(title: str, rows: list[dict[str, Any]]) -> Table:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; without any, all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; without any, all but {', '.join(LONG)}"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each variant in each round")
     parser.add_argument("--readers", type=int, default=fanout.READERS, help="sockets that one change goes to")
+    parser.add_argument("--sessions", type=int, default=10_000_000, help="how many `many` generates")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"keep the results in benchmarks/{RESULTS.name}")
     options = parser.parse_args()
@@ -163,9 +219,9 @@ def main() -> None:
     told, console = Console(stderr=True), Console()
     told.print(f"{options.rounds} rounds of {options.seconds} s for each variant, interleaved")
     results: dict[str, Any] = {}
-    for name in options.names or BENCHMARKS:
+    for name in options.names or [name for name in BENCHMARKS if name not in LONG]:
         with tempfile.TemporaryDirectory() as folder:
-            tables = BENCHMARKS[name](options, Path(folder), told.print)
+            tables = BENCHMARKS[name](Given(options, Path(folder), told.print))
         results[name] = {"measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "tables": tables}
         if not options.json:
             for title, rows in tables.items():

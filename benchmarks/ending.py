@@ -1,4 +1,4 @@
-"""How long the end of a session takes, on three nodes with one PostgreSQL and one Redis: `python -m benchmarks.ending [--ends N] [--json]`
+"""How long the end of a session takes, on three nodes with one PostgreSQL and one Redis.
 
 From the call of `destroy_session` on one node: to its return, to the first refusal on another node that is asked for the session all the time, and to
 the close of a socket on that node. All moments are of one monotonic clock: the processes share a machine.
@@ -6,9 +6,7 @@ the close of a socket on that node. All moments are of one monotonic clock: the 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +15,9 @@ from statistics import median
 from typing import Any
 
 import httpx
-from rich.console import Console
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.__main__ import machine, table
 from sessile.testing.servers import PostgresServer, RedisServer
 from tests.integration.server.peer import connected
 from tests.nodes.running import Node, Running, running
@@ -138,26 +134,9 @@ def row(variant: str, times: list[Times]) -> dict[str, Any]:
     found: dict[str, Any] = {"variant": variant, "ends": len(times)}
     for name in ("returned", "refused", "closed"):
         values = sorted(getattr(one, f"{name}_s") * 1000 for one in times)
-        found[f"{name}_ms"] = round(median(values), 1)
-        found[f"{name}_p99_ms"] = round(values[int(0.99 * (len(values) - 1))], 1)
-        found[f"{name}_max_ms"] = round(values[-1], 1)
+        p99 = values[int(0.99 * (len(values) - 1))]
+        found[f"{name}_ms"] = f"{median(values):.1f} / {p99:.1f} / {values[-1]:.1f}"
     return {**found, "accepted_after": sum(one.is_broken for one in times)}
-
-
-def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same, narrow enough to print."""
-
-    def three(one: dict[str, Any], name: str) -> str:
-        return " / ".join(str(one[f"{name}{which}_ms"]) for which in ("", "_p99", "_max"))
-
-    return [
-        {
-            "variant": one["variant"],
-            **{name: three(one, name) for name in ("returned", "refused", "closed")},
-            "accepted after": one["accepted_after"],
-        }
-        for one in rows
-    ]
 
 
 def measure(ends: int = 100) -> list[dict[str, Any]]:
@@ -177,21 +156,3 @@ def measure(ends: int = 100) -> list[dict[str, Any]]:
             row("for the ending node alone", asyncio.run(at_the_beginning(service, ends, cut_one))),
             row("away for longer", asyncio.run(in_an_outage(service, ends, cut_all))),
         ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ending", description=__doc__)
-    parser.add_argument("--ends", type=int, default=100, help="of sessions, in each state")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    rows = measure(arguments.ends)
-    if arguments.json:
-        print(json.dumps({"machine": machine(), "endings": rows}, indent=2))
-        return
-    console = Console()
-    console.print(", ".join(f"{key} {value}" for key, value in machine().items()))
-    console.print(table(TITLE, shown(rows)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,11 @@
-"""CPU of one GET through our own client and through redis-py: `python -m benchmarks.redis_lane [--rounds N] [--reads N] [--json]`
+"""CPU of one GET through our own client and through redis-py.
 
 Both in one process, against one server, in turns; user and system time of this process, so what the server and other jobs use does not count.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import subprocess
 import tempfile
 import time
@@ -19,9 +17,7 @@ from typing import Any
 import redis
 import redis.asyncio
 import uvloop
-from rich.console import Console
 
-from benchmarks.__main__ import machine, table
 from sessile.model.fence import CachePlace
 from sessile.runtime.lane import drive
 from sessile.stores.redis.cache import AsyncRedisCache, BlockingRedisCache
@@ -135,7 +131,7 @@ def row(variant: str, found: Rounds) -> dict[str, Any]:
     }
 
 
-def measure(rounds: int, reads: int) -> list[dict[str, Any]]:
+def measure(rounds: int, reads: int = 2000) -> list[dict[str, Any]]:
     """One row a lane and number of reads at once."""
     rows = []
     with server() as url:
@@ -146,22 +142,3 @@ def measure(rounds: int, reads: int) -> list[dict[str, Any]]:
                 rows.append(row(f"{loop}, {at_once} at once", found))
         rows.append(row("blocking", blocking_rounds(url, rounds, reads)))
     return rows
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.redis_lane", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--reads", type=int, default=2000, help="of each variant in each round")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    rows = measure(arguments.rounds, arguments.reads)
-    if arguments.json:
-        print(json.dumps({"machine": machine(), "redis_get": rows}, indent=2))
-        return
-    console = Console()
-    console.print(", ".join(f"{key} {value}" for key, value in machine().items()))
-    console.print(table("CPU of one GET of 1 KB, Redis", rows))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Ten million sessions on PostgreSQL: `python -m benchmarks.ten_million [--sessions N] [--json]`.
+"""Ten million sessions on PostgreSQL: `python -m benchmarks many --sessions N`.
 
 Generates them (one user has 30,000, a tenth is expired), then measures through the asyncio facade: creating, reading, listing that user's sessions in
 pages, and sweeping what is expired, with the times of reads and writes meanwhile. Needs about 1.2 GB of disk for each million, and some minutes.
@@ -6,16 +6,13 @@ pages, and sweeping what is expired, with the times of reads and writes meanwhil
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from benchmarks.__main__ import machine
 from sessile import AsyncSessionManager, Settings
 from sessile.stores.sql.postgres import upgrade
 from sessile.testing.servers import PostgresServer
@@ -26,7 +23,8 @@ EXPIRED_SHARE: Final = 10
 """Each tenth one."""
 _STEP: Final = 500_000
 _PAGE: Final = 100
-_SWEEP_BATCH: Final = 1000
+_SWEEP_BATCH: Final = 100
+"""As by default: what reads and writes wait for is one batch."""
 _DAY_US: Final = 86_400 * 1_000_000
 
 # The token of the n-th: a handle and a secret that both follow from n, so that any of them can be used.
@@ -159,29 +157,30 @@ async def measure(url: str, total: int) -> dict[str, Any]:
         return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ten_million", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=10_000_000)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+def generated(total: int) -> dict[str, Any]:
+    """All of it, on a server of its own."""
     server = PostgresServer()
     try:
         server.start()
         url = server.create_database("many")
         upgrade(url)
         began = time.perf_counter()
-        fill(server, "many", arguments.sessions)
+        fill(server, "many", total)
         filled_s = time.perf_counter() - began
-        found = asyncio.run(measure(url, arguments.sessions))
-        found = {"machine": machine(), "sessions": arguments.sessions, "generated_s": round(filled_s, 1), **found}
+        found = asyncio.run(measure(url, total))
+        return {"generated_s": round(filled_s, 1), **found}
     finally:
         server.close()
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-    else:
-        for name, value in found.items():
-            print(f"{name}: {value}")
 
 
-if __name__ == "__main__":
-    main()
+def rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """As a table: what was done, how often, and the times of one."""
+    swept = found["sweep"]
+    times = {
+        "read": found["read"],
+        "create": found["create"],
+        f"list a page of {_PAGE} of {OF_USER:,}": found[f"page of {_PAGE}"],
+        "read, while expired ones are swept": swept["reads_meanwhile"],
+        "create, while expired ones are swept": swept["creates_meanwhile"],
+    }
+    return [{"variant": name, **one} for name, one in times.items()]

@@ -9,6 +9,7 @@ import random
 import shutil
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -36,10 +37,28 @@ BINARIES = {
 """Names under which a binary is found; one that is not listed is looked for under its own name."""
 
 
+PACED = frozenset({"e2e", "faults", "nodes", "soak"})
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """The line that lets a run be repeated."""
     profile = os.environ.get("HYPOTHESIS_PROFILE", "ci")
     return f"sessile: SESSILE_TEST_SEED={SEED} HYPOTHESIS_PROFILE={profile} CI={IN_CI}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests look at the clock are spread evenly among the others, so that a run on several workers never has only such ones under way."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    among: list[tuple[float, list[pytest.Item]]] = []
+    for paced in (True, False):
+        chosen = [tests for path, tests in files.items() if PACED.isdisjoint(path.parts) is not paced]
+        if paced:
+            chosen.reverse()  # the soak is the longest
+        among += [((number + 0.5) / len(chosen), tests) for number, tests in enumerate(chosen)]
+    among.sort(key=lambda place: place[0])
+    items[:] = [item for _, tests in among for item in tests]
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

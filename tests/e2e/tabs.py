@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Locator, Page, WebSocket, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 NAME: Final = "incident-report"
 TITLE: Final = "/report/title"
@@ -21,6 +22,9 @@ POLLING_MS: Final = 20
 _DOC: Final = "const doc = sessile.client.documents.find((one) => one.name === name);"
 _IS_SYNCHRONIZED: Final = f"""name => {{ {_DOC}
   return doc !== undefined && doc.syncStatus === "synchronized" && doc.pendingCount === 0 && doc.unstoredCount === 0; }}"""
+_STANDING: Final = f"""name => {{ {_DOC}
+  return doc === undefined ? [document.title, document.body.innerText.slice(0, 300)]
+    : {{ sync: doc.syncStatus, pending: doc.pendingCount, unstored: doc.unstoredCount, client: sessile.client.status }}; }}"""
 _VIEW: Final = f"""name => {{ {_DOC}
   return {{ state: doc.state, confirmed: doc.confirmed, version: doc.version, conflicts: doc.conflicts.length }}; }}"""
 _NETWORK: Final = ("Failed to load resource", "WebSocket connection to")
@@ -140,7 +144,10 @@ class Tab:
         return report
 
     def wait_synchronized(self, timeout_ms: float = TIMEOUT_MS) -> None:
-        self.page.wait_for_function(_IS_SYNCHRONIZED, arg=NAME, timeout=timeout_ms, polling=POLLING_MS)
+        try:
+            self.page.wait_for_function(_IS_SYNCHRONIZED, arg=NAME, timeout=timeout_ms, polling=POLLING_MS)
+        except PlaywrightTimeout as late:
+            raise AssertionError(f"not synchronized: {self.page.evaluate(_STANDING, NAME)}") from late
 
     def wait_for(self, condition: str, arg: Any = None, timeout_ms: float = TIMEOUT_MS) -> None:
         """Until a JavaScript expression of `doc`, `client` and `arg` is true."""

@@ -133,7 +133,7 @@ async def test_news_that_was_lost_is_made_up_for(cut: Callable[[Node], None], no
         cut(nodes[1])
         for _ in range(3):
             await near.write()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for change in near.changes:
                 await change.durable
         await asyncio.sleep(PING_INTERVAL_S / 2)

@@ -1,4 +1,4 @@
-"""Twenty kills in the ordinary run; 200 with SESSILE_SOAK=1 (`make soak` runs them by `python -m tests.soak --kills 200` as well)."""
+"""Ten kills in the ordinary run, one at each point; 200 with SESSILE_SOAK=1 (`make soak` runs them by `python -m tests.soak --kills 200` as well)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ pytestmark = pytest.mark.server
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
 KILL_COUNT = 200 if IS_SOAK else 10
-MEDIAN_MAX_S = 5.0
+MEDIAN_MAX_S = 5.0 if IS_SOAK else 20.0
+"""A figure of a machine that does nothing else. In the ordinary run it shares two cores with two other workers, and says only that people do come back."""
 PLANTED_KILLS = 12
 LOSING_KILLS = 5
 """A server that acknowledges too early loses something at nearly every kill."""
@@ -40,11 +41,12 @@ async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("plant", "fault", "stops_early"),
     [
-        # Its verdicts are guesses, which would be found before the loss is.
-        ("ack_before_commit", "was acknowledged and is not in the log", False),
         ("no_unique_key", "is in the log 2 times", True),
-        ("no_gap_check", "was acknowledged and is not in the log", True),
-        ("late_subscribe", "not at the head", True),
+        # These are found by waiting for people who do not come back, so they are left to the soak. The verdicts of the first are guesses, which
+        # would be found before the loss is.
+        pytest.param("ack_before_commit", "was acknowledged and is not in the log", False, marks=pytest.mark.soak),
+        pytest.param("no_gap_check", "was acknowledged and is not in the log", True, marks=pytest.mark.soak),
+        pytest.param("late_subscribe", "not at the head", True, marks=pytest.mark.soak),
         ("audit_outside", "exactly once", True),
         ("dangling_device", "document_devices of a document that is not there", True),
     ],

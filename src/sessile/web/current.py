@@ -12,21 +12,30 @@ from typing import Final
 
 from sessile.model.errors import ConfigurationError
 from sessile.model.session import SessionContext
+from sessile.web.request_session import RequestSession
 from sessile.web.session import WebSession
 
-CURRENT: Final[ContextVar[WebSession | None]] = ContextVar("sessile.current", default=None)
+CURRENT: Final[ContextVar[RequestSession | None]] = ContextVar("sessile.current", default=None)
 """Set by the middleware for the time of a request."""
 
 
-def current_session() -> WebSession:
-    """The session of the request or socket under way. Does not count as a read. Raises ConfigurationError outside of one, and where the
-    application has no Sessile."""
+def request_session() -> RequestSession:
+    """The session of the request or socket under way, in whichever lane. Does not count as a read. Raises ConfigurationError outside of one, and
+    where the application has no Sessile."""
     session = CURRENT.get()
     if session is None:
         raise ConfigurationError(
             "There is no request under way here whose session this could be. Call it from a handler, or from what a handler calls, of an "
             "application that has Sessile(app); a script or a job asks the manager instead."
         )
+    return session
+
+
+def current_session() -> WebSession:
+    """The same, where handlers are asynchronous or run beside such ones."""
+    session = request_session()
+    if not isinstance(session, WebSession):
+        raise ConfigurationError("This request is of another framework: take `current_session` from its integration.")
     return session
 
 
@@ -38,14 +47,14 @@ def get_current_session_context() -> Awaitable[SessionContext | None]:
 
 def get_current_user_id() -> str | None:
     """Who is logged in. Raises ConfigurationError outside of a request, StoreUnavailable when nobody can tell."""
-    return current_session().user_id
+    return request_session().user_id
 
 
 def get_current_platform_id() -> str | None:
     """Where the user works. Raises ConfigurationError, StoreUnavailable, PlatformRefused as `platform_id` does."""
-    return current_session().platform_id
+    return request_session().platform_id
 
 
 def is_session_authenticated() -> bool:
     """Whether somebody is logged in. Raises ConfigurationError, and StoreUnavailable: an outage is not "no"."""
-    return current_session().is_authenticated
+    return request_session().is_authenticated

@@ -25,7 +25,9 @@ class SessionMapping(MutableMapping[str, Any]):
     been read before, read) after the response has started, SessionReadOnly for a view that must not be written to.
     """
 
-    def __init__(self, record: Session | None, reason: str | None, failure: SessileError | None) -> None:
+    def __init__(
+        self, record: Session | None = None, reason: str | None = None, failure: SessileError | None = None
+    ) -> None:
         self._record = record
         self._reason = reason
         self._failure = failure

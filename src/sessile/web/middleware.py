@@ -8,21 +8,20 @@ person's page to another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
-from sessile.model import token as tokens
-from sessile.model.errors import SessileError, SessionEnded, SessionExpired, SessionNotFound
+from sessile.model.errors import SessileError
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import trace
-from sessile.web.asgi import App, Message, Receive, Scope, Send, bearer_token
+from sessile.web.asgi import App, Message, Receive, Scope, Send
 from sessile.web.cookies import CookiePolicy
 from sessile.web.current import CURRENT
+from sessile.web.loading import load
 from sessile.web.origins import OriginPolicy
-from sessile.web.platforms import HEADER
-from sessile.web.problems import NO_STORE, refuse_socket, send_problem
-from sessile.web.session import Loaded, Override, Source, WebSession
+from sessile.web.private import cookie_of, of_session, private
+from sessile.web.problems import refuse_socket, send_problem
+from sessile.web.session import WebSession
 
 logger = logging.getLogger("sessile.web")
 SCOPE_KEY: Final = "sessile.session"
@@ -50,7 +49,7 @@ class SessionMiddleware:
         if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
             await self._app(scope, receive, send)
             return
-        loaded = await self._load(scope)
+        loaded = await load(self._manager, self._cookies, scope)
         trace.loaded(scope, loaded)
         session = WebSession(self._manager, self._cookies, scope, loaded)
         scope["session"] = scope[SCOPE_KEY] = session
@@ -64,33 +63,6 @@ class SessionMiddleware:
         finally:
             CURRENT.reset(before)
 
-    async def _load(self, scope: Scope) -> Loaded:
-        source, token, reason = self._credential(scope)
-        try:
-            if not self._manager.is_open:
-                await self._manager.open()
-            if token is None:
-                return Loaded(source, reason=reason)
-            record = await self._manager.authenticate(token)
-            return Loaded(source, record, override=await Override.look(self._manager, scope, record))
-        except SessionNotFound:
-            return Loaded(source, reason="unknown")
-        except SessionExpired as error:
-            return Loaded(source, reason=f"expired:{error.clock}")
-        except SessionEnded as error:
-            return Loaded(source, reason=f"ended:{error.reason}")
-        except SessileError as error:
-            # An outage is nobody's log-out. It is kept for whoever uses the session; who does not use it is not disturbed.
-            return Loaded(source, failure=error)
-
-    def _credential(self, scope: Scope) -> tuple[Source, str | None, str]:
-        """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
-        bearer = bearer_token(scope["headers"])
-        if bearer is not None and _is_ours(bearer):
-            return Source.BEARER, bearer, ""
-        found = self._cookies.read(scope)
-        return (Source.COOKIE if found.token is not None else Source.NONE), found.token, found.reason
-
     async def _respond(self, scope: Scope, receive: Receive, send: Send, session: WebSession) -> None:
         answer = _Answer(scope, session, send)
         try:
@@ -99,7 +71,7 @@ class SessionMiddleware:
             if answer.started:
                 raise
             trace.done(scope, session, error=error)
-            await send_problem(error, send, answer.cookie())
+            await send_problem(error, send, cookie_of(session))
         else:
             if answer.started:
                 session.tell_of_late_changes()
@@ -144,14 +116,6 @@ class _Answer:
         if message["type"] in _LAST_MESSAGES and not message.get("more_body", False):
             self._session.finish()
 
-    def cookie(self) -> list[tuple[bytes, bytes]]:
-        header = self._session.cookie_header()
-        return [(b"set-cookie", header)] if header is not None else []
-
-    def _platform(self) -> list[tuple[bytes, bytes]]:
-        header = self._session.platform_header()
-        return [(HEADER.encode("ascii"), header)] if header is not None else []
-
     async def _start(self, message: Message) -> None:
         session = self._session
         try:
@@ -165,12 +129,12 @@ class _Answer:
             trace.done(self._scope, session, error=error)
             session.discard()
             session.start()
-            await send_problem(error, self._send, self.cookie())
+            await send_problem(error, self._send, cookie_of(session))
             session.finish()
             return
         if session.accessed:
             await session.touch()
-            headers = [*private(message.get("headers", ())), *self.cookie(), *self._platform()]
+            headers = [*private(message.get("headers", ())), *of_session(session)]
             message = {**message, "headers": headers}
         trace.done(self._scope, session, status=message["status"])
         self.started = True
@@ -200,28 +164,3 @@ class _Socket:
         await self._send(message)
         self.accepted = self.accepted or kind == "websocket.accept"
         self.is_over = self.is_over or kind in {"websocket.close", "websocket.http.response.start"}
-
-
-def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of a response that depends on the session: one `Vary` that names Cookie once (RFC 9111 section 4.1), and no leave to store."""
-    kept: list[tuple[bytes, bytes]] = []
-    varies: list[bytes] = []
-    for name, value in headers:
-        match name.lower():
-            case b"vary":
-                varies += [part.strip() for part in value.split(b",") if part.strip()]
-            case b"cache-control":
-                pass
-            case _:
-                kept.append((name, value))
-    if b"*" not in varies and b"cookie" not in (part.lower() for part in varies):
-        varies.append(b"Cookie")
-    return [*kept, (b"vary", b", ".join(varies)), (b"cache-control", NO_STORE.encode())]
-
-
-def _is_ours(token: str) -> bool:
-    try:
-        tokens.parse(token)
-    except SessionNotFound:
-        return False
-    return True

@@ -12,7 +12,8 @@ from typing import Final
 
 from sessile.model.errors import SessileError
 from sessile.web.asgi import Scope
-from sessile.web.session import Loaded, WebSession
+from sessile.web.loading import Loaded
+from sessile.web.request_session import RequestSession
 
 logger = logging.getLogger("sessile.web.trace")
 HANDLE_SHOWN: Final = 8
@@ -31,7 +32,9 @@ def loaded(scope: Scope, found: Loaded) -> None:
     logger.debug("%s: by %s: %s", _request(scope), found.source.value, outcome)
 
 
-def done(scope: Scope, session: WebSession, *, status: int | None = None, error: SessileError | None = None) -> None:
+def done(
+    scope: Scope, session: RequestSession, *, status: int | None = None, error: SessileError | None = None
+) -> None:
     """The second line: how it was answered, and what the request did to the session. Without `status` and `error`: a socket's handler has ended."""
     if not logger.isEnabledFor(logging.DEBUG):
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -16,10 +17,10 @@ from sessile.model.document import CheckpointKind
 from sessile.model.errors import InvalidValue, SessionNotFound, StoreUnavailable
 from sessile.model.events import Event, EventKind
 from sessile.model.session import EndReason
-from sessile.ports import Transaction
+from sessile.ports import Store, Transaction
 from sessile.runtime.lane import drive
-from sessile.stores.sql import patience
-from sessile.stores.sql.postgres import BlockingPostgresStore
+from sessile.stores.sql import patience, postgres
+from sessile.stores.sql.postgres import AsyncPostgresStore, BlockingPostgresStore
 from sessile.stores.sql.postgres_news import payloads
 from sessile.testing.fault_proxy import FaultProxy
 from sessile.testing.lab import ADA, Bench, put
@@ -102,6 +103,56 @@ def test_a_network_that_died_without_a_word_is_not_waited_for_for_ever(
         network.faults.heal()
         assert _again(lambda: drive(store.read(lambda tx: tx.instance("ready")))) is None
         drive(store.close())
+
+
+async def test_while_one_tries_a_silent_database_the_others_are_refused_at_once(
+    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_CONNECT_TIMEOUT_S", 2)
+    with FaultProxy("127.0.0.1", server.port) as network:
+        store = AsyncPostgresStore(server.url(url.rpartition("/")[2], port=network.port))
+        await store.open()
+        network.faults.reset()  # who was connected notices
+        network.faults.half_open()  # who connects anew does not
+        await refused_within(store, 5)
+        trying = asyncio.create_task(refused_within(store, 5))
+        await asyncio.sleep(0.1)
+        for _ in range(20):
+            assert await refused_within(store, 5) < 1, "somebody else is trying it"
+        await trying
+        network.faults.heal()
+        assert await store.read(lambda tx: tx.instance("ready")) is None, (
+            "the first who tries after that is let through"
+        )
+        await asyncio.gather(*(store.read(lambda tx: tx.instance("ready")) for _ in range(20)))
+        await store.close()
+
+
+def test_so_it_is_in_the_blocking_lane(server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_CONNECT_TIMEOUT_S", 2)
+    with FaultProxy("127.0.0.1", server.port) as network, ThreadPoolExecutor() as threads:
+        store = BlockingPostgresStore(server.url(url.rpartition("/")[2], port=network.port))
+        drive(store.open())
+        drive(store.close())  # nobody is connected
+        network.faults.half_open()
+        asyncio.run(refused_within(store, 5))
+        trying = threads.submit(asyncio.run, refused_within(store, 5))
+        time.sleep(0.1)
+        for _ in range(20):
+            assert asyncio.run(refused_within(store, 5)) < 1
+        trying.result()
+        network.faults.heal()
+        assert drive(store.read(lambda tx: tx.instance("ready"))) is None
+        drive(store.close())
+
+
+async def refused_within(store: Store, longest_s: float) -> float:
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await store.read(lambda tx: tx.instance("ready"))
+    took_s = time.monotonic() - began
+    assert took_s < longest_s
+    return took_s
 
 
 def _stopped_in_the_middle(connection: Connection) -> None:

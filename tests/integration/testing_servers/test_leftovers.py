@@ -28,6 +28,11 @@ print(server.pid, server.folder, flush=True)
 """
 
 
+def _hear_ctrl_c() -> None:
+    """A run in the background of a script ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("server", "then", "end", "how"),
     [
@@ -41,7 +46,11 @@ def test_a_server_ends_with_the_run(server: str, then: str, end: str, how: signa
     server_or_skip(postgres_binaries if server == "PostgresServer" else lambda: redis_binary("redis-server"))
     source = RUN.format(server=server, then=then, end=end)
     with subprocess.Popen(
-        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", source],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - nothing else runs in this process
     ) as run:
         assert run.stdout is not None
         pid, folder = run.stdout.readline().split()

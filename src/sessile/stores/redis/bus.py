@@ -14,8 +14,7 @@ from sessile.model.fence import CacheUnavailable
 from sessile.stores.redis.address import Address, Node, Topology, parse_address
 from sessile.stores.redis.asyncio_connection import AsyncConnection
 from sessile.stores.redis.asyncio_link import AsyncLink
-from sessile.stores.redis.blocking_link import BlockingLink
-from sessile.stores.redis.lanes import AsyncLane, BlockingLane, Lane
+from sessile.stores.redis.lanes import AsyncLane
 from sessile.stores.redis.link import Limits, LinkStatus, Locate
 from sessile.stores.redis.sentinel import Sentinels, fixed
 from sessile.stores.redis.slots import SlotMap, key_slot
@@ -29,7 +28,7 @@ PING_S: Final = 5.0
 class _Channel:
     """Where a channel is, and what is said there."""
 
-    def __init__(self, address: Address, channel: str, lane: Lane) -> None:
+    def __init__(self, address: Address, channel: str, lane: AsyncLane) -> None:
         self.name = f"{address}, channel {channel}"
         self.greeting = Greeting(address.login, address.database, in_cluster=address.topology is Topology.CLUSTER)
         self.locate = _locate(address, channel, lane)
@@ -43,7 +42,7 @@ class _Channel:
         return (f"{self._prefix}PUBLISH", self._channel, payload)
 
 
-def _locate(address: Address, channel: str, lane: Lane) -> Locate:
+def _locate(address: Address, channel: str, lane: AsyncLane) -> Locate:
     if address.topology is Topology.SENTINEL:
         return Sentinels(address, lane).locate
     if address.topology is Topology.SINGLE:
@@ -160,29 +159,3 @@ class AsyncRedisBus:
             callback(*arguments)
         except Exception:
             logger.exception("A listener to news failed; the others go on")
-
-
-class BlockingRedisBus:
-    """Only tells: without an event loop nobody listens, a request reads what it needs. Raises ConfigurationError for a URL that cannot be used."""
-
-    def __init__(self, url: str, channel: str, *, limits: Limits | None = None) -> None:
-        address = parse_address(url)
-        tls, limits = address.tls_context(), limits or Limits()
-        self._channel = _Channel(address, channel, BlockingLane(tls, limits))
-        self._link = BlockingLink(
-            self._channel.name, self._channel.locate, self._channel.greeting, tls=tls, limits=limits
-        )
-
-    async def publish(self, payload: bytes) -> None:
-        """Never suspends; lost when the server is away."""
-        try:
-            await self._link.call(await self._link.identity(), self._channel.publication(payload))
-        except CacheUnavailable:
-            return  # whoever was cut off hears of the gap
-
-    def status(self) -> LinkStatus:
-        """How its connections are doing."""
-        return self._link.status()
-
-    async def close(self) -> None:
-        await self._link.close()

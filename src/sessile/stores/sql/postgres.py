@@ -21,6 +21,7 @@ from sessile.model.errors import ConfigurationError, StoreUnavailable
 from sessile.model.events import Event, EventKind
 from sessile.model.health import PoolStatus
 from sessile.ports import CommitGuard, Listener, Messenger
+from sessile.stores.sql.breaker import Breaker
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
 from sessile.stores.sql.postgres_connections import ROLLBACK, Connections, run
 from sessile.stores.sql.postgres_errors import Repeat, errors, repeatable
@@ -158,10 +159,13 @@ def prepare(connection: Connection) -> None:
     check_schema(connection, SCHEMA)
 
 
-def _connect_patiently(_dialect: Any, _record: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+def _connect_patiently(
+    breaker: Breaker, _dialect: Any, _record: Any, args: Sequence[Any], options: dict[str, Any]
+) -> Any:
     from sessile.stores.sql.patience import PatientConnection
 
-    return PatientConnection.connect(*args, **options)
+    with breaker.trying():
+        return PatientConnection.connect(*args, **options)
 
 
 class BlockingPostgresStore(_PostgresStore):
@@ -175,7 +179,7 @@ class BlockingPostgresStore(_PostgresStore):
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
             **self._options(),
         )
-        event.listen(self._engine, "do_connect", _connect_patiently)
+        event.listen(self._engine, "do_connect", partial(_connect_patiently, Breaker()))
 
     async def open(self) -> None:
         with errors(), self._engine.connect() as connection:

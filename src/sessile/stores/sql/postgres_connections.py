@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from sessile.model.health import PoolStatus
+from sessile.stores.sql.breaker import Breaker
 from sessile.stores.sql.drivers import told
 
 ROLLBACK = "ROLLBACK"
@@ -28,17 +29,18 @@ class Connections:
         self._engine = engine
         self._ready: list[AsyncConnection] = []
         self._waiting = 0
+        self._is_closed = False
+        self._breaker = Breaker()
         event.listen(engine.sync_engine, "checkout", _check_connected)
 
     @asynccontextmanager
     async def transaction(self, begin: str) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction, which the caller ends. After an error it is rolled back, or thrown away when that is not to be had."""
-        connection = await self._take()
+        connection = await self._begun(begin)
         try:
-            await run(connection, begin)
             yield connection
         except BaseException as error:
-            await _abandon(connection, error)
+            await self._abandon(connection, error)
             raise
         finally:
             await self._give(connection)
@@ -48,14 +50,16 @@ class Connections:
         """One that behaves as SQLAlchemy says, transactions included: for an application's own work."""
         if self._ready:
             await self._ready.pop().close()
-        connection = await self._connect()
+        with self._breaker.trying():
+            connection = await self._connect()
         try:
             yield await connection.execution_options(isolation_level="READ COMMITTED")
         finally:
             await connection.close()
 
     async def close(self) -> None:
-        """Lets go of all."""
+        """Lets go of all; what is still at work goes when it is given back."""
+        self._is_closed = True
         ready, self._ready = self._ready, []
         for connection in ready:
             await connection.close()
@@ -68,6 +72,17 @@ class Connections:
             pool.checkedin() + pool.checkedout(), max(0, pool.checkedout() - len(self._ready)), pool.size()
         )
 
+    async def _begun(self, begin: str) -> AsyncConnection:
+        with self._breaker.trying():
+            connection = await self._take()
+            try:
+                await run(connection, begin)
+            except BaseException as error:
+                await self._abandon(connection, error)
+                await self._give(connection)
+                raise
+            return connection
+
     async def _take(self) -> AsyncConnection:
         while self._ready:
             connection = self._ready.pop()
@@ -77,12 +92,37 @@ class Connections:
             await connection.close()
         return await self._connect()
 
+    async def _abandon(self, connection: AsyncConnection, error: BaseException) -> None:
+        if connection.invalidated:  # SQLAlchemy saw that it is lost
+            return
+        if isinstance(
+            error, TimeoutError
+        ):  # nobody answers, and the connections that are ready now were made before that
+            self._breaker.trip()
+            stale, self._ready = self._ready, []
+            for other in stale:
+                await other.invalidate()
+                await other.close()
+        elif not raw(connection).is_closed():
+            try:
+                await run(connection, ROLLBACK)
+            except (DBAPIError, OSError, TimeoutError):
+                pass
+            else:
+                return
+        await connection.invalidate()
+
     async def _give(self, connection: AsyncConnection) -> None:
-        if self._waiting or connection.invalidated:
+        if self._waiting or self._is_closed or connection.invalidated:
             await connection.close()
             return
-        if connection.in_transaction():  # as SQLAlchemy sees it, since its first statement
-            await connection.rollback()
+        try:
+            if connection.in_transaction():  # as SQLAlchemy sees it, since its first statement
+                await connection.rollback()
+        except BaseException:
+            await connection.invalidate()
+            await connection.close()
+            raise
         self._ready.append(connection)
 
     async def _connect(self) -> AsyncConnection:
@@ -106,19 +146,6 @@ async def run(connection: AsyncConnection, statements: str) -> str:
     except Exception as error:
         raise told(error) from error
     return done
-
-
-async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
-    if connection.invalidated:  # SQLAlchemy saw that it is lost
-        return
-    if not raw(connection).is_closed() and not isinstance(error, TimeoutError):
-        try:
-            await run(connection, ROLLBACK)
-        except (DBAPIError, OSError, TimeoutError):
-            pass
-        else:
-            return
-    await connection.invalidate()
 
 
 def _check_connected(_connection: Any, record: Any, _proxy: Any) -> None:

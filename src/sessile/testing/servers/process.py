@@ -147,9 +147,14 @@ class ServerProcess(ABC):
 
     def kill(self) -> None:
         """SIGKILL to the server and everything it started."""
-        for pid in (*_children(self.pid), self.pid):
+        _send(self.pid, signal.SIGSTOP)  # or it starts others while its children die
+        family = _children(self.pid)
+        for pid in (*family, self.pid):
             _send(pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while any(_is_running(pid) for pid in family) and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_S)  # what they share is free only when the last one has gone
 
     def pause(self) -> None:
         self._is_paused = True
@@ -251,6 +256,14 @@ def _children(pid: int) -> list[int]:
         found += children
         waiting += children
     return found
+
+
+def _is_running(pid: int) -> bool:
+    """Not when it waits for its parent to see that it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 def _send(pid: int, how: signal.Signals) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Final, Literal
 
 from sessile.testing.servers.process import START_TIMEOUT_S, ServerProcess, wait_until
@@ -185,8 +184,13 @@ class RedisSentinelSet(ServerSet):
             if not server.is_running:
                 server.follow(master)
                 server.start()
-        for replica in self.replicas:
-            wait_until(partial(self._is_in_step, replica, master), "the replicas follow the master")
+
+        def are_in_step() -> bool:
+            # Starved sentinels begin another failover by themselves: the master may be another one each time.
+            master = self.master
+            return all(self._is_in_step(server, master) for server in self.servers if server is not master)
+
+        wait_until(are_in_step, "the replicas follow the master", 2 * START_TIMEOUT_S)
 
     def _wait_for_rest(self) -> None:
         # A sentinel whose new master dies while it still reconfigures replicas stays in that failover for ever.

@@ -1,0 +1,117 @@
+"""The page of figures: `benchmarks/results.json` as tables, each with what it says and what it is measured against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+RESULTS: Final = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
+PAGE: Final = RESULTS.parent.parent / "docs" / "explanation" / "figures.md"
+_INTRODUCTION: Final = """# Figures
+
+Written by `make bench`; every table is from one run in which the variants took turns. The machine is small and shared, so **read the ratios**: each
+was taken between neighbours in the same round, and the least, the middle and the greatest are given. A ratio above 1 is in our favour. CPU means
+user and system time of the server's process alone.
+
+A target that is missed is said to be missed, with the cause."""
+_SECTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "requests": (
+        "Requests on SQLite",
+        (
+            "One server process, one file. A session read is one query in a thread of its own; reads that wait share a transaction, and so do writes. "
+            "The ratio is to the same handler in bare Starlette."
+        ),
+    ),
+    "peers": (
+        "Requests with a session on Redis",
+        (
+            "32 connections, one server process, PostgreSQL behind it where the library has a database. The ratios say how much of bare Starlette's rate a library "
+            "reaches with the session read (and written)."
+        ),
+    ),
+    "flask": ("Flask", "CPU that a session adds to a request, on the same Redis."),
+    "django": ("Django", "CPU that a session adds to a request, on the same Redis."),
+    "get": (
+        "The way to Redis",
+        "One GET of 1 KB. Ours writes what one turn of the loop asks for at once and decodes nothing; redis-py is the client that the peers use.",
+    ),
+    "bus": (
+        "News between processes",
+        "A message told and heard, both ends in one process. By `publish` redis-py sends each message for itself, as it is documented; a pipeline for what is told together is the best it can do.",
+    ),
+    "durable": (
+        "Durable changes",
+        (
+            "Through the facade; each change is acknowledged after its commit. The ratio is to one transaction for each change, written by hand with the same driver: a lock, "
+            "a line of the log, the document."
+        ),
+    ),
+    "sockets": (
+        "Durable changes through WebSockets",
+        "32 sockets, each with a document of its own, on SQLite with `synchronous=FULL`.",
+    ),
+    "fanout": (
+        "Fan-out",
+        (
+            "One message to many sockets, against python-socketio and the package `ws` for node. The others only copy a message from one socket to the rest; ours is a change "
+            "that is committed first."
+        ),
+    ),
+    "ending": ("How long an end takes", 'See [What "ended" means](ending.md). Milliseconds: median / p99 / longest.'),
+    "many": (
+        "A great many sessions",
+        "Generated in PostgreSQL by `python -m benchmarks many`: one user has 30,000 of them, a tenth has expired.",
+    ),
+}
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The whole page, in Markdown."""
+    parts = [_INTRODUCTION]
+    for name, (title, told) in _SECTIONS.items():
+        if name in results:
+            parts += [f"## {title}\n{told}", *_tables(results[name])]
+    parts.append(
+        '## Recovery after kill -9\nFrom "the server answers again" to "everybody is synchronized": [How the promises are tested](soak.md).'
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(found: Mapping[str, Any]) -> list[str]:
+    parts = []
+    for title, rows in found["tables"].items():
+        head = [name for name in rows[0] if not name.startswith("ratio_")]
+        ratio = ["ratio"] if "ratio_median" in rows[0] else []
+        lines = [
+            f"**{title}**\n",
+            "| " + " | ".join([*(name.replace("_", " ") for name in head), *ratio]) + " |",
+            "|" + "---|" * (len(head) + len(ratio)),
+        ]
+        for row in rows:
+            spread = [f"{row['ratio_min']} - **{row['ratio_median']}** - {row['ratio_max']}"] if ratio else []
+            lines.append("| " + " | ".join([*(_shown(row[name]) for name in head), *spread]) + " |")
+        parts.append("\n".join(lines))
+    if note := found.get("note"):
+        parts.append(note)
+    machine = found["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items() if version)
+    parts.append(
+        f"<sub>{found['measured']}; {machine['processors']} processors, load {machine['load']}, Python {machine['python']}, SQLite {machine['sqlite']}, "
+        f"{machine['postgres'] or 'no PostgreSQL'}; {versions}</sub>"
+    )
+    return parts
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def written() -> str:
+    """What the page should say now."""
+    return page(json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(), encoding="utf-8")

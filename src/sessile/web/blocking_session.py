@@ -1,0 +1,142 @@
+"""The session in blocking frameworks: a dict, who is here, and verbs that are done when they return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from msgspec import UNSET, UnsetType
+
+from sessile.model.session import Session, SessionContext
+from sessile.runtime.blocking import SessionManager
+from sessile.runtime.lane import drive
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.web.asgi import Scope
+from sessile.web.blocking_documents import BlockingSessionDocuments
+from sessile.web.cookies import CookiePolicy
+from sessile.web.csrf import check_csrf_token, csrf_token
+from sessile.web.loading import Loaded, Source, load
+from sessile.web.request_session import RequestSession
+
+_NOT_LOADED = Loaded(Source.NONE)
+
+
+def finished(manager: SessionManager) -> AsyncSessionManager:
+    """The blocking facade with the verbs of the asyncio facade: each is finished when it is awaited, so that what is written once for both lanes can
+    be driven without an event loop."""
+    return cast("AsyncSessionManager", _Finished(manager))
+
+
+class _Finished:
+    def __init__(self, facade: Any) -> None:
+        self._facade = facade
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._facade, name)
+        if not callable(value):
+            return value
+
+        async def verb(*args: Any, **named: Any) -> Any:
+            return value(*args, **named)
+
+        setattr(self, name, verb)  # the next look does not come here
+        return verb
+
+
+class BlockingSession(RequestSession):
+    """Looked up at its first use, so a request that does not use it asks the store for nothing.
+
+    `manager` is what `finished` gives. Every verb can raise StoreUnavailable: an outage is nobody's log-out.
+    """
+
+    def __init__(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> None:
+        super().__init__(manager, cookies, scope, _NOT_LOADED)
+        self._is_loaded = False
+
+    def _seen(self) -> Session | None:
+        if not self._is_loaded:
+            self._is_loaded = True
+            self.take(drive(load(self._manager, self._cookies, self._scope)))
+        return super()._seen()
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the browser has a newer cookie by now (`reason` is `superseded`)."""
+        self._seen()
+        return super().is_read_only
+
+    @property
+    def documents(self) -> BlockingSessionDocuments:
+        """The documents of this user, or of this anonymous visitor."""
+        return BlockingSessionDocuments(cast("SessionManager", self._manager).documents, self)
+
+    def context(self) -> SessionContext | None:
+        """All of it at once: the session with its times, what pages see of the user, the platform. None when there is no live session. Raises
+        like `platform_id`."""
+        return drive(self._context())
+
+    def login(
+        self,
+        user_id: str,
+        *,
+        public: Mapping[str, Any] | None = None,
+        platform_id: str | None = None,
+        remember: bool = False,
+    ) -> None:
+        """The application has made sure who this is. The browser gets a new token (ASVS 7.2.4); an anonymous session's data and documents come
+        along, another user's session ends. `public` is what pages may see of the user; None leaves it. Durable when this returns.
+        It begins on the platform that is named, else on the user's default. `remember` gives it the longer clock ("keep me logged in"); what needs a
+        recent login goes on needing one. Raises StoreUnavailable, SessionCreationError for a disabled user, MaintenanceUnderway, PlatformRefused,
+        InvalidValue, ConfigurationError where no cookie can be set."""
+        drive(self._login(user_id, public, platform_id, remember))
+
+    def extend(self) -> None:
+        """Moves the idle deadline as activity does, at once. Nothing moves the absolute one. Raises AuthenticationRequired, and SessionEnded or
+        SessionExpired when it is over by now."""
+        drive(self._extend())
+
+    def end_others(self) -> int:
+        """Ends the user's other sessions, on all devices; how many. Raises AuthenticationRequired."""
+        return drive(self._end_others())
+
+    def credentials_changed(self) -> int:
+        """The user has another password or factor now: ends the other sessions, and gives this browser a new token (ASVS 7.4.3); how many ended.
+        Raises AuthenticationRequired."""
+        return drive(self._credentials_changed())
+
+    def logout(self) -> bool:
+        """Ends the session everywhere, and what this request changed in it is gone. True when there was one to end. Raises StoreUnavailable:
+        then nobody was logged out."""
+        return drive(self._logout())
+
+    def rotate(self) -> None:
+        """A new token for the same user: after a change of rights, say. Without a session there is nothing to do."""
+        drive(self._rotate())
+
+    def csrf_token(self) -> str:
+        """A token for a hidden field `csrf_token` of a form in this page. Raises AuthenticationRequired without a session."""
+        return drive(csrf_token(self._manager, self.handle, self.user_id))
+
+    def check_csrf_token(self, token: str | None) -> None:
+        """Raises CsrfFailed unless the token was made for a page of this session."""
+        drive(check_csrf_token(self._manager, self.handle, self.user_id, token))
+
+    def switch_platform(self, platform_id: str, *, expected: str | UnsetType | None = UNSET) -> None:
+        """Puts the session, in all tabs that name no platform of their own, on another one; with `expected` only if it still is on that one. Raises
+        VersionConflict with the present `platform_id`, PlatformRefused, AuthenticationRequired, SessionReadOnly."""
+        drive(self._switch_platform(platform_id, expected))
+
+    def save(self) -> None:
+        """Commits what was changed so far, without waiting for the response. Raises SessionEnded, SessionExpired, SessionUpdateError when the
+        session is over or another user's by now, InvalidValue, StoreUnavailable."""
+        drive(self._save())
+
+    # -- for the integration ------------------------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """What goes before the first byte of the response. Raises like `commit_for_response`."""
+        drive(self.commit_for_response())
+
+    def count_activity(self) -> None:
+        """See `touch`."""
+        drive(self.touch())
