@@ -245,19 +245,22 @@ class Stage:
         with _without(self.sql_proxy if self.engine.is_durable else None, reason):
             yield
 
-    def recover(self, browser: Browser) -> Answer:
-        """The first answer to a read that is no failure, after an outage. Ends the probe when there is none within 20 s."""
-        answers: list[Answer] = []
+    def recover(self, browser: Browser) -> int:
+        """Returns when reads and writes are answered again after an outage: how many still failed until then. Ends the probe when that takes 20 s."""
+        failed = 0
+        last = 0
 
         def is_back() -> bool:
-            answers.append(browser.ask("/read"))
-            return not answers[-1].is_failure
+            nonlocal failed, last
+            # The write is by somebody new: it needs the stores, and leaves this browser's session as it is.
+            answers = (browser.ask("/read"), self.browser().ask("/write", key="k", value="v"))
+            failed += sum(answer.is_failure for answer in answers)
+            last = max(answer.status for answer in answers)
+            return not any(answer.is_failure for answer in answers)
 
         if not comes(is_back, _RECOVERS_WITHIN_S):
-            stop(
-                fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage a read was still answered with {answers[-1].status}")
-            )
-        return answers[-1]
+            stop(fail(f"{_RECOVERS_WITHIN_S:.0f} s after the outage requests were still answered with {last}"))
+        return failed
 
 
 def counted(number: int, what: str) -> str:

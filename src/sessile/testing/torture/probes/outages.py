@@ -7,7 +7,7 @@ from typing import Final
 
 from sessile.testing.torture.browser import Answer
 from sessile.testing.torture.probe import Probe
-from sessile.testing.torture.stage import Stage
+from sessile.testing.torture.stage import Stage, counted
 from sessile.testing.torture.verdicts import Outcome, Verdict, fail, not_applicable, ok
 
 _BOUND_S: Final = 3.0
@@ -62,9 +62,12 @@ def without_sql(stage: Stage) -> Verdict:
     browser = stage.warm(stage.user())
     with stage.without_sql():
         answer = browser.ask("/read")
-    stage.recover(browser)
+    failed = stage.recover(browser)
     verdict = _told(answer)
-    return verdict if stage.is_live(browser) else fail("the user is logged out after it")
+    if not stage.is_live(browser):
+        return fail("the user is logged out after it")
+    after = f"; {counted(failed, 'request')} still failed when it was back" if failed else ""
+    return Verdict(verdict.outcome, verdict.observed + after)
 
 
 def logout_in_outage(stage: Stage) -> Verdict:
