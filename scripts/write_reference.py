@@ -1,4 +1,4 @@
-"""Write the pages of `docs/reference` that are derived from code: settings, errors, HTTP, capabilities. A test keeps them up to date."""
+"""Write the pages of `docs/reference` that are derived from code: settings, errors, HTTP, capabilities, the torture suite. A test keeps them up to date."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
-from scripts import capabilities
+from scripts import capabilities, torture_page
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -31,6 +31,7 @@ def pages() -> Mapping[str, str]:
         "errors.md": errors_page(),
         "http.md": http_page(),
         "capabilities.md": capabilities.page(NOTICE, capabilities.shown()),
+        "torture.md": torture_page.page(NOTICE),
     }
 
 

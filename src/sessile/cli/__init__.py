@@ -1,1 +1,1 @@
-"""The command line: `sessile serve`, `demo`, `sessions`, `config`, `version`."""
+"""The command line: `sessile serve`, `demo`, `sessions`, `config`, `db`, `bench`, `version`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from sessile import __version__
-from sessile.cli import adopting, config, database, demo, importing, serve, sessions
+from sessile.cli import adopting, bench, config, database, demo, importing, serve, sessions
 from sessile.cli.output import AsJson, print_json
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("adopt")(adopting.adopt)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(config.app, name="config")
 app.add_typer(database.app, name="db")
+app.add_typer(bench.app, name="bench")
 
 
 @app.command()

@@ -41,10 +41,28 @@ class PostgresServer(ServerProcess):
 
     def run_sql(self, statement: str, database: str = "postgres") -> None:
         """Raises RuntimeError with what psql says."""
-        command = [str(self._bin / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        self.ask_sql(statement, database)
+
+    def ask_sql(self, statement: str, database: str = "postgres") -> str:
+        """The rows that a statement gives: a line each, columns separated by `|`. Raises RuntimeError with what psql says."""
+        return self._told("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).rstrip(
+            "\n"
+        )
+
+    def dump(self, database: str = "postgres") -> str:
+        """All rows of a database, as statements. Raises RuntimeError with what pg_dump says."""
+        return self._told("pg_dump", "--data-only", "--inserts", "-d", self.url(database))
+
+    @property
+    def version(self) -> str:
+        """Of the server that runs: "15.14". Raises RuntimeError."""
+        return self.ask_sql("SHOW server_version").split(maxsplit=1)[0]
+
+    def _told(self, program: str, *arguments: str) -> str:
+        done = subprocess.run([str(self._bin / program), *arguments], check=False, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr)
+        return done.stdout
 
     def _command(self) -> Sequence[str]:
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200", "shared_buffers": "32MB"}  # fmt: skip

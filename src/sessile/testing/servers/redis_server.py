@@ -63,6 +63,7 @@ class RedisServer(RedisProcess):
 
     `aof` is how durable it is: "no" forgets everything when it ends; "always" syncs before it answers. `maxmemory` is "2mb" and the like,
     and a full one refuses writes unless `extra` says otherwise. `extra` has further settings of redis.conf. Without `port` a free one is found.
+    `binary` is another server of the same kind, by name or path: `valkey-server`.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class RedisServer(RedisProcess):
         replica_of: RedisServer | None = None,
         extra: Mapping[str, str] | None = None,
         port: int | None = None,
+        binary: str = "redis-server",
     ) -> None:
-        super().__init__("redis-server", password=password, port=port)
+        super().__init__(binary, password=password, port=port)
         self.aof = aof
         settings = {
             "bind": "127.0.0.1",
