@@ -526,6 +526,18 @@ def test_questions_to_the_store_are_few(client: Client, monkeypatch: pytest.Monk
     assert cost("/put/a/2") == ["read", "write"]
     assert cost("/put/a/2") == ["read"]
     assert cost("/login/ada") == ["read", "write", "write"]
+    token = str(client.cookies["sessionid"].value)
+    client.cookies["sessionid"] = token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB")
+    assert cost("/get/a") == ["read", "read"]  # an unknown token: one look, and one that no cache answers
+    client.cookies["sessionid"] = "x" * 80
+    assert cost("/get/a") == []
+
+
+def test_no_request_talks_itself_out_of_its_session(client: Client) -> None:
+    client.post("/login/ada")
+    for path in ("/whoami?transport=polling", "/whoami?EIO=4&transport=websocket"):
+        for headers in ({"Upgrade": "websocket", "Connection": "Upgrade"}, {"X-Requested-With": "XMLHttpRequest"}, {}):
+            assert client.get(path, headers=headers).json()["django"] == "ada"
 
 
 # -- beside the test client -----------------------------------------------------------------------------------------------------------------

@@ -130,6 +130,17 @@ def visit(browser: httpx.Client) -> None:
     assert state["user"] == {"id": "1"}
 
 
+def test_the_pages_other_snippets_hold() -> None:
+    from django.http import JsonResponse
+
+    payout, *rest = printed()[3:]
+    names: dict[str, Any] = {"JsonResponse": JsonResponse}
+    for block in (payout, *rest):
+        exec(compile(block, str(PAGE), "exec"), names)
+    assert callable(names["payout"])
+    assert type(names["application"]).__name__ == "WithService"
+
+
 def test_the_page_works_as_printed_under_wsgi(project: Path) -> None:
     port = free_port()
     with serving(project, port, "manage.py", "runserver", "--noreload", f"localhost:{port}") as browser:
@@ -147,12 +158,42 @@ def test_the_page_works_as_printed_under_asgi(project: Path) -> None:
         project, port, "-m", "uvicorn", "project.asgi:application", "--port", str(port), "--host", "localhost"
     ) as browser:
         visit(browser)
-        from websockets.sync.client import connect
+        said_hello(port, browser.cookies["sessionid"])
 
-        headers = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
-        with connect(f"ws://localhost:{port}/ws", additional_headers=headers, origin=f"http://localhost:{port}") as ws:  # type: ignore[arg-type]
-            ws.send('{"type":"hello","protocol":0}')
-            assert '"type"' in str(ws.recv(10))
+
+def test_sessile_serve_hosts_the_project(project: Path) -> None:
+    """Django's own application, as `startproject` leaves it."""
+    (project / "project" / "plain.py").write_text(
+        "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'project.settings')\n"
+        "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
+    )
+    port = free_port()
+    command = (
+        "-m",
+        "sessile.cli.main",
+        "serve",
+        "--asgi",
+        "project.plain:application",
+        "--port",
+        str(port),
+        "--host",
+        "localhost",
+    )
+    with serving(project, port, *command) as browser:
+        visit(browser)
+        said_hello(port, browser.cookies["sessionid"])
+
+
+def said_hello(port: int, token: str) -> None:
+    from websockets.sync.client import connect
+    from websockets.typing import Origin
+
+    headers = {"Cookie": f"sessionid={token}"}
+    with connect(
+        f"ws://localhost:{port}/ws", additional_headers=headers, origin=Origin(f"http://localhost:{port}")
+    ) as ws:
+        ws.send('{"type":"hello","protocol":0}')
+        assert '"type"' in str(ws.recv(10))
 
 
 def test_the_example_runs(tmp_path: Path) -> None:
