@@ -26,8 +26,9 @@ from sessile.model.errors import (
 from sessile.model.session import Issued, Session, SessionContext, Standing
 from sessile.model.wire import platform_to_wire
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope
+from sessile.web.asgi import Scope, header_values
 from sessile.web.cookies import CookiePolicy
+from sessile.web.device_label import label_of
 from sessile.web.loading import NO_OVERRIDE, Loaded, Override, Source
 from sessile.web.mapping import Phase, SessionMapping
 from sessile.web.platforms import echo_value
@@ -377,8 +378,9 @@ class RequestSession(SessionMapping):
         self._cookies.require_settable(self._scope)
 
     def _device_facts(self) -> Mapping[str, Any] | None:
-        """What an integration can say of the device that somebody logs in with; None: nothing, what is known stays."""
-        return None
+        """What the request says of the device that somebody logs in with; None: nothing."""
+        user_agents = header_values(self._scope["headers"], b"user-agent")
+        return {"label": label_of(user_agents[0])} if user_agents else None
 
     def _adopt(self, issued: Issued) -> None:
         self._record, self._new_token = issued.session, issued.token
@@ -388,7 +390,7 @@ class RequestSession(SessionMapping):
         """Makes the anonymous session, with what is in the dict already."""
         self._cookies.require_settable(self._scope)
         data = self._tracked.value if self._tracked is not None else None
-        issued = await self._manager.create_session(data=data)
+        issued = await self._manager.create_session(data=data, device=self._device_facts())
         self._adopt(issued)
         if self._tracked is not None:
             self._tracked.rebase()

@@ -20,6 +20,7 @@ from sessile.web import trace
 from sessile.web.asgi import Scope
 from sessile.web.blocking_session import BlockingSession
 from sessile.web.cookies import CookiePolicy
+from sessile.web.device_label import label_of
 from sessile.web.loading import Loaded, Source, load, without_record
 
 USER_KEY: Final = "_auth_user_id"
@@ -237,21 +238,13 @@ class Core(BlockingSession):
 
     def _device_facts(self) -> Mapping[str, Any] | None:
         user_agent = self._scope.get(USER_AGENT_KEY)
-        return _label_of(user_agent) if user_agent else None
+        return {"label": label_of(user_agent)} if user_agent else None
 
     def end_current(self) -> None:
         """Ends it, but goes on knowing it: a later save must be able to tell."""
         record = self.look()
         if record is not None and not record.is_read_only:
             self.process.opened().destroy_session(record.session_id)
-
-
-def _label_of(user_agent: str) -> Mapping[str, Any] | None:
-    try:
-        from sessile.server.realtime.presence import device_label
-    except ImportError:  # the parser belongs to the service, which a project can leave out
-        return None
-    return {"label": device_label(None, user_agent)}
 
 
 def _with_deadline(record: Session, moved: Session) -> Session:

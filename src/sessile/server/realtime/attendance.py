@@ -10,8 +10,9 @@ from sessile.model.presence import DeviceReport, PresenceKey
 from sessile.model.session import Session
 from sessile.server.realtime.frames import DeviceFacts
 from sessile.server.realtime.leases import Leases, Reach
-from sessile.server.realtime.presence import Board, label_of
+from sessile.server.realtime.presence import Board
 from sessile.server.realtime.subscription import Phase, Subscription
+from sessile.web.device_label import label_of
 
 
 class Attendance:

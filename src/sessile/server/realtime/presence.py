@@ -6,28 +6,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
-from ua_parser import parse as parse_user_agent
-
-from sessile.model.limits import LABEL_LENGTH_MAX
 from sessile.model.presence import DevicePresence, Elsewhere
 from sessile.model.wire import iso
+from sessile.web.device_label import UNKNOWN_LABEL, label_of
 
 DIFF_DELAY_S: Final = 0.25
-UNKNOWN_LABEL: Final = "Unknown device"
-
-
-@lru_cache(maxsize=512)
-def label_of(user_agent: str) -> str:
-    """A device's name for people, e.g. `Firefox on Ubuntu`. From what the browser says of itself: informative only."""
-    result = parse_user_agent(user_agent[:512])
-    browser = result.user_agent.family if result.user_agent is not None else ""
-    system = result.os.family if result.os is not None else ""
-    if not browser and not system:
-        return UNKNOWN_LABEL
-    return f"{browser or 'Browser'} on {system}"[:LABEL_LENGTH_MAX] if system else browser[:LABEL_LENGTH_MAX]
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from sessile.model.wire import standing_to_wire
 from sessile.server.access import Current, actor_of
 from sessile.server.answers import Json, ok
-from sessile.server.realtime.presence import UNKNOWN_LABEL
 from sessile.server.routes.documents import DocumentId, documents_of
+from sessile.web.device_label import UNKNOWN_LABEL
 
 router = APIRouter(prefix="/api/v0/documents", tags=["devices"])
 

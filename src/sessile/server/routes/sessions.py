@@ -18,9 +18,9 @@ from sessile.server.access import CurrentSeen, is_service
 from sessile.server.answers import Json, ok
 from sessile.server.bodies import NewSessionBody, body_of, described
 from sessile.server.realtime.frames import UUID_PATTERN
-from sessile.server.realtime.presence import UNKNOWN_LABEL
 from sessile.server.refusals import ForeignSession, NoSuchPage
 from sessile.server.routes.session import clear_cookie
+from sessile.web.device_label import UNKNOWN_LABEL
 
 router = APIRouter(prefix="/api/v0/sessions", tags=["sessions"])
 Handle = Annotated[str, Path(pattern=UUID_PATTERN)]
