@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import random
 import uuid
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import Any
 from sessile.model import values
 from sessile.model.delta import Tracked
 
-LEAVES: list[Any] = [1, True, 1.0, 0, False, None, "x", "1", b"x", Decimal("1.0"), Decimal("1.00"), uuid.UUID(int=1), datetime.date(2020, 1, 1)]  # fmt: skip
+LEAVES: list[Any] = [1, True, 1.0, 0, False, None, "x", "1", b"x", Decimal("1.0"), Decimal("1.00"), uuid.UUID(int=1), dt.date(2020, 1, 1)]  # fmt: skip
 """Equal ones among them: what is replaced by an equal value of another type is changed."""
 
 
