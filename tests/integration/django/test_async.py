@@ -251,7 +251,7 @@ def socket_application() -> Any:
     from channels.routing import ProtocolTypeRouter, URLRouter
     from django.urls import path
 
-    class Consumer(AsyncJsonWebsocketConsumer):
+    class Consumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         async def connect(self) -> None:
             await self.accept()
             session: SessionStore = self.scope["session"]
@@ -275,7 +275,7 @@ class Socket:
 
     async def connect(self) -> bool:
         await self._peer.send_input({"type": "websocket.connect"})
-        return (await self.output())["type"] == "websocket.accept"
+        return str((await self.output())["type"]) == "websocket.accept"
 
     async def output(self) -> Any:
         return await self._peer.receive_output(timeout=10)
