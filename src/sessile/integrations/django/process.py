@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.core.signals import setting_changed
 from django.utils.asyncio import async_unsafe
@@ -46,6 +47,8 @@ class Process:
             settings.remember_timeout_s,
         )
         self._threads: ThreadPoolExecutor | None = None
+        self.on_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncSessionManager] = WeakKeyDictionary()
+        """Managers of event loops that the service runs on; others have none."""
         hosting.offer(self)
 
     def loop_manager(self) -> AsyncSessionManager:
