@@ -72,9 +72,10 @@ def by_hand(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     connection = socket.create_connection((str(address.hostname), int(address.port or 6379)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reader = hiredis.Reader()
+    pack: Any = hiredis.pack_command
 
     def ask(*command: str | bytes) -> Any:
-        connection.sendall(hiredis.pack_command(command))
+        connection.sendall(pack(command))
         reader.feed(connection.recv(65536))
         return reader.gets()
 
@@ -251,14 +252,16 @@ def _parts(url: str) -> dict[str, str]:
 
 def _row(name: str, found: dict[str, list[float]]) -> dict[str, Any]:
     peer = "cached_db written" if name.endswith("written") else "cached_db"
-    added = median(found[name]) - median(found[_BASE])
-    low, _, high = quantiles(found[name], n=4)
+    base = median(found[_BASE])
+    low, middle, high = quantiles(found[name], n=4)
+    ratios = [(mine - base) / (theirs - base) for mine, theirs in zip(found[name], found[peer], strict=True)]
     return {
         "variant": name,
-        "cpu_us": round(median(found[name])),
+        "cpu_us": round(middle),
         "quartiles_us": [round(low), round(high)],
-        "added_us": round(added),
-        "of_cached_db": round(added / (median(found[peer]) - median(found[_BASE])), 2),
+        "added_us": round(middle - base),
+        "of_cached_db": round((middle - base) / (median(found[peer]) - base), 2),
+        "of_cached_db_by_round": [round(one, 2) for one in quantiles(ratios, n=4)],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,6 +170,12 @@ async def aintake(request: HttpRequest) -> JsonResponse:
     return JsonResponse(opened.state)
 
 
+async def atogether(request: HttpRequest) -> JsonResponse:
+    values = await asyncio.gather(*(request.session.aget("basket") for _ in range(5)))
+    await request.session.aset("seen", len(values))
+    return JsonResponse({"values": values})
+
+
 async def ablocking(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(request.session.get("a")))
 
@@ -224,6 +231,7 @@ urlpatterns = [
     path("async/logout", aleave),
     path("async/whoami", awhoami),
     path("async/intake", aintake),
+    path("async/together", atogether),
     path("async/blocking", ablocking),
     path("async/members", amembers),
     path("admin/", admin.site.urls),

@@ -108,6 +108,33 @@ async def test_parallel_requests_on_one_loop_keep_both_values() -> None:
     assert basket == {"first": 1, **{str(number): 1 for number in range(8)}}
 
 
+@pytest.mark.parametrize("with_service_here", [False, True])
+@pytest.mark.usefixtures("site")
+async def test_who_asks_at_the_same_time_gets_the_same(with_service_here: bool) -> None:
+    if with_service_here:
+        await manager_here()
+    client = AsyncClient()
+    await client.post("/async/basket/a")
+    assert (await client.get("/async/together")).json() == {"values": [{"a": 1}] * 5}
+    assert (await client.get("/async/get/seen")).json() == {"seen": 5}
+    assert (await client.get("/async/get/basket")).json() == {"basket": {"a": 1}}
+
+
+@pytest.mark.usefixtures("site")
+async def test_where_the_service_runs_a_session_is_read_on_its_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    await manager_here()
+    client = AsyncClient()
+    await client.post("/async/basket/a")
+    await client.get("/async/get/basket")  # the first sight of the token is noted
+
+    async def unreachable_thread(*_args: Any) -> None:
+        raise AssertionError("this needs no thread")
+
+    monkeypatch.setattr(process.here(), "in_thread", unreachable_thread)
+    assert (await client.get("/async/get/basket")).json() == {"basket": {"a": 1}}
+    assert (await client.get("/async/bare")).status_code == 200
+
+
 def logged_in_client() -> Client:
     client = Client()
     client.force_login(User.objects.get(username="ada"))
@@ -251,7 +278,7 @@ def socket_application() -> Any:
     from channels.routing import ProtocolTypeRouter, URLRouter
     from django.urls import path
 
-    class Consumer(AsyncJsonWebsocketConsumer):
+    class Consumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         async def connect(self) -> None:
             await self.accept()
             session: SessionStore = self.scope["session"]
@@ -275,7 +302,7 @@ class Socket:
 
     async def connect(self) -> bool:
         await self._peer.send_input({"type": "websocket.connect"})
-        return (await self.output())["type"] == "websocket.accept"
+        return str((await self.output())["type"]) == "websocket.accept"
 
     async def output(self) -> Any:
         return await self._peer.receive_output(timeout=10)

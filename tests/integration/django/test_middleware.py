@@ -36,11 +36,13 @@ def any_client(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 
 def cookie(response: Any) -> Morsel[str] | None:
-    return response.cookies.get("sessionid")
+    found: Morsel[str] | None = response.cookies.get("sessionid")
+    return found
 
 
 def is_private(response: Any) -> bool:
-    return response.headers.get("Vary") == "Cookie" and response.headers.get("Cache-Control") == "private, no-store"
+    told = (response.headers.get("Vary"), response.headers.get("Cache-Control"))
+    return told == ("Cookie", "private, no-store")
 
 
 def sessions_of(user: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import weakref
 from collections.abc import Mapping
@@ -131,10 +132,23 @@ class Core(BlockingSession):
         return super()._seen()
 
     def _load(self) -> None:
-        self._is_loaded = True
         if not self._counts_reads:  # else it may as well be a script
             self.process.begin_serving()
-        self.take(self._looked_up())
+        self._take_once(self._looked_up())
+
+    async def look_on_loop(self) -> None:
+        """Loads it without holding up the event loop: there, where the service runs on it, else in a thread. Raises like `look`."""
+        manager = None if self._counts_reads else self.process.on_loop.get(asyncio.get_running_loop())
+        if manager is None:
+            await self.process.in_thread(self.look)
+        else:
+            self._take_once(await load(manager, self._cookies, self._scope))
+
+    def _take_once(self, loaded: Loaded) -> None:
+        """Not known to be loaded before it is: others may be asking at the same time."""
+        if not self._is_loaded:
+            self._is_loaded = True
+            self.take(loaded)
 
     def _looked_up(self) -> Loaded:
         """As `load` does it. The usual request, with a cookie and neither bearer token nor platform, goes by a short way."""

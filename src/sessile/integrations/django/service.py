@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import DisallowedHost
 from django.http.request import split_domain_port, validate_host
 
-from sessile.integrations.django.process import at_close, here
+from sessile.integrations.django.process import Process, at_close, here
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.app import Service, create_app
 from sessile.server.threaded import ServiceThread
@@ -21,8 +21,7 @@ from sessile.web.asgi import Message, Scope, header_values
 _LOCAL_HOSTS: Final = (".localhost", "127.0.0.1", "[::1]")
 
 
-def _made() -> Service:
-    process = here()
+def _made(process: Process) -> Service:
     return create_app(process.loop_manager(), standalone=True, cookies=process.cookies)
 
 
@@ -60,10 +59,12 @@ async def service_here() -> Service:
     loop = asyncio.get_running_loop()
     kept = _services.get(loop)
     if kept is None:
-        service = _made()
+        process = here()
+        service = _made(process)
         # A server that knows no lifespan tells nobody when it stops, but every loop that is run in order ends its generators first.
-        life = _life(loop, service)
+        life = _life(loop, service, process)
         _services[loop] = kept = (service, life)
+        process.on_loop[loop] = service.manager
         await anext(life)
     return kept[0]
 
@@ -82,11 +83,12 @@ async def manager_here() -> AsyncSessionManager:
     return service.manager
 
 
-async def _life(loop: asyncio.AbstractEventLoop, service: Service) -> AsyncGenerator[None, None]:
+async def _life(loop: asyncio.AbstractEventLoop, service: Service, process: Process) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
         _services.pop(loop, None)
+        process.on_loop.pop(loop, None)
         await service.close()
 
 

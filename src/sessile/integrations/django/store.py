@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -69,6 +70,7 @@ class SessionStore(Verbs, SessionBase):
         self._expiry_changed = False
         self._age_changed = False
         self._public_due: Mapping[str, Any] | None = None
+        self._loading: asyncio.Event | None = None
 
     def __repr__(self) -> str:
         """Neither token nor data: a repr ends up in logs."""
@@ -146,9 +148,18 @@ class SessionStore(Verbs, SessionBase):
         return self._core.data()
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
-        if not self._core.is_loaded:
-            await self._core.process.in_thread(self._core.look)
-        return self._core.data()
+        core = self._core
+        while not core.is_loaded:
+            if self._loading is not None:  # somebody else in this request is at it
+                await self._loading.wait()
+                continue
+            self._loading = loading = asyncio.Event()
+            try:
+                await core.look_on_loop()
+            finally:
+                self._loading = None
+                loading.set()
+        return core.data()
 
     _session = property(_get_session)
 
