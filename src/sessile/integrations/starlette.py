@@ -84,6 +84,7 @@ class SessionMiddleware(AsgiSessionMiddleware):
     def __init__(
         self,
         app: ASGIApp,
+        /,
         secret_key: str | Secret | None = None,
         session_cookie: str | None = None,
         max_age: float | UnsetType | None = UNSET,
