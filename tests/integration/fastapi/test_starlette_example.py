@@ -12,6 +12,7 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
 
 from sessile.integrations.fastapi import DetachedSession, Sessile, SessionMiddleware
+from sessile.integrations.starlette import session_of
 from sessile.model.errors import SessileError
 from tests.architecture.tree import ROOT
 
@@ -60,11 +61,11 @@ def test_the_background_task_of_the_guide(tmp_path: Path) -> None:
     @app.post("/report")
     async def report(request: Request, tasks: BackgroundTasks):
         request.session["asked"] = True
-        tasks.add_task(names["make_report"], request.session.detached())
+        tasks.add_task(names["make_report"], session_of(request).detached())
 
     @app.get("/")
     async def show(request: Request):
-        documents = await request.session.documents.list()
+        documents = await session_of(request).documents.list()
         return {**request.session, "documents": [document.name for document in documents]}
 
     with TestClient(app) as browser:
@@ -81,10 +82,11 @@ def test_a_session_cannot_begin_over_a_socket(verb: str) -> None:
     async def handler(socket: WebSocket):
         await socket.accept()
         try:
+            session = session_of(socket)
             if verb == "write":
-                socket.session["a"] = 1
+                session["a"] = 1
             else:
-                await (socket.session.login("ann") if verb == "login" else socket.session.rotate())
+                await (session.login("ann") if verb == "login" else session.rotate())
         except SessileError as error:
             await socket.send_text(error.code)
         await socket.close()
