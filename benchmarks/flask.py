@@ -100,12 +100,13 @@ def _by_hand(redis_url: str) -> Callable[[], int]:
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pack: Callable[[Any], bytes] = hiredis.pack_command
     reader, decode = hiredis.Reader(), msgspec.msgpack.Decoder().decode
-    connection.sendall(hiredis.pack_command(("SET", "by-hand", msgspec.msgpack.encode(DATA))))
+    connection.sendall(pack(("SET", "by-hand", msgspec.msgpack.encode(DATA))))
     connection.recv(1000)
 
     def read() -> int:
-        connection.sendall(hiredis.pack_command(("GET", "by-hand")))
+        connection.sendall(pack(("GET", "by-hand")))
         while (reply := reader.gets()) is False:
             reader.feed(connection.recv(65536))
         found: int = decode(reply)["n"]

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -29,6 +29,7 @@ from sessile.runtime.blocking_background import BlockingBackground
 from sessile.runtime.blocking_documents import Documents
 from sessile.runtime.blocking_groups import Audit, Handoffs, MaintenanceMode
 from sessile.runtime.blocking_presence import Presence
+from sessile.runtime.blocking_serving import Serving
 from sessile.runtime.caching import make_cache, make_reader, make_session_cache
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
@@ -73,8 +74,6 @@ class SessionManager:
         store, cache = self._given
         self._opening = threading.Lock()
         self._is_open = False
-        self.is_serving = False
-        """Whether `begin_serving` was called in this process."""
         self._store = store or make_store(self.settings, blocking=True)
         random = self._random
         reader = make_reader(self._store, blocking=True)
@@ -91,9 +90,10 @@ class SessionManager:
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
-        self._background = BlockingBackground(
+        background = BlockingBackground(
             Background(self._store, engines, self.settings, self.clock, Touches(self._sessions)), self.settings
         )
+        self.serving = Serving(self._store, self._sessions, background)
         reached = self._probe
 
         async def submit(submission: Submission) -> Outcome:
@@ -120,22 +120,10 @@ class SessionManager:
                 drive(self._store.open())
                 self._is_open = True
 
-    def store_beside(self) -> Store | None:
-        """For an asyncio manager in this process: another store on the same rows, where they are in this process's memory and no URL leads to them."""
-        beside: Callable[[], Store] | None = getattr(self._store, "beside", None)
-        return beside() if beside is not None else None
-
-    def begin_serving(self, *, with_background: bool = True) -> None:
-        """From now on a thread of this process sweeps, takes checkpoints and forgets what is too old, when it is this process's turn: for web frameworks without
-        an event loop. Without `with_background` somebody else does. Again is no harm; `close` ends it, and a child process begins anew."""
-        if with_background:
-            self._background.start()
-        self.is_serving = True
-
     def close(self) -> None:
         """Lets go of the store."""
-        self._background.stop()
-        self.is_serving = self._is_open = False
+        self.serving.end()
+        self._is_open = False
         drive(self._store.close())
         if self._cache is not None:
             drive(self._cache.close())
@@ -174,10 +162,6 @@ class SessionManager:
     def authenticate(self, token: str) -> Session:
         """The session that a token stands for. Raises SessionNotFound, SessionExpired, SessionEnded."""
         return drive(self._sessions.authenticate(token))
-
-    def authenticated(self, token: str) -> Coroutine[Any, Any, Session]:
-        """The same as a coroutine that never waits, for what is written once for both lanes."""
-        return self._sessions.authenticate(token)
 
     def get_session(self, session_id: str) -> Session:
         """The session with this handle. Raises SessionNotFound, SessionExpired, SessionEnded."""

@@ -38,7 +38,7 @@ class _Finished:
 
     async def authenticate(self, token: str) -> Session:
         """Each request comes by here, so without the facade's own turn."""
-        record: Session = await self.facade.authenticated(token)
+        record: Session = await self.facade.serving.authenticate(token)
         return record
 
     def __getattr__(self, name: str) -> Any:

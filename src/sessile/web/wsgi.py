@@ -67,6 +67,10 @@ _JUDGED: Final = {
 }
 
 
+def _key_of(name: bytes) -> str:
+    return "HTTP_" + name.decode("ascii").upper().replace("-", "_")
+
+
 class _WsgiHeaders(KnownHeaders):
     __slots__ = ("_environ",)
 
@@ -74,7 +78,8 @@ class _WsgiHeaders(KnownHeaders):
         self._environ = environ
 
     def of(self, name: bytes) -> list[str]:
-        value = self._environ.get(_JUDGED[name])
+        key = _JUDGED.get(name) or _key_of(name)
+        value = self._environ.get(key)
         return [] if value is None else [value]
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:

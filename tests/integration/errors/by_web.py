@@ -20,6 +20,7 @@ from sessile.server.app import Service
 from sessile.server.limits import BODY_BYTES_MAX
 from tests.integration.errors.provoked import NOBODY, SECRET, Stage, Told, provokes
 from tests.integration.fastapi.site import Site, site
+from tests.integration.flask.site import site as flask_site
 from tests.integration.server.peer import connected, device
 from tests.integration.server.running import JSON, client_of, served, service_of
 
@@ -144,6 +145,13 @@ async def a_body_over_the_limit(stage: Stage) -> Told:
 @provokes(refusals.NoSuchPage)
 async def an_address_of_nothing(stage: Stage) -> Told:
     return await asked(stage, "GET", f"/api/v0/{SECRET}")
+
+
+@provokes(refusals.LivePushUnavailable)
+async def a_socket_of_a_server_that_has_workers_only(stage: Stage) -> Told:
+    with flask_site() as here:
+        answer = here.client().get("/ws", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+        return httpx.Response(answer.status_code, headers=list(answer.headers), content=answer.data)
 
 
 @provokes(refusals.MethodRefused)

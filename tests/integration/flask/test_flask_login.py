@@ -17,7 +17,7 @@ flask_login = pytest.importorskip("flask_login")
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
 
-class User(flask_login.UserMixin):  # type: ignore[misc]
+class User(flask_login.UserMixin):  # type: ignore[misc, name-defined]
     def __init__(self, name: str) -> None:
         self.id = name
 

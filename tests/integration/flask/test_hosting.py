@@ -33,7 +33,7 @@ def login(name):
 @require_authentication
 def step(document_id, step):
     change = session.documents.change(document_id, [{"op": "set", "path": "/step", "value": step}])
-    return {"version": change.version, "is_hosted": hosting.is_hosted(), "has_thread": sessile.manager._background.is_running}
+    return {"version": change.version, "is_hosted": hosting.is_hosted(), "has_thread": sessile.manager.serving.background.is_running}
 
 @app.post("/logout")
 def logout():
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.server
 async def test_pages_api_and_socket_have_one_origin(folder: Path) -> None:
-    with process_on(folder / "s.db", "--wsgi", "shop:app", cwd=folder) as server:
+    with process_on(folder / "s.db", "--wsgi", "shop:app") as server:
         async with httpx.AsyncClient(base_url=server.origin) as browser:
             document_id = (await browser.post("/login/ann")).text
             assert (await browser.get("/api/session_state")).json()["user"]["id"] == "ann"

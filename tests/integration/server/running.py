@@ -138,12 +138,12 @@ class ServerProcess:
 
 
 @contextmanager
-def process_on(database: Path, *arguments: str, cwd: Path | None = None, **environment: str) -> Iterator[ServerProcess]:
+def process_on(database: Path, *arguments: str, **environment: str) -> Iterator[ServerProcess]:
     """`sessile serve` as a process on a SQLite file. Killed at the end unless it has ended by itself."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("SESSILE_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "sessile.cli.main", "serve", "--port", "0", "--json", *arguments],
-        cwd=cwd,
+        cwd=database.parent,
         env={
             **known,
             "SESSILE_DATABASE_URL": f"sqlite:///{database}",

@@ -77,6 +77,7 @@ OF_REFUSALS: dict[type[SessileError], tuple[SessileError, type[SessileError]]] =
     refusals.JsonRequired: (refusals.JsonRequired(), MalformedRequest),
     refusals.NoSuchPage: (refusals.NoSuchPage(), NoSuchAddress),
     refusals.Draining: (refusals.Draining(), model.StoreUnavailable),
+    refusals.LivePushUnavailable: (refusals.LivePushUnavailable(), ServerRefused),
     refusals.MethodRefused: (refusals.MethodRefused(), MalformedRequest),
     refusals.ForeignSession: (refusals.ForeignSession(), ForeignSession),
     refusals.PreconditionRequired: (refusals.PreconditionRequired(), MalformedRequest),

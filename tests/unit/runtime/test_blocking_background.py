@@ -116,7 +116,7 @@ def two(tmp_path: Path) -> Iterator[tuple[SessionManager, SessionManager, FakeCl
 
 def rounds_of(manager: SessionManager) -> Background:
     """The very ones that the manager's thread would run."""
-    found: Any = manager._background._jobs[2].work
+    found: Any = manager.serving.background._jobs[2].work
     rounds: Background = found.__self__
     return rounds
 
@@ -127,9 +127,9 @@ def test_one_of_several_sweeps(two: tuple[SessionManager, SessionManager, FakeCl
     clock.advance(61)
     turns = [drive(rounds_of(manager)._elected("sweep", 60)) for manager in (other, one)]
     assert turns == [True, False]
-    one._background.run_due(time.monotonic())
+    one.serving.background.run_due(time.monotonic())
     assert all(len(one.audit.events(f"session:{handle}")) == 1 for handle in handles), "it was not its turn"
-    other._background.run_due(time.monotonic())
+    other.serving.background.run_due(time.monotonic())
     for handle in handles:
         kinds = [event.type for event in one.audit.events(f"session:{handle}")]
         assert sorted(kinds) == ["session_created", "session_ended"]
@@ -140,19 +140,19 @@ def test_one_of_several_sweeps(two: tuple[SessionManager, SessionManager, FakeCl
 def test_a_child_process_has_no_thread_until_it_starts_one(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 's.db'}")
     with SessionManager(settings) as manager:
-        manager.begin_serving()
+        manager.serving.begin()
         token = manager.create_session("ann").token
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             told = b"failed"
             try:
-                before = (manager.is_open, manager._background.is_running)
+                before = (manager.is_open, manager.serving.background.is_running)
                 manager.open()
-                manager.begin_serving()
+                manager.serving.begin()
                 seen = manager.authenticate(token).user_id
                 manager.create_session("bob")
-                told = repr((before, seen, manager._background.is_running)).encode()
+                told = repr((before, seen, manager.serving.background.is_running)).encode()
             finally:
                 os.write(writing, told)
                 os._exit(0)
@@ -160,6 +160,6 @@ def test_a_child_process_has_no_thread_until_it_starts_one(tmp_path: Path) -> No
         assert os.read(reading, 1000).decode() == repr(((False, False), "ann", True))
         os.close(reading)
         os.close(writing)
-        assert manager._background.is_running
+        assert manager.serving.background.is_running
         assert manager.authenticate(token).user_id == "ann", "the parent's connections still work"
         assert len(manager.list_sessions("bob")) == 1

@@ -54,12 +54,12 @@ class Process:
     def loop_manager(self) -> AsyncSessionManager:
         """Another manager on the same store, for an event loop in this process. Who asks for it opens and closes it."""
         manager = self.manager
-        return AsyncSessionManager(manager.settings, store=manager.store_beside(), clock=manager.clock)
+        return AsyncSessionManager(manager.settings, store=manager.serving.store_beside(), clock=manager.clock)
 
     def begin_serving(self) -> None:
         """A request is about to use the store: from now on there is background work. Again is no harm and costs little."""
-        if not self.manager.is_serving:
-            self.manager.begin_serving(with_background=not hosting.is_hosted())  # hosted, the service beside us does it
+        if not self.manager.serving.has_begun:
+            self.manager.serving.begin(with_background=not hosting.is_hosted())  # hosted, the service beside us does it
 
     async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
         """Has blocking work done without holding up the event loop."""

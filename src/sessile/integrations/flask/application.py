@@ -86,12 +86,12 @@ class ApplicationSessions:
         """Another manager on the same store, for an event loop in this process. Who asks for it opens and closes it."""
         manager = self.manager
         return AsyncSessionManager(
-            manager.settings, store=manager.store_beside(), clock=manager.clock, kinds=self._given.kinds
+            manager.settings, store=manager.serving.store_beside(), clock=manager.clock, kinds=self._given.kinds
         )
 
     def begin_serving(self) -> None:
         """A request is about to use the store. Again is no harm and costs little. Raises StoreUnavailable, ConfigurationError."""
-        self.manager.begin_serving(with_background=not hosting.is_hosted())  # hosted, the service beside us does it
+        self.manager.serving.begin(with_background=not hosting.is_hosted())  # hosted, the service beside us does it
 
     def close(self) -> None:
         """Ends the threads and lets go of the store, unless the manager was given. The next request begins anew."""

@@ -41,7 +41,7 @@ class FlaskSession(BlockingSession, SessionMixin):
     """The error of ours that the response tells of."""
 
     def _load(self) -> None:
-        if not self._sessions.manager.is_serving:
+        if not self._sessions.manager.serving.has_begun:
             self._sessions.begin_serving()
         super()._load()
 
