@@ -49,12 +49,11 @@ class Access:
         if bearer is not None:
             return await self._authenticate(bearer, is_bearer=True)
         found = self.cookies.read(scope)
-        if self.cookies.legacy.is_asked(found.token, found.reason):
+        legacy = self.cookies.legacy
+        if legacy is not None and legacy.is_asked(found.token, found.reason):
             # The page itself gets the token that replaces an old cookie, not these answers.
             otherwise = Seen(None, found.reason if found.token is None else "unknown")
-            return await self._seen(
-                self.cookies.legacy.recognise(self._manager, self.cookies, scope), otherwise, is_bearer=False
-            )
+            return await self._seen(legacy.recognise(self._manager, self.cookies, scope), otherwise, is_bearer=False)
         if found.token is None:
             return Seen(None, found.reason)
         return await self._authenticate(found.token, is_bearer=False)

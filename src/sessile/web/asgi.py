@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -36,15 +36,11 @@ def header_values(headers: Headers, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
 
 
-def picked(headers: Headers, names: Mapping[bytes, int]) -> list[list[bytes]]:
-    """Every value of each header in `names` (lower case), in order, at the place that stands there; in one pass, because a request may have many
-    headers and most are nobody's business here."""
-    found: list[list[bytes]] = [[] for _ in names]
-    for key, value in headers:
-        place = names.get(key.lower())
-        if place is not None:
-            found[place].append(value)
-    return found
+def raw_values(headers: Headers, name: bytes) -> list[bytes]:
+    """The same, as they came."""
+    if isinstance(headers, KnownHeaders):
+        return [value.encode("latin-1") for value in headers.of(name)]
+    return [value for key, value in headers if key.lower() == name]
 
 
 def scheme_of(scope: Scope) -> str:
@@ -55,7 +51,7 @@ def scheme_of(scope: Scope) -> str:
 
 def host_of(scope: Scope) -> str:
     """What stands in the one Host header, in lower case; empty when there is none or more than one."""
-    return the_host([value for key, value in scope["headers"] if key.lower() == b"host"])
+    return the_host(raw_values(scope["headers"], b"host"))
 
 
 def the_host(hosts: Sequence[bytes]) -> str:
@@ -72,11 +68,7 @@ def path_within(scope: Scope) -> str:
 
 def bearer_token(headers: Headers) -> str | None:
     """What stands in the one `Authorization: Bearer` header (RFC 6750 section 2.1), or None."""
-    return bearer_in([value for key, value in headers if key.lower() == b"authorization"])
-
-
-def bearer_in(values: Sequence[bytes]) -> str | None:
-    """The same for Authorization headers that are picked out already."""
+    values = raw_values(headers, b"authorization")
     if len(values) != 1:
         return None
     scheme, _, token = values[0].decode("latin-1").partition(" ")

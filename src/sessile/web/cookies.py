@@ -15,7 +15,7 @@ from typing import Final
 
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
-from sessile.web.asgi import Headers, Scope, host_of, scheme_of, the_host
+from sessile.web.asgi import Headers, Scope, host_of, raw_values, scheme_of, the_host
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
 from sessile.web.cookie_names import (
     DEFAULT_NAME,
@@ -46,6 +46,9 @@ class CookieFound:
 class CookiePolicy:
     """Raises ConfigurationError for a name or path that browsers would refuse or that is weaker than it looks."""
 
+    legacy: LegacyCookies | None = None
+    """Cookies of the library that was here before, where the settings name some."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = checked_path(settings.cookie_path)
@@ -56,8 +59,8 @@ class CookiePolicy:
         self._samesite = settings.cookie_samesite
         self._insecure_lan = settings.insecure_lan
         self._name_at = lru_cache(maxsize=256)(self._name_or_none)
-        self.legacy = LegacyCookies(settings)
-        """Cookies of the library that was here before."""
+        if settings.legacy_cookies:
+            self.legacy = LegacyCookies(settings)
         self._told_of_duplicates = False
         self._told_of_insecure_lan = False
 
@@ -99,8 +102,8 @@ class CookiePolicy:
     def read(self, scope: Scope) -> CookieFound:
         """The token of the one cookie that has exactly our name. Two of them, or a nameless one that imitates it (CVE-2023-23934),
         are no session: somebody may have planted one, and nothing says which."""
-        cookies = [value for key, value in scope["headers"] if key.lower() == b"cookie"]
-        hosts = [value for key, value in scope["headers"] if key.lower() == b"host"]
+        headers = scope["headers"]
+        cookies, hosts = raw_values(headers, b"cookie"), raw_values(headers, b"host")
         return CookieFound(*self.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookies))
 
     def token_in(self, scheme: str, host: bytes, cookies: Sequence[bytes]) -> tuple[str | None, str]:

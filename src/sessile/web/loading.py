@@ -19,7 +19,7 @@ from sessile.model.platform import Platform
 from sessile.model.record import Record
 from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope, bearer_in, picked, scheme_of
+from sessile.web.asgi import Scope, bearer_token, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
 
@@ -30,7 +30,7 @@ class Source(Enum):
     BEARER = "bearer"
 
 
-_HEADERS: Final = {b"cookie": 0, b"host": 1, b"authorization": 2, HEADER.encode("ascii"): 3}
+_HEADERS: Final = frozenset({b"cookie", b"host", b"authorization", HEADER.encode("ascii")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +75,25 @@ class Loaded(Record, frozen=True):
 async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> Loaded:
     """What became of the credential of a request. Raises nothing of ours: an outage is kept for whoever uses the session; who does not use it is
     not disturbed."""
-    cookie = host = None
-    for key, value in scope["headers"]:
-        if key == b"cookie" and cookie is None:
-            cookie = value
-        elif key == b"host" and host is None:
-            host = value
-        elif key in _HEADERS or not key.islower():
-            source, token, reason, names_platform = _looked_through(cookies, scope)
-            break
-    else:  # one host, one Cookie header or none, and nothing else that is for us: as nearly always
-        names_platform = False
-        token, reason = (
-            (None, NO_COOKIE) if cookie is None else cookies.token_in(scheme_of(scope), host or b"", (cookie,))
-        )
-        source = Source.NONE if token is None else Source.COOKIE
+    source, token, reason, names_a_platform = _at_once(cookies, scope) or _looked_through(cookies, scope)
     try:
         if not manager.is_open:
             await manager.open()
-        if cookies.legacy.is_asked(token, reason) and (found := await cookies.legacy.look(manager, cookies, scope)):
+        legacy = cookies.legacy
+        if (
+            legacy is not None
+            and legacy.is_asked(token, reason)
+            and (found := await legacy.look(manager, cookies, scope))
+        ):
             record, token = found.arrived.session, found.arrived.token
             override = await Override.look(manager, scope, record)
             return Loaded(Source.COOKIE, record, override=override, token=token, forgetting=found.headers)
         if token is None:
             return Loaded(source, reason=reason)
         record = await manager.authenticate(token)
-        return Loaded(source, record, override=await Override.look(manager, scope, record) if names_platform else None)
+        return Loaded(
+            source, record, override=await Override.look(manager, scope, record) if names_a_platform else None
+        )
     except SessileError as error:
         return without_record(source, error)
 
@@ -118,15 +111,39 @@ def without_record(source: Source, error: SessileError) -> Loaded:
             return Loaded(source, failure=error)
 
 
-def _looked_through(cookies: CookiePolicy, scope: Scope) -> tuple[Source, str | None, str, bool]:
-    """The credential, and whether the request names a platform. A bearer token of our shape goes first; any other is the application's own and
-    leaves the cookie alone."""
-    cookie_headers, hosts, authorizations, platforms = picked(scope["headers"], _HEADERS)
-    bearer = bearer_in(authorizations)
+_Found = tuple[Source, str | None, str, bool]
+"""Where the credential is from, the credential or the reason why there is none, and whether the request names a platform."""
+
+
+def _at_once(cookies: CookiePolicy, scope: Scope) -> _Found | None:
+    """In one pass over the headers, where that is enough: one host, one Cookie header or none, and nothing else that is for us. So it is nearly always.
+    None: it is not."""
+    headers = scope["headers"]
+    if type(cookies) is not CookiePolicy or type(headers) is not list:
+        return None
+    cookie = host = None
+    for key, value in headers:
+        if key == b"cookie" and cookie is None:
+            cookie = value
+        elif key == b"host" and host is None:
+            host = value
+        elif key in _HEADERS or not key.islower():
+            return None
+    if cookie is None:
+        return Source.NONE, None, NO_COOKIE, False
+    token, reason = cookies.token_in(scheme_of(scope), host or b"", (cookie,))
+    return (Source.NONE if token is None else Source.COOKIE), token, reason, False
+
+
+def _looked_through(cookies: CookiePolicy, scope: Scope) -> _Found:
+    """A bearer token of our shape goes first; any other is the application's own and leaves the cookie alone."""
+    headers = scope["headers"]
+    bearer = bearer_token(headers)
     if bearer is not None and _is_ours(bearer):
-        return Source.BEARER, bearer, "", bool(platforms)
-    token, reason = cookies.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookie_headers)
-    return (Source.COOKIE if token is not None else Source.NONE), token, reason, bool(platforms)
+        return Source.BEARER, bearer, "", names_platform(headers)
+    found = cookies.read(scope)
+    source = Source.NONE if found.token is None else Source.COOKIE
+    return source, found.token, found.reason, names_platform(headers)
 
 
 def _is_ours(token: str) -> bool:

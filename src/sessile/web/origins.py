@@ -45,7 +45,8 @@ class OriginPolicy:
             return
         if header_values(scope["headers"], b"sec-fetch-site") == ["same-origin"]:
             return
-        if self._cookies.read(scope).reason != NO_COOKIE or self._cookies.legacy.has_one(scope):
+        legacy = self._cookies.legacy
+        if self._cookies.read(scope).reason != NO_COOKIE or (legacy is not None and legacy.has_one(scope)):
             raise CsrfFailed
 
     def check_socket(self, scope: Scope, *, has_token: bool) -> None:

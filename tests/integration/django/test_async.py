@@ -89,8 +89,8 @@ async def test_an_outage_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_args: Any, **_named: Any) -> Any:
         raise StoreUnavailable
 
-    for name in ("authenticate", "authenticated"):
-        monkeypatch.setattr(process.here().manager, name, away)
+    for owner in (process.here().manager, process.here().manager.serving):
+        monkeypatch.setattr(owner, "authenticate", away)
     for path in ("/async/get/a", "/async/members", "/whoami"):
         response = await client.get(path)
         assert (response.status_code, response.headers.get("Retry-After")) == (503, "2")
@@ -360,7 +360,7 @@ async def test_a_socket_in_an_outage_is_refused_and_not_anonymous(monkeypatch: p
     def away(*_args: Any, **_named: Any) -> Any:
         raise StoreUnavailable
 
-    for name in ("authenticate", "authenticated"):
-        monkeypatch.setattr(process.here().manager, name, away)
+    for owner in (process.here().manager, process.here().manager.serving):
+        monkeypatch.setattr(owner, "authenticate", away)
     socket = Socket(issued.token)
     assert not await socket.connect()

@@ -445,7 +445,6 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         for name in (
             "authenticate",
-            "authenticated",
             "create_session",
             "login",
             "change_session_data",
@@ -453,6 +452,7 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Any:
             "get_session",
         ):
             monkeypatch.setattr(here().manager, name, away)
+        monkeypatch.setattr(here().manager.serving, "authenticate", away)
 
     return begin
 
