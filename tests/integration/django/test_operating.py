@@ -222,6 +222,15 @@ def test_an_outage_is_a_message(store: str, monkeypatch: pytest.MonkeyPatch) -> 
         said("list", "7")
 
 
+def test_djangos_commands_do_not_look_for_a_table(store: str, users: None) -> None:
+    out = StringIO()
+    for everything in (False, True):
+        call_command("dumpdata", use_base_manager=everything, stdout=out)
+    assert "sessile.session" not in {row["model"] for row in json.loads(out.getvalue().partition("][")[0] + "]")}
+    call_command("makemigrations", check_changes=True, dry_run=True, stdout=out)
+    assert "No changes detected" in out.getvalue()
+
+
 # -- the admin's page -----------------------------------------------------------------------------------------------------------------------
 
 PAGE = "/admin/sessile/session/"
