@@ -60,7 +60,9 @@ class Access:
 
     def has_cookie(self, scope: Scope) -> bool:
         """True when the request carries a cookie of our name, or one that may be taken for a session, whatever it is worth."""
-        return self.cookies.read(scope).reason != NO_COOKIE or self.cookies.legacy.has_one(scope)
+        return self.cookies.read(scope).reason != NO_COOKIE or (
+            self.cookies.legacy is not None and self.cookies.legacy.has_one(scope)
+        )
 
     def set_cookie(self, scope: Scope, token: str, left: timedelta) -> bytes:
         """The Set-Cookie value that gives the browser this token for the rest of the session's life."""

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sessile.model.presence import DevicePresence, Elsewhere
-from sessile.server.realtime.presence import Board, device_label, label_of
+from sessile.server.realtime.presence import Board, device_label
+from sessile.web.device_label import label_of
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
