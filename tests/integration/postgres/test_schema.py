@@ -17,9 +17,11 @@ from sqlalchemy import create_engine, event, inspect, text
 
 from sessile.engine.audit import AuditEngine
 from sessile.model.errors import ConfigurationError
+from sessile.model.session import EndReason
 from sessile.runtime.lane import drive
 from sessile.stores.sql.postgres import SCHEMA, BlockingPostgresStore, _use_schema, upgrade
 from sessile.stores.sql.tables import metadata
+from sessile.testing.lab import Bench
 
 
 def engine_of(url: str) -> Any:
@@ -158,3 +160,25 @@ def test_the_command_line_upgrades_and_checks(empty: str) -> None:
     assert sessile("upgrade")[0] == 0
     status, answer = sessile("check")
     assert (status, "***" in answer["database"]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM sessile.sessions WHERE user_id = 'ada'", "TRUNCATE sessile.sessions CASCADE"]
+)
+def test_who_deletes_live_sessions_past_us_closes_the_fence(bench: Bench, url: str, statement: str) -> None:
+    """With a search path of their own."""
+    store = bench.store
+    over = drive(bench.sessions.create("eve")).session
+    drive(bench.sessions.end(over.session_id, EndReason.LOGOUT))
+    drive(bench.sessions.create("ada"))
+    drive(store.write(lambda tx: tx.fence.open(tx.fence.look().number)))
+    before = drive(store.read(lambda tx: tx.fence.look()))
+    drive(store.write(lambda tx: tx.sessions.delete([over.session_id])))
+    assert drive(store.read(lambda tx: tx.fence.look())) == before, "what is over closes nothing"
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+    after = drive(store.read(lambda tx: tx.fence.look()))
+    assert (after.number, after.is_open) == (before.number + 1, False)
+    assert after.nonce != before.nonce

@@ -223,3 +223,22 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="missing"):
         drive(store.open())
     drive(store.close())
+
+
+def test_who_deletes_live_sessions_past_us_closes_the_fence(tmp_path: Path) -> None:
+    store = opened(tmp_path / "a.db")
+    drive(store.write(lambda tx: tx.fence.open(tx.fence.look().number)))
+    before = drive(store.read(lambda tx: tx.fence.look()))
+    columns = "session_id, device, public, data, version, created_at, last_seen_at, idle_expires_at, absolute_expires_at, token_hash, retired_tokens, is_remembered, ended_at"
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        for name, ended in (("over", 1), ("live", None)):
+            row = (name, "{}", "{}", b"{}", 1, 1, 1, 1, 1, b"", "[]", False, ended)
+            connection.execute(f"INSERT INTO sessions ({columns}) VALUES ({', '.join('?' * 13)})", row)
+        connection.execute("DELETE FROM sessions WHERE session_id = 'over'")
+        connection.commit()
+        assert drive(store.read(lambda tx: tx.fence.look())) == before
+        connection.execute("DELETE FROM sessions")
+    after = drive(store.read(lambda tx: tx.fence.look()))
+    assert (after.number, after.is_open) == (before.number + 1, False)
+    assert after.nonce != before.nonce
+    drive(store.close())
