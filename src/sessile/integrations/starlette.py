@@ -74,8 +74,8 @@ class SessionMiddleware(AsgiSessionMiddleware):
     - `max_age` is `idle_timeout_s`, in seconds: the session ends so long after the last use. `absolute_timeout_s` and `remember_timeout_s` become at least
       as long. None leaves the clocks to the settings: there is no session without an end, and none that ends when the browser is closed.
     - `path` is `cookie_path`, `same_site` is `cookie_samesite`.
-    - `https_only` changes nothing: over https the cookie always is `Secure`, and over http it works for this machine only.
-    - `domain` and `partitioned` are refused with ConfigurationError: any host below a domain could read and plant the cookie.
+    - `https_only` is `cookie_secure`: `Secure` also where the server does not know that a proxy speaks https for it. Over https the cookie always is.
+    - `domain` is `cookie_domain`, `partitioned` is `cookie_partitioned`. Any host below a domain can read and plant the cookie.
 
     `without_session`: paths, with all below them, that get no session and cost nothing: `("/static",)`. Raises ConfigurationError for what does not fit
     together.
@@ -98,18 +98,18 @@ class SessionMiddleware(AsgiSessionMiddleware):
         without_session: Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        given = {"cookie_name": session_cookie, "cookie_path": path, "cookie_samesite": same_site}
+        given = {
+            "cookie_name": session_cookie,
+            "cookie_path": path,
+            "cookie_samesite": same_site,
+            "cookie_domain": domain,
+            "cookie_secure": https_only or None,
+            "cookie_partitioned": partitioned or None,
+        }
         settings.update({name: value for name, value in given.items() if value is not None})
-        if manager is not None and (
-            settings or secret_key is not None or max_age is not UNSET or domain or partitioned
-        ):
+        if manager is not None and (settings or secret_key is not None or max_age is not UNSET):
             raise ConfigurationError(
                 "SessionMiddleware(manager=...): the manager has its settings already; leave the others out here"
-            )
-        if domain is not None or partitioned:
-            raise ConfigurationError(
-                "SessionMiddleware(domain=..., partitioned=...): a session cookie is for one host, because every host below a domain could read and plant it. "
-                "Leave it out, and let other hosts ask this one."
             )
         self._owns_manager = manager is None
         self.manager = manager or AsyncSessionManager(_settings(secret_key, max_age, settings))

@@ -115,11 +115,18 @@ def test_a_short_secret_key_is_not_used_and_told_without_being_shown(caplog: pyt
     assert "hunter2" not in caplog.text
 
 
+def test_the_cookie_is_as_the_arguments_say() -> None:
+    settings = settings_of(domain="example.com", https_only=True, partitioned=True)
+    assert (settings.cookie_domain, settings.cookie_secure, settings.cookie_partitioned) == ("example.com", True, True)
+    settings = settings_of(https_only=False)
+    assert (settings.cookie_domain, settings.cookie_secure, settings.cookie_partitioned) == (None, False, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"domain": "example.com"}, "one host"),
-        ({"partitioned": True}, "one host"),
+        ({"domain": "exa mple.com"}, "SESSILE_COOKIE_DOMAIN"),
+        ({"https_only": True, "insecure_lan": True}, "cookie_secure"),
         ({"max_age": 60, "idle_timeout_s": 60}, "one of them"),
         ({"max_age": 10}, "rotation_window_s"),
         ({"session_cookie": "a b"}, "SESSILE_COOKIE_NAME"),

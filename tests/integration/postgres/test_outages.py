@@ -61,6 +61,14 @@ def test_a_killed_server_is_an_outage_and_nothing_acknowledged_is_lost(server: P
         drive(bench.sessions.get("01900000-0000-7000-8000-000000000000"))
 
 
+def test_a_pool_whose_server_was_restarted_costs_nobody_a_refusal(server: PostgresServer, bench: Bench) -> None:
+    issued = drive(bench.sessions.create("ada"))
+    server.kill()
+    server.start()
+    assert drive(bench.sessions.authenticate(issued.token)).user_id == "ada"
+    assert drive(bench.sessions.create("eve")).session.user_id == "eve"
+
+
 def _again(call: Callable[[], T]) -> T:
     """A pool may hold connections that died with the server: one refusal each, and then it works."""
     for _ in range(10):

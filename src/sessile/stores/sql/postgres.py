@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import select
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -168,6 +170,15 @@ def _connect_patiently(
         return PatientConnection.connect(*args, **options)
 
 
+def _check_connected(connection: Any, _record: Any, _proxy: Any) -> None:
+    """A connection that the server closed while nobody used it (it said so: there is something to read) costs nobody a refusal: the pool makes another
+    one."""
+    watch = select.poll()
+    watch.register(connection.fileno(), select.POLLIN)
+    if watch.poll(0):
+        raise DisconnectionError
+
+
 class BlockingPostgresStore(_PostgresStore):
     """Never suspends: for Flask, Django, the command line, and tests of the blocking lane."""
 
@@ -180,6 +191,7 @@ class BlockingPostgresStore(_PostgresStore):
             **self._options(),
         )
         event.listen(self._engine, "do_connect", partial(_connect_patiently, Breaker()))
+        event.listen(self._engine, "checkout", _check_connected)
 
     async def open(self) -> None:
         with errors(), self._engine.connect() as connection:
