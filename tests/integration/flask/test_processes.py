@@ -25,7 +25,9 @@ JSON = {"Content-Type": "application/json"}
 
 @contextmanager
 def served(kind: str, log: Path, **environment: str) -> Iterator[str]:
-    """The shop's origin."""
+    """The shop's origin. The test is left out where the server is not installed."""
+    if kind in {"gevent", "waitress"}:
+        pytest.importorskip(kind)
     known = {name: value for name, value in os.environ.items() if not name.startswith("SESSILE_")}
     port = free_port()
     with log.open("wb") as errors:
@@ -53,24 +55,24 @@ def served(kind: str, log: Path, **environment: str) -> Iterator[str]:
 def visit(origin: str) -> set[int]:
     """What a shop must do, whoever serves it; the processes that answered."""
     with ExitStack() as stack:
-        browser = stack.enter_context(httpx.Client(base_url=origin, timeout=30))
+        browser = stack.enter_context(httpx.Client(verify=False, base_url=origin, timeout=30))
         assert browser.get("/me").json()["data"] == {}
         assert not browser.cookies
         browser.post("/basket/first").raise_for_status()
         anonymous = browser.cookies["sessile"]
 
         def add(number: int) -> int:
-            with httpx.Client(base_url=origin, timeout=30, cookies={"sessile": anonymous}) as tab:
+            with httpx.Client(verify=False, base_url=origin, timeout=30, cookies={"sessile": anonymous}) as tab:
                 return tab.post(f"/basket/{number}").status_code
 
         with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(add, range(16))) == {200}
-        basket = {"first": 1, **{str(number): 1 for number in range(16)}}
+            assert set(pool.map(add, range(8))) == {200}
+        basket = {"first": 1, **{str(number): 1 for number in range(8)}}
         browser.post("/login/ann").raise_for_status()
         assert browser.cookies["sessile"] != anonymous
         pids = set()
-        for _ in range(12):
-            with httpx.Client(base_url=origin, timeout=30, cookies=browser.cookies) as tab:
+        for _ in range(8):
+            with httpx.Client(verify=False, base_url=origin, timeout=30, cookies=browser.cookies) as tab:
                 seen = tab.get("/me").json()
                 assert (seen["user"], seen["data"]) == ("ann", {"basket": basket})
                 pids.add(seen["pid"])
@@ -82,8 +84,8 @@ def visit(origin: str) -> set[int]:
         assert opened.status_code in {200, 201}, opened.text
         kept = browser.cookies["sessile"]
         browser.post("/logout").raise_for_status()
-        for _ in range(6):
-            with httpx.Client(base_url=origin, timeout=30, cookies={"sessile": kept}) as tab:
+        for _ in range(4):
+            with httpx.Client(verify=False, base_url=origin, timeout=30, cookies={"sessile": kept}) as tab:
                 assert tab.get("/need").json()["reason"] == "ended:logout"
         return pids
 
@@ -94,8 +96,6 @@ def check_log(log: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["waitress", "gevent", "prefork"])
 def test_on_a_sqlite_file(tmp_path: Path, kind: str) -> None:
-    if kind == "gevent":
-        pytest.importorskip("gevent")
     log = tmp_path / "log"
     with served(kind, log, SESSILE_DATABASE_URL=f"sqlite:///{tmp_path / 's.db'}") as origin:
         pids = visit(origin)
@@ -129,7 +129,7 @@ def test_two_requests_at_once_keep_what_each_of_them_wrote(tmp_path: Path) -> No
     log = tmp_path / "log"
     with (
         served("waitress", log, SESSILE_DATABASE_URL=f"sqlite:///{tmp_path / 's.db'}") as origin,
-        httpx.Client(base_url=origin, timeout=30) as browser,
+        httpx.Client(verify=False, base_url=origin, timeout=30) as browser,
         ThreadPoolExecutor(2) as pool,
     ):
         browser.post("/basket/first").raise_for_status()
