@@ -26,6 +26,7 @@ _BASE: Final = "bare"
 _PAYLOAD: Final = {"text": "x" * 900}
 _DATA: Final = {"basket": {"apple": 1, "pear": 2}, "step": 3, "name": "somebody", "_auth_user_id": "12345"}
 _SETTLED_S: Final = 2.0
+_WARMED: Final = 30
 
 
 # -- the processes under measurement --------------------------------------------------------------------------------------------------------------
@@ -148,6 +149,8 @@ def _work(variant: str, postgres: dict[str, str], redis_url: str) -> None:
     print(flush=True)
     for line in sys.stdin:
         count = int(line)
+        for _ in range(_WARMED):  # while the others were measured, connections and caches have cooled down
+            _call(application, path, cookie)
         began = time.process_time()
         for _ in range(count):
             _call(application, path, cookie)
