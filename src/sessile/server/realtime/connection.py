@@ -60,6 +60,8 @@ class Connection:
     actor: Actor
     """Set with the welcome, as is `device_id`."""
     device_id: str
+    term: int | None = None
+    """Of the tab that leads its browser, where the client has such a thing."""
 
     def __init__(
         self,
@@ -295,9 +297,12 @@ class Connection:
         if hello is None or not await self._identify(hello):
             return False
         manager, settings = self.hub.manager, self.hub.settings
-        self.device_id = hello.device_id
+        self.device_id, self.term = hello.device_id, hello.term
+        if not self.hub.fence(self):
+            self.close(CloseCode.REPLACED)
+            return False
         label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
-        self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible)
+        self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible, tabs=hello.tabs)
         self.hub.note_device(self.session, report_of(self.session, hello.device_id, hello.device, self._user_agent))
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:

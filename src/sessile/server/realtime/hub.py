@@ -127,6 +127,23 @@ class Hub:
         self._by_session.setdefault(session_id, set()).add(connection)
         return self._ended.get(session_id)
 
+    def fence(self, connection: Connection) -> bool:
+        """One socket for one browser: those that a tab with an older term has left open, perhaps because it hangs, are closed. False: this
+        one is such a socket. Of this process only; elsewhere the changes' numbers see to it that nothing counts twice."""
+        if connection.term is None:
+            return True
+        siblings = self._by_session.get(connection.session.session_id, ())
+        others = [
+            other
+            for other in siblings
+            if other is not connection and other.term is not None and other.device_id == connection.device_id
+        ]
+        if any(other.term is not None and other.term > connection.term for other in others):
+            return False
+        for other in others:
+            other.close(CloseCode.REPLACED)
+        return True
+
     def leave(self, connection: Connection, session_id: str | None) -> None:
         self.connections.discard(connection)
         if session_id is None:
