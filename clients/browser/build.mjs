@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const BUDGET_BYTES = 20 * 1024;
+const BUDGET_BYTES = 24 * 1024;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const shared = { bundle: true, target: "es2022", legalComments: "none", charset: "utf8", logLevel: "warning" };
 const served = here("../../src/sessile/server/static/sessile.js");

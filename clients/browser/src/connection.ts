@@ -46,6 +46,7 @@ export const isTerminal = (code: number): boolean => code >= 4500 && code < 5000
 const SUBPROTOCOL = "sessile.v1";
 const WELCOME_TIMEOUT_MS = 10_000;
 const LOST_AFTER_MS = 35_000;
+const TAKEOVER_GRACE_MS = 1000;
 const OPEN = 1;
 
 export class Connection {
@@ -67,6 +68,8 @@ export class Connection {
   #welcomedAt_ms: number | null = null;
   #isAfterFailure = false;
   #goaway_ms: number | null = null;
+  #grace: unknown = null;
+  #hasBeenOpen = false;
   #parts = new Map<string, string[]>();
 
   constructor(private readonly options: ConnectionOptions) {}
@@ -79,8 +82,30 @@ export class Connection {
   start(): void {
     if (this.status === "closed") return;
     this.#drop(1000, "restart");
-    this.#setStatus(this.connects === 0 ? "connecting" : "reconnecting", "start");
+    this.#setStatus(this.#trying, "start");
     this.#begin(++this.#term);
+  }
+
+  /** Goes on for another tab. That tab's connection was good a moment ago: it is called lost only when a new one takes its time. */
+  takeOver(): void {
+    if (this.status !== "connected") return this.start();
+    this.#drop(1000, "restart");
+    this.#lastPing_ms = this.options.timers.now();
+    this.#begin(++this.#term);
+    this.#grace = this.options.timers.set(() => this.#welcomedAt_ms === null && this.#setStatus("reconnecting", "takeover"), TAKEOVER_GRACE_MS);
+  }
+
+  /** Another tab goes on. */
+  yield(): void {
+    this.#term++;
+    this.#drop(4409, "deposed");
+  }
+
+  /** Another tab has the socket, and this is what became of it. */
+  mirror(change: StatusChange): void {
+    if (this.status === "closed") return;
+    this.attempt = change.attempt;
+    this.#setStatus(change.to, change.reason, change.retry_in_ms);
   }
 
   /** Tries again after the usual delay. */
@@ -263,7 +288,7 @@ export class Connection {
     this.attempt++;
     this.#clearTimers();
     this.#timer = this.options.timers.set(() => this.#begin(term), delay_ms);
-    this.#setStatus(this.connects === 0 ? "connecting" : "reconnecting", reason, delay_ms);
+    this.#setStatus(this.#trying, reason, delay_ms);
   }
 
   #drop(code: number, reason: string): void {
@@ -280,12 +305,16 @@ export class Connection {
   #clearTimers(): void {
     this.options.timers.clear(this.#timer);
     this.options.timers.clear(this.#watchdog);
-    this.#timer = this.#watchdog = null;
+    this.options.timers.clear(this.#grace);
+    this.#timer = this.#watchdog = this.#grace = null;
   }
+
+  get #trying(): ConnectionStatus { return this.#hasBeenOpen ? "reconnecting" : "connecting"; }
 
   #setStatus(to: ConnectionStatus, reason: string, retry_in_ms: number | null = null): void {
     const from = this.status;
     this.status = to;
+    this.#hasBeenOpen ||= to === "connected";
     this.options.onStatus({ from, to, reason, attempt: this.attempt, retry_in_ms });
   }
 }
