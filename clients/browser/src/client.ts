@@ -47,7 +47,7 @@ export class Client {
   readonly #reachability: Reachability;
   readonly #requests: Requests;
   readonly #subscribers = new Set<() => void>();
-  readonly #hashes = { matched: 0, differed: 0, skipped: 0 };
+  readonly #hashes = { hashesMatched: 0, hashesDiffered: 0, hashesSkipped: 0 };
   readonly #account: Account;
 
   #siblingTimer: unknown = null;
@@ -103,6 +103,7 @@ export class Client {
       timers,
       random,
       attempts_max: options.maxReconnectAttempts ?? Infinity,
+      tabs: () => this.#tabs.attendance.tabs,
       prepare: (afterFailure) => this.#prepare(afterFailure),
       hello: () => this.#hello(),
       onFrame: (frame) => {
@@ -191,9 +192,7 @@ export class Client {
       pending: this.documents.reduce((sum, doc) => sum + doc.pendingCount, 0),
       durable: this.#outbox.isDurable,
       storageFailure: this.#outbox.failure,
-      hashesMatched: this.#hashes.matched,
-      hashesDiffered: this.#hashes.differed,
-      hashesSkipped: this.#hashes.skipped,
+      ...this.#hashes,
     };
   }
 
@@ -317,16 +316,11 @@ export class Client {
           if (head) doc.head(...head);
         }
         return;
-      case "session_changed":
-      case "session_expiring":
-      case "session_ended":
-      case "handoff_changed": return this.#account.frame(frame);
+      case "session_changed": case "session_expiring": case "session_ended": case "handoff_changed": return this.#account.frame(frame);
       case "error": return this.#failed(frame);
-      case "goaway":
-      case "part": return; // the connection's business
+      case "goaway": case "part": return; // the connection's business
       case "checkpoint_saved": this.#requests.answered(frame.request_id, frame.checkpoint); break;
-      case "session_restored":
-      case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
+      case "session_restored": case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
     }
     this.#docs.byId(frame.document_id)?.frame(frame).catch(reportError);
   }
@@ -438,7 +432,7 @@ export class Client {
     const client = this;
     return {
       tabId: this.tabId,
-      get isVisible() { return client.#signals?.isVisible ?? client.#environment.page.document?.visibilityState !== "hidden"; },
+      get isVisible() { return client.#signals.isVisible; },
       get isConnected() { return client.#connection.isOpen; },
       get owner() { return client.#identity.owner; },
       get documents() { return client.#docs.all; },
@@ -500,7 +494,5 @@ export class Client {
     for (const callback of [...this.#subscribers]) guarded(callback);
   }
 
-  #newId(): string {
-    return uuid7(this.#environment.timers.now(), this.#environment.random);
-  }
+  #newId(): string { return uuid7(this.#environment.timers.now(), this.#environment.random); }
 }

@@ -29,6 +29,8 @@ export interface ConnectionOptions {
   readonly timers: Timers;
   readonly random: () => number;
   readonly attempts_max: number;
+  /** How many tabs the socket is for. */
+  readonly tabs: () => number;
   /** Called before every socket; `afterFailure` is true when the try before it never got a welcome. */
   readonly prepare: (afterFailure: boolean) => Promise<Prepared>;
   readonly hello: () => Promise<object>;
@@ -284,7 +286,7 @@ export class Connection {
       this.attempt++;
       return this.#setStatus("stopped", "attempts_exhausted");
     }
-    const delay_ms = fixed_ms ?? delayMs(this.attempt, this.options.random);
+    const delay_ms = fixed_ms ?? delayMs(this.attempt, this.options.random, this.options.tabs());
     this.attempt++;
     this.#clearTimers();
     this.#timer = this.options.timers.set(() => this.#begin(term), delay_ms);

@@ -423,7 +423,7 @@ export class Doc {
   async #verify(effect: Extract<Effect, { kind: "verify" }>): Promise<void> {
     const core = this.#core;
     const hash = await stateHash(effect.state, this.host.subtle);
-    this.host.hashChecked(hash === null ? "skipped" : hash === effect.hash ? "matched" : "differed");
+    this.host.hashChecked(hash === null ? "hashesSkipped" : hash === effect.hash ? "hashesMatched" : "hashesDiffered");
     if (hash !== null && core === this.#core) this.#run(core.verified(hash === effect.hash, effect.epoch, effect.version, effect.snapshot));
   }
 

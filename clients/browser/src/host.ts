@@ -62,7 +62,7 @@ export interface Host {
   acknowledged(doc: Doc): void;
   /** This document's changes cannot go on under `deviceId`. */
   renewIdentity(name: string, deviceId: string): void;
-  hashChecked(outcome: "matched" | "differed" | "skipped"): void;
+  hashChecked(outcome: "hashesMatched" | "hashesDiffered" | "hashesSkipped"): void;
   /** Something changed that the leave-page guard or a status line depends on. */
   touched(): void;
 }

@@ -106,6 +106,15 @@ it.each(["closed", "frozen", "put aside"])("when the leader is %s the next tab g
   expect([leader.client.role, server.open.length]).toEqual(["follower", 1]);
 });
 
+it("what a page says while it goes is sent by another tab", async () => {
+  const { server, left, docs } = await trio();
+  left.window.fire("pagehide");
+  const change = docs[1].set("/last", "words"); // stored after the channel is closed
+  await change.local;
+  await until(() => server.document("d").state["last"] === "words");
+  await until(() => docs[2].state["last"] === "words");
+});
+
 it("a tab that is put aside while it waits for the lock is never given it", async () => {
   const { server, leader, left, right } = await trio();
   left.window.fire("pagehide");
