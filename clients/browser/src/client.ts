@@ -1,9 +1,9 @@
 /** The client: one socket, the outbox, the documents, and who is here. */
 
 import { Account } from "./account.js";
-import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange } from "./connection.js";
+import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange, type Transport } from "./connection.js";
 import type { Doc } from "./document.js";
-import { Documents } from "./documents.js";
+import { Documents, DOCUMENTS_MAX } from "./documents.js";
 import { browserEnvironment, type Environment } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
 import { Emitter, type Events, guarded } from "./events.js";
@@ -21,12 +21,11 @@ import { Requests } from "./requests.js";
 import { baseOf, Http, ownerOf } from "./session.js";
 import { type SiblingMessage, Siblings, type Standing } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
+import { StreamSocket } from "./stream.js";
 import { type Role, Tabs, type TabsHost } from "./tabs.js";
 
 /** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
 const SIBLING_DELAY_MS = 250;
-/** As many as a hello may name. */
-const DOCUMENTS_MAX = 50;
 
 /** Connects to the server of this page. Returns at once; the connection comes and goes by itself. */
 export const connect = (options: ConnectOptions = {}): Client => new Client(options);
@@ -100,6 +99,7 @@ export class Client {
     this.#connection = new Connection({
       url: socketUrl.href,
       WebSocket: environment.WebSocket,
+      stream: () => new StreamSocket(this.#http, () => this.#connection.takeOver()),
       timers,
       random,
       attempts_max: options.maxReconnectAttempts ?? Infinity,
@@ -125,6 +125,8 @@ export class Client {
   }
 
   get status(): ConnectionStatus { return this.#connection.status; }
+  /** `events`: no socket gets through here, so that what the server says comes as Server-Sent Events. */
+  get transport(): Transport { return this.#connection.transport; }
   /** True when tries to connect have failed: what is shown may be old. */
   get isOffline(): boolean { return this.#reachability.hasTried && !this.#connection.isOpen; }
   /** False when changes are kept in memory only. */
@@ -149,9 +151,7 @@ export class Client {
   }
 
   /** The same at once, without waiting for a state: changes made meanwhile are queued. */
-  open(name: string, options: DocumentOptions = {}): Doc {
-    return this.#docs.open(name, options.default);
-  }
+  open(name: string, options: DocumentOptions = {}): Doc { return this.#docs.open(name, options.default); }
 
   /** Calls `callback` after every change that a status line could show; returns the function that stops it. */
   subscribe(callback: () => void): () => void {
@@ -318,6 +318,7 @@ export class Client {
         return;
       case "session_changed": case "session_expiring": case "session_ended": case "handoff_changed": return this.#account.frame(frame);
       case "error": return this.#failed(frame);
+      case "answer": return this.#requests.answered(frame.request_id, frame.value);
       case "goaway": case "part": return; // the connection's business
       case "checkpoint_saved": this.#requests.answered(frame.request_id, frame.checkpoint); break;
       case "session_restored": case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
@@ -486,7 +487,7 @@ export class Client {
 
   #attended(): void {
     if (this.role === "follower") return this.#tabs.here();
-    if (this.#connection.isOpen) this.#connection.send({ type: "presence", ...this.#tabs.attendance });
+    this.#connection.send({ type: "presence", ...this.#tabs.attendance }); // nothing happens without a connection
   }
 
   #touched(): void {

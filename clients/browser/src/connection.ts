@@ -23,9 +23,13 @@ export interface StatusChange {
 /** `ready`: the socket may be opened. `needs_auth`: nobody is logged in. `unreachable`: try again later. */
 export type Prepared = "ready" | "needs_auth" | "unreachable";
 
+export type Transport = "websocket" | "events";
+
 export interface ConnectionOptions {
   readonly url: string;
   readonly WebSocket: new (url: string, protocols: string[]) => SocketLike;
+  /** Where no socket gets through. */
+  readonly stream: () => SocketLike;
   readonly timers: Timers;
   readonly random: () => number;
   readonly attempts_max: number;
@@ -50,6 +54,10 @@ const WELCOME_TIMEOUT_MS = 10_000;
 const LOST_AFTER_MS = 35_000;
 const TAKEOVER_GRACE_MS = 1000;
 const OPEN = 1;
+/** A socket that never opened, so often in a row while the server answers requests: something between lets none through. */
+const BLOCKED_TRIES = 2;
+/** After this long another network may be in between. */
+const BLOCKED_MS = 300_000;
 
 export class Connection {
   status: ConnectionStatus = "idle";
@@ -72,6 +80,9 @@ export class Connection {
   #goaway_ms: number | null = null;
   #grace: unknown = null;
   #hasBeenOpen = false;
+  transport: Transport = "websocket";
+  #neverOpened = 0;
+  #blockedUntil_ms = 0;
   #parts = new Map<string, string[]>();
 
   constructor(private readonly options: ConnectionOptions) {}
@@ -141,8 +152,12 @@ export class Connection {
     if (this.#timer !== null && this.#socket === null) this.start();
   }
 
-  /** False when there is no connection; then nothing was sent. */
+  /** False when there is no connection, or not yet: the hello comes first. Then nothing was sent. */
   send(frame: object): boolean {
+    return this.#welcomedAt_ms !== null && this.#write(frame);
+  }
+
+  #write(frame: object): boolean {
     if (!this.#socket || this.#socket.readyState !== OPEN) return false;
     const text = JSON.stringify(frame);
     this.#socket.send(text);
@@ -163,10 +178,13 @@ export class Connection {
     const prepared = await this.options.prepare(this.#isAfterFailure);
     if (term !== this.#term) return;
     if (prepared === "needs_auth") return this.stop("needs_auth", "no_session");
-    if (prepared === "unreachable") return this.#retry("unreachable");
+    if (prepared === "unreachable") {
+      this.#neverOpened = 0;
+      return this.#retry("unreachable");
+    }
     let socket: SocketLike;
     try {
-      socket = new this.options.WebSocket(this.options.url, [SUBPROTOCOL]);
+      socket = this.#opened();
     } catch (error) {
       reportError(error); // a wrong address or a content security policy
       return this.stop("stopped", "bad_address");
@@ -174,14 +192,32 @@ export class Connection {
     this.#listen(socket, term);
   }
 
+  #opened(): SocketLike {
+    this.transport = this.options.timers.now() < this.#blockedUntil_ms ? "events" : "websocket";
+    return this.transport === "events" ? this.options.stream() : new this.options.WebSocket(this.options.url, [SUBPROTOCOL]);
+  }
+
+  /** The server has just answered a request, and a socket to it did not open. */
+  #noteBlocked(): void {
+    if (this.transport !== "websocket" || ++this.#neverOpened < BLOCKED_TRIES) return;
+    this.#neverOpened = 0;
+    this.#blockedUntil_ms = this.options.timers.now() + BLOCKED_MS;
+  }
+
   #listen(socket: SocketLike, term: number): void {
     this.#socket = socket;
     this.#parts.clear();
     const isCurrent = () => term === this.#term && socket === this.#socket;
-    this.#watchdog = this.options.timers.set(() => isCurrent() && this.#fail("welcome_timeout"), WELCOME_TIMEOUT_MS);
+    this.#watchdog = this.options.timers.set(() => {
+      if (!isCurrent()) return;
+      this.#noteBlocked();
+      this.#fail("welcome_timeout");
+    }, WELCOME_TIMEOUT_MS);
+    let hasOpened = false;
     socket.onopen = () => {
+      hasOpened = true;
       this.options.hello().then(
-        (hello) => isCurrent() && this.send(hello),
+        (hello) => isCurrent() && this.#write(hello),
         (error: unknown) => {
           reportError(error);
           if (isCurrent()) this.#fail("internal");
@@ -192,7 +228,9 @@ export class Connection {
       if (isCurrent()) this.#receive(String(event.data));
     };
     socket.onclose = (event) => {
-      if (isCurrent()) this.#closed(event.code);
+      if (!isCurrent()) return;
+      if (!hasOpened) this.#noteBlocked();
+      this.#closed(event.code);
     };
     socket.onerror = null; // a close event always follows and says more
   }
@@ -227,6 +265,7 @@ export class Connection {
       this.#lostAfter_ms = frame.lost_after_ms;
       this.#welcomedAt_ms = this.options.timers.now();
       this.#isAfterFailure = false;
+      this.#neverOpened = 0;
       this.connects++;
       this.#heardPing();
       this.options.onFrame(frame); // positions first, so that whoever hears of the connection finds it usable
@@ -273,6 +312,7 @@ export class Connection {
     const hadWelcome = this.#welcomedAt_ms !== null;
     if (hadWelcome && this.options.timers.now() - (this.#welcomedAt_ms as number) >= RESET_AFTER_MS) this.attempt = 0;
     this.#isAfterFailure = !hadWelcome;
+    if (!hadWelcome && this.transport === "events") this.#blockedUntil_ms = 0; // no better: a socket is tried again
     const waited = reason === "goaway";
     const goaway_ms = this.#goaway_ms;
     this.#drop(waited ? 1000 : 4001, reason);

@@ -7,6 +7,9 @@ import type { Host } from "./host.js";
 import type { Entry, Outbox } from "./outbox.js";
 import type { JsonObject } from "./values.js";
 
+/** As many as a hello may name. */
+export const DOCUMENTS_MAX = 50;
+
 export interface DocumentsHost {
   readonly host: Host;
   readonly outbox: Outbox;

@@ -1,7 +1,7 @@
 /** Session, documents and outbox, without what draws on a page or logs in from another device: for pages with a user interface of their own. */
 
 export { Client, connect } from "./client.js";
-export type { ConnectionStatus, StatusChange } from "./connection.js";
+export type { ConnectionStatus, StatusChange, Transport } from "./connection.js";
 export { Doc } from "./document.js";
 export type { Environment } from "./environment.js";
 export { SessileError } from "./errors.js";
@@ -10,5 +10,6 @@ export type { Checkpoint, Conflict, Detail, Device, Difference, Logged, OwnSessi
 export type { ChangeHandle, DocSnapshot, Refusal, Resolution, Verdict } from "./host.js";
 export type { Item, ItemId, Operation } from "./operations.js";
 export type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
+export type { Role } from "./tabs.js";
 export { formatPointer, parsePointer } from "./pointer.js";
 export type { Json, JsonObject } from "./values.js";

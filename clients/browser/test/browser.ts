@@ -18,6 +18,8 @@ export class Locks implements LocksLike {
   #held: { fail: (error: Error) => void } | null = null;
   readonly #queue: { run: () => void; signal: AbortSignal | undefined }[] = [];
 
+  get waiting(): number { return this.#queue.filter(({ signal }) => !signal?.aborted).length; }
+
   request(_name: string, options: { steal?: boolean; signal?: AbortSignal }, held: () => Promise<void>): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const run = () => {
@@ -59,10 +61,10 @@ export class Browser {
   readonly #random: () => number;
 
   /** Null: every tab has its own socket, as in browsers without Web Locks. */
-  readonly #locks: Locks | undefined;
+  readonly locks: Locks | undefined;
 
   constructor(readonly server: FakeServer, { isSharing = false } = {}) {
-    this.#locks = isSharing ? new Locks() : undefined;
+    this.locks = isSharing ? new Locks() : undefined;
     this.#random = seeded(++Browser.#made);
   }
 
@@ -85,7 +87,7 @@ export class Browser {
         hear(data: unknown): void { if (!isHung()) this.onmessage?.({ data } as MessageEvent); }
         close(): void { channels.delete(this); }
       },
-      locks: this.#locks,
+      locks: this.locks,
       subtle: crypto.subtle,
       timers: clock,
       random: this.#random,

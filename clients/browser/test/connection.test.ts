@@ -21,7 +21,7 @@ class Bench {
 
   constructor(over: Partial<ConnectionOptions> = {}) {
     this.connection = new Connection({
-      url: "wss://app.test/ws", WebSocket: this.server.Socket, timers: this.clock, random: () => this.random, attempts_max: Infinity, tabs: () => 1,
+      url: "wss://app.test/ws", WebSocket: this.server.Socket, stream: () => new this.server.Socket("events", []), timers: this.clock, random: () => this.random, attempts_max: Infinity, tabs: () => 1,
       prepare: async (afterFailure) => { this.prepares.push(afterFailure); return this.prepared; },
       hello: async () => ({ type: "hello", user_id: "u1", device_id: "dev", documents: [] }),
       onFrame: (frame) => { this.frames.push(frame); if (frame.type === "welcome") this.connection.welcomed(); },
@@ -135,6 +135,18 @@ describe("loss", () => {
     bench.clock.advance(10_000);
     bench.connection.wake();
     expect([bench.connection.isOpen, bench.server.sockets.length]).toEqual([true, 1]);
+  });
+
+  it("says nothing before the hello, not even on a socket that is open already", async () => {
+    let greet: (hello: object) => void = () => undefined;
+    const bench = new Bench({ hello: () => new Promise((resolve) => (greet = resolve)) });
+    bench.connection.start();
+    await until(() => bench.server.open.length === 1);
+    await rest();
+    expect(bench.connection.send({ type: "presence", visible: true })).toBe(false);
+    greet({ type: "hello", user_id: "u1", device_id: "dev", documents: [] });
+    await until(() => bench.connection.isOpen);
+    expect(bench.server.latest.received.map(({ type }) => type)).toEqual(["hello"]);
   });
 
   it("a waiting try happens at once when the page wakes", async () => {

@@ -1,6 +1,7 @@
 /** One socket for all tabs of a browser: who has it, what the others get, and what happens when its tab goes. */
 
 import { afterEach, expect, it } from "vitest";
+import type { Environment } from "../src/environment.js";
 import type { ConnectOptions } from "../src/options.js";
 import { Browser, type Tab } from "./browser.js";
 import { rest, until } from "./clock.js";
@@ -67,6 +68,30 @@ it("the leader opens for others what its own page has not opened, says nothing o
   await until(() => server.latest.received.some(({ type }) => type === "unsubscribe"));
 });
 
+it("a tab that leads no more gives back what it opened for others", async () => {
+  const { server, leader, left, right } = await trio();
+  await right.client.document("other");
+  leader.window.fire("pagehide");
+  await until(() => left.client.role === "leader");
+  leader.window.fire("pageshow");
+  await until(() => leader.client.status === "connected" && server.latest.documents.size === 2);
+  expect(leader.client.documents.map(({ name }) => name)).toEqual(["d"]);
+  right.client.close();
+  await until(() => server.latest.received.some(({ type }) => type === "unsubscribe"));
+});
+
+it("what is said of another owner's documents is not for this tab", async () => {
+  const { server, browser, left, docs } = await trio();
+  const channel = new (browser.environment().BroadcastChannel as NonNullable<Environment["BroadcastChannel"]>)("sessile wss://app.test/ws");
+  const change = { version: 1, generation: 0, device_no: 9, seq: 1, operations: [{ op: "set", path: "/a", value: 1 }], verdict: "applied", at: "" };
+  const frame = { type: "state_update", document_id: "doc-d", epoch: "e1", generation: 0, from: 0, to: 1, timestamp: "", changes: [change] };
+  channel.postMessage({ kind: "frame", owner: "user:somebody-else", frame });
+  await rest();
+  expect([docs[1].version, left.client.role, server.sockets.length]).toEqual([0, "follower", 1]);
+  channel.postMessage({ kind: "frame", owner: "user:u1", frame });
+  await until(() => docs[1].version === 1);
+});
+
 it("a document that the server does not open is refused in the tab that wants it", async () => {
   const { server, left } = await trio();
   const asked = server.receive.bind(server);
@@ -116,8 +141,10 @@ it("what a page says while it goes is sent by another tab", async () => {
 });
 
 it("a tab that is put aside while it waits for the lock is never given it", async () => {
-  const { server, leader, left, right } = await trio();
+  const { server, browser, leader, left, right } = await trio();
+  expect(browser.locks?.waiting).toBe(2);
   left.window.fire("pagehide");
+  expect(browser.locks?.waiting).toBe(1); // a page in the back-forward cache could not say no
   leader.window.fire("pagehide");
   await until(() => right.client.role === "leader" && server.open.length === 1);
   expect(left.client.status).toBe("idle");
@@ -265,4 +292,37 @@ it("every change is counted once while leaders come and go", async () => {
   const terms = server.sockets.map(({ received }) => received[0]?.["term"] as number | undefined).filter((term) => term !== undefined);
   expect(terms).toEqual([...terms].sort((a, b) => a - b));
   expect(new Set(terms).size).toBe(terms.length);
+});
+
+it.each(["leader", "follower"])("when the storage of a %s fails, that tab sends its changes itself, and the others go on", async (role) => {
+  const { server, browser, open, leader, left, right, docs } = await trio();
+  const factory = browser.indexedDB as IDBFactory;
+  const handles: IDBDatabase[] = [];
+  let isBroken = false;
+  const indexedDB = {
+    open(name: string, version: number) {
+      if (isBroken) throw new DOMException("Connection to Indexed Database server lost", "UnknownError");
+      const request = factory.open(name, version);
+      request.addEventListener("success", () => handles.push(request.result));
+      return request;
+    },
+  } as unknown as IDBFactory;
+  const unlucky = open({ environment: { indexedDB } });
+  const doc = await unlucky.client.document("d");
+  if (role === "leader") {
+    for (const tab of [leader, left, right]) tab.window.fire("pagehide");
+    await until(() => unlucky.client.role === "leader" && unlucky.client.status === "connected");
+    for (const tab of [leader, left, right]) tab.window.fire("pageshow");
+    await until(() => docs.every(({ syncStatus }) => syncStatus === "synchronized"));
+  }
+  isBroken = true;
+  for (const handle of handles) handle.close();
+  const change = doc.set("/mine", 1);
+  await expect(change.local).rejects.toMatchObject({ code: "not_stored" });
+  expect(await change.durable).toMatchObject({ verdict: "applied" });
+  expect(unlucky.client.role).toBe("solo");
+  await docs[1].set("/theirs", 2).durable;
+  for (const one of [doc, ...docs]) await until(() => one.state["mine"] === 1 && one.state["theirs"] === 2);
+  await until(() => server.open.length === 2);
+  expect(roles(leader, left, right).filter((each) => each === "leader")).toHaveLength(1);
 });
