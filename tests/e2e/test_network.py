@@ -190,3 +190,23 @@ def test_a_network_that_lets_no_socket_through(
     b.wait_text(WHAT, "over requests, offline")
     wait_equal([a1, a2, b])
     a1.own_log()
+
+
+def test_a_server_that_cannot_push_is_asked(
+    demo: Served, new_device: Callable[..., Device], new_proxy: NewProxy, person: str
+) -> None:
+    """As under plain WSGI, which answers both a socket and a stream with 501."""
+    network = new_proxy(demo, blocks_sockets=True)
+    asking, other = new_device(network.origin), new_device(demo.origin)
+    refusal = {"status": 501, "json": {"code": "live_push_unavailable", "detail": "This server cannot push."}}
+    asking.context.route("**/api/v0/events?**", lambda route: route.fulfill(**refusal))
+    a1, b = asking.sign_in(person), other.sign_in(person)
+    a2 = asking.open_tab()
+    a2.field(WHAT).press_sequentially("asked for")
+    b.wait_text(WHAT, "asked for")
+    b.field(TITLE).press_sequentially("and told")
+    for tab in (a1, a2):
+        tab.wait_text(TITLE, "and told")
+        expect(tab.status).to_have_text("Saved")
+    wait_equal([a1, a2, b])
+    a1.own_log()

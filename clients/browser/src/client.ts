@@ -99,7 +99,7 @@ export class Client {
     this.#connection = new Connection({
       url: socketUrl.href,
       WebSocket: environment.WebSocket,
-      stream: () => new StreamSocket(this.#http, () => this.#connection.takeOver()),
+      stream: () => new StreamSocket(this.#http, timers, () => this.#connection.takeOver()),
       timers,
       random,
       attempts_max: options.maxReconnectAttempts ?? Infinity,
@@ -125,7 +125,7 @@ export class Client {
   }
 
   get status(): ConnectionStatus { return this.#connection.status; }
-  /** `events`: no socket gets through here, so that what the server says comes as Server-Sent Events. */
+  /** `events`: no socket gets through here, so that news comes as Server-Sent Events, or is asked for every five seconds. */
   get transport(): Transport { return this.#connection.transport; }
   /** True when tries to connect have failed: what is shown may be old. */
   get isOffline(): boolean { return this.#reachability.hasTried && !this.#connection.isOpen; }

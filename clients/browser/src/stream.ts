@@ -5,8 +5,10 @@
  */
 
 import { DOCUMENTS_MAX } from "./documents.js";
-import type { SocketLike } from "./environment.js";
+import type { SocketLike, Timers } from "./environment.js";
 import { SessileError } from "./errors.js";
+import type { JsonObject } from "./values.js";
+import { type Hello, Polling } from "./polling.js";
 import type { Http } from "./session.js";
 
 interface Sent {
@@ -19,6 +21,7 @@ interface Sent {
 /** As a connection that broke without a word. */
 const BROKEN = 1006;
 const UNAUTHENTICATED = 4504;
+const NO_PUSH = "live_push_unavailable";
 
 export class StreamSocket implements SocketLike {
   readyState = 0;
@@ -32,11 +35,13 @@ export class StreamSocket implements SocketLike {
   /** Requests go out one after another: changes have an order. */
   #last: Promise<unknown> = Promise.resolve();
   #isRestarting = false;
+  /** For a server that cannot push. */
+  #polling: Polling | null = null;
   /** The hello names as many documents as it may: no other one would hold more. */
   #isFull = false;
 
   /** `restart` asks for another stream: what is subscribed is said in the hello and nowhere else. */
-  constructor(private readonly http: Http, private readonly restart: () => void) {
+  constructor(private readonly http: Http, private readonly timers: Timers, private readonly restart: () => void) {
     queueMicrotask(() => {
       if (this.readyState !== 0) return;
       this.readyState = 1;
@@ -51,15 +56,25 @@ export class StreamSocket implements SocketLike {
     const device_id = this.#deviceId;
     switch (type) {
       case "hello": return this.#listen(frame);
-      case "change": return this.#ask(id, async () => this.#tell(await this.http.json(`${path}changes`, "POST", { device_id, ...rest }, [409])));
+      case "change": return this.#ask(id, async () => {
+        this.#tell(await this.http.json(`${path}changes`, "POST", { device_id, ...rest }, [409]));
+        await this.#polling?.look(id);
+      });
       case "request_sync": {
         const since = frame["epoch"] === undefined ? "" : `&since=${frame["epoch"]}.${frame["version"]}`;
         return this.#ask(id, async () => this.#tell(await this.http.json(`${path}changes?device_id=${device_id}${since}`)));
       }
       case "checkpoint": // its id makes a repetition harmless
-        return this.#ask(request_id, async () => this.#answer(request_id, await this.http.json(`${path}checkpoints`, "POST", { device_id, request_id, ...rest })));
+        return this.#ask(request_id, async () => {
+          const checkpoint = (await this.http.json(`${path}checkpoints`, "POST", { device_id, request_id, ...rest })) as JsonObject;
+          this.#answer(request_id, checkpoint, { type: "checkpoint_saved", document_id: id, checkpoint });
+        });
       case "restore":
-        return this.#ask(request_id, async () => this.#answer(request_id, await this.http.json(`${path}restore`, "POST", { device_id, ...rest })));
+        return this.#ask(request_id, async () => {
+          const body = (await this.http.json(`${path}restore`, "POST", { device_id, ...rest })) as JsonObject;
+          this.#answer(request_id, body, body);
+          await this.#polling?.look(id);
+        });
       case "subscribe":
       case "unsubscribe": return this.#begin();
     }
@@ -69,6 +84,7 @@ export class StreamSocket implements SocketLike {
   close(): void {
     this.readyState = 3;
     this.#abort.abort();
+    this.#polling?.stop();
   }
 
   /** Several documents that are opened at about the same time are one other stream. */
@@ -92,8 +108,9 @@ export class StreamSocket implements SocketLike {
     this.#last = this.#last.then(ask);
   }
 
-  #answer(request_id: string, value: unknown): void {
-    this.#tell({ type: "answer", request_id, value });
+  /** A stream says by itself what has come of it, without the number of the request; where there is none, `frame` says both. */
+  #answer(request_id: string, value: JsonObject, frame: JsonObject): void {
+    this.#tell(this.#polling ? { ...frame, request_id } : { type: "answer", request_id, value });
   }
 
   #tell(frame: unknown): void {
@@ -116,7 +133,11 @@ export class StreamSocket implements SocketLike {
   #listen({ token: _token, ...hello }: Sent): void {
     this.#deviceId = hello["device_id"] as string;
     this.#isFull = (hello["documents"] as unknown[]).length >= DOCUMENTS_MAX;
-    this.#read(hello).then(() => this.#end(BROKEN), (error: unknown) => this.#failed(error));
+    this.#read(hello).then(() => this.#end(BROKEN), (error: unknown) => {
+      if ((error as SessileError).code !== NO_PUSH || this.readyState === 3) return this.#failed(error);
+      this.#polling = new Polling(this.http, this.timers, hello as unknown as Hello, (frame) => this.#tell(frame), (failure) => this.#failed(failure));
+      this.#polling.start().catch((failure: unknown) => this.#failed(failure));
+    });
   }
 
   async #read(hello: object): Promise<void> {

@@ -3,6 +3,7 @@
 import { afterEach, expect, it } from "vitest";
 import { Browser, type Tab } from "./browser.js";
 import { rest, until } from "./clock.js";
+import type { JsonObject } from "../src/values.js";
 import { FakeServer, FakeSocket } from "./server.js";
 
 const tabs: Tab[] = [];
@@ -14,12 +15,18 @@ class Walled extends FakeServer {
   blocked = 0;
   refuseChanges: Response | null = null;
   hasEvents = true;
+  /** False: as under plain WSGI. */
+  canPush = true;
   eventsAsked = 0;
 
   override readonly fetch = (async (input: string | URL | Request, init?: RequestInit) => {
     const url = new URL(String(input));
     if (!this.isUp) throw new TypeError("fetch failed");
     if (url.pathname === "/api/v0/events") this.eventsAsked++;
+    if (url.pathname === "/api/v0/events" && !this.canPush) return Response.json({ code: "live_push_unavailable" }, { status: 501 });
+    const [, named] = /by-name\/(\w+)/.exec(url.pathname) ?? [];
+    if (named) return this.#open(named, JSON.parse(String(init?.body)));
+    if (url.pathname === "/api/v0/session/heartbeat") return this.session ? Response.json({ session: this.session }) : Response.json({ code: "session_not_found" }, { status: 401 });
     if (url.pathname === "/api/v0/events" && this.hasEvents) return this.#stream(JSON.parse(url.searchParams.get("hello") as string), init?.signal as AbortSignal);
     const [, name, verb] = /documents\/doc-(\w+)\/(\w+)/.exec(url.pathname) ?? [];
     if (!name || !verb) return this.plain(input, init);
@@ -38,6 +45,13 @@ class Walled extends FakeServer {
     const answer = heard.find((frame) => frame["type"] !== "state_update" || type === "request_sync") as Record<string, unknown>;
     return Response.json(type === "checkpoint" ? answer["checkpoint"] : answer, { status: answer["type"] === "nack" ? 409 : 200 });
   }) as typeof fetch;
+
+  #open(name: string, { device_id, default: initial }: { device_id: string; default?: JsonObject }): Response {
+    if (name === "forbidden") return Response.json({ code: "document_not_found", detail: "not yours" }, { status: 404 });
+    const document = this.document(name, initial);
+    const { id: document_id, epoch, version, state } = document;
+    return Response.json({ document_id, name, epoch, version, state, device_no: document.deviceNo(device_id), last_seq: document.lastSeq(device_id) });
+  }
 
   readonly plain = this.fetchPlain();
 
@@ -89,8 +103,9 @@ class Walled extends FakeServer {
   }
 }
 
-async function behindAWall(isSharing = false) {
+async function behindAWall(isSharing = false, canPush = true) {
   const server = new Walled();
+  server.canPush = canPush;
   const browser = new Browser(server, { isSharing });
   const tab = browser.tab();
   tabs.push(tab);
@@ -197,4 +212,40 @@ it("one stream serves all tabs of the browser, too", async () => {
   const doc = await other.client.document("d");
   await doc.set("/a", 1).durable;
   expect([other.client.role, server.open.length]).toEqual(["follower", 1]);
+});
+
+it("a server that cannot push is asked every five seconds, and at once for what this page has changed", async () => {
+  const { server, tab, doc } = await behindAWall(false, false);
+  expect([tab.client.transport, server.streams.length]).toEqual(["events", 0]);
+  expect(await doc.set("/mine", 1).durable).toMatchObject({ verdict: "applied" });
+  expect([doc.confirmed, doc.syncStatus]).toEqual([{ mine: 1 }, "synchronized"]);
+  server.write("d", [{ op: "set", path: "/theirs", value: 2 }]);
+  await rest();
+  expect(doc.state["theirs"]).toBeUndefined();
+  tab.clock.advance(5000);
+  await until(() => doc.state["theirs"] === 2);
+  expect(await doc.checkpoint({ label: "kept" })).toMatchObject({ label: "kept" });
+  const other = await tab.client.document("other", { default: { a: 1 } });
+  expect(other.state).toEqual({ a: 1 });
+  await expect(tab.client.document("forbidden")).rejects.toMatchObject({ code: "document_not_found" });
+  expect(tab.client.status).toBe("connected");
+});
+
+it("polling ends with the session, and goes on after an outage with what was typed meanwhile", async () => {
+  const { server, tab, doc } = await behindAWall(false, false);
+  server.isUp = false;
+  tab.clock.advance(5000);
+  await until(() => tab.client.isOffline);
+  const change = doc.increment("/n");
+  await change.local;
+  server.isUp = true;
+  tab.window.fire("online");
+  expect(await change.durable).toMatchObject({ verdict: "applied" });
+  expect(server.document("d").state).toEqual({ n: 1 });
+  server.session = null;
+  for (let round = 0; round < 6 && tab.client.status !== "needs_auth"; round++) {
+    tab.clock.advance(5000);
+    await rest();
+  }
+  expect(tab.client.status).toBe("needs_auth");
 });
