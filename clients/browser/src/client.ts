@@ -115,9 +115,7 @@ export class Client {
     });
     this.#signals = new PageSignals(environment.page, {
       awake: () => this.#awake(),
-      asleep: () => {
-        if (this.#tabs.leave() || this.#connection.isOpen) this.#connection.stop("idle", "page_hidden");
-      },
+      asleep: () => (this.#tabs.leave() || this.#connection.isOpen) && this.#connection.stop("idle", "page_hidden"),
       flush: () => this.#docs.all.forEach((doc) => doc.flush()),
       visible: () => this.#attended(),
     });
@@ -435,6 +433,8 @@ export class Client {
       tabId: this.tabId,
       get isVisible() { return client.#signals.isVisible; },
       get isConnected() { return client.#connection.isOpen; },
+      get silence_ms() { return client.#connection.silence_ms; },
+      verify: () => void this.#account.changed().catch(reportError),
       get owner() { return client.#identity.owner; },
       get documents() { return client.#docs.all; },
       get standing() {

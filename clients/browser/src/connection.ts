@@ -74,6 +74,7 @@ export class Connection {
   #timer: unknown = null;
   #watchdog: unknown = null;
   #lastPing_ms = 0;
+  #heardAt_ms = 0;
   #lostAfter_ms = LOST_AFTER_MS;
   #welcomedAt_ms: number | null = null;
   #isAfterFailure = false;
@@ -235,7 +236,11 @@ export class Connection {
     socket.onerror = null; // a close event always follows and says more
   }
 
+  /** Since the server was last heard: a connection can be dead for a while before that shows. */
+  get silence_ms(): number { return this.options.timers.now() - this.#heardAt_ms; }
+
   #receive(text: string): void {
+    this.#heardAt_ms = this.options.timers.now();
     this.bytesIn += text.length;
     this.framesIn++;
     const frame = this.#parsed(text);

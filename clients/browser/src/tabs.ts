@@ -36,6 +36,10 @@ export interface TabsHost {
   awake(): void;
   /** Who is looking has changed. */
   attended(): void;
+  /** Since the server was last heard. */
+  readonly silence_ms: number;
+  /** Looks whose session it is. */
+  verify(): void;
   roleChanged(role: Role, term: number): void;
 }
 
@@ -57,6 +61,7 @@ const SPREAD_MS = 250;
 /** A hidden leader is let be for a moment: people look into other tabs and come back. */
 const HIDDEN_MS = 1800;
 const SILENT_PINGS_MAX = 3;
+const TRUSTED_MS = 5000;
 const TOO_MANY = "too_many";
 /** Of what the server says, other tabs get what is about documents and the session. The rest is between the leader and the server. */
 const PRIVATE: ReadonlySet<string> = new Set(["welcome", "subscribed", "ack", "nack", "goaway", "part", "session_changed"]);
@@ -268,6 +273,8 @@ export class Tabs {
     const before = this.#followers.get(tab);
     this.#followers.set(tab, { visible, names: new Set(documents.map(({ name }) => name)), silent: 0 });
     if (asks || !before) this.tell(tab);
+    // The page may come from a login that this tab would have heard of by a connection that is dead.
+    if (!before && this.host.isConnected && this.host.silence_ms > TRUSTED_MS) this.host.verify();
     for (const lent of documents) {
       const doc = this.host.lend(lent);
       if (!doc || !lent.isNeeded) continue;

@@ -215,6 +215,22 @@ it("a page that comes from a login tells a leader that has not heard of it", asy
   await until(() => page.client.status === "connected" && leader.client.session?.user?.id === "u2");
 });
 
+it("a leader that has not heard the server for a while looks whose session it is when a page comes", async () => {
+  const { server, open, leader, docs } = await trio();
+  await docs[0].set("/secret", "u1's").durable;
+  expect(server.sessionReads).toBe(1);
+  leader.clock.advance(6000);
+  open();
+  await until(() => server.sessionReads === 2);
+  leader.clock.advance(6000);
+  server.documents.clear();
+  server.session = sessionOf("u2", "s2"); // and the leader's connection is dead, so that it is not told
+  const page = open();
+  await until(() => page.client.session?.user?.id === "u2");
+  const doc = await page.client.document("d");
+  for (const one of [doc, ...docs]) await until(() => one.state["secret"] === undefined && one.syncStatus === "synchronized");
+});
+
 it("another person's session takes the documents of the former one out of sight in every tab", async () => {
   const { server, left, docs } = await trio();
   await docs[1].set("/secret", "u1's").durable;
