@@ -128,21 +128,20 @@ class Hub:
         return self._ended.get(session_id)
 
     def fence(self, connection: Connection) -> bool:
-        """One socket for one browser: those that a tab with an older term has left open, perhaps because it hangs, are closed. False: this
-        one is such a socket. Of this process only; elsewhere the changes' numbers see to it that nothing counts twice."""
-        if connection.term is None:
+        """One socket for one browser: of those that its tabs have opened with a term, the one with the highest stays, and of two with the same the
+        newer; False when `connection` is not the one. Of this process only; elsewhere the changes' numbers see to it that nothing counts twice."""
+        term, is_latest = connection.term, True
+        if term is None:
             return True
-        siblings = self._by_session.get(connection.session.session_id, ())
-        others = [
-            other
-            for other in siblings
-            if other is not connection and other.term is not None and other.device_id == connection.device_id
-        ]
-        if any(other.term is not None and other.term > connection.term for other in others):
-            return False
-        for other in others:
-            other.close(CloseCode.REPLACED)
-        return True
+        for other in tuple(self._by_session.get(connection.session.session_id, ())):
+            if other is connection or other.term is None or other.device_id != connection.device_id:
+                continue
+            if other.term > term:
+                is_latest = False
+                connection.close(CloseCode.REPLACED)
+            else:
+                other.close(CloseCode.REPLACED)
+        return is_latest
 
     def leave(self, connection: Connection, session_id: str | None) -> None:
         self.connections.discard(connection)
