@@ -113,12 +113,12 @@ def _keep(device: Device, folder: Path) -> None:
 
 
 @pytest.fixture
-def new_proxy() -> Iterator[Callable[[Served], CutProxy]]:
+def new_proxy() -> Iterator[Callable[..., CutProxy]]:
     """`new_proxy(server)` is a network in front of a server that a test can cut."""
     made: list[CutProxy] = []
 
-    def new(server: Served) -> CutProxy:
-        made.append(CutProxy(server.port, free_port()))
+    def new(server: Served, *, blocks_sockets: bool = False) -> CutProxy:
+        made.append(CutProxy(server.port, free_port(), blocks_sockets=blocks_sockets))
         return made[-1]
 
     yield new

@@ -35,9 +35,12 @@ class CutProxy:
       only a heartbeat finds out. New ones are taken and wait for `heal`.
     - `hold_answers`: what the browser sends arrives; what the server says waits for `heal`.
     - `refuse`: every connection is closed at once, open ones and new ones.
+
+    With `blocks_sockets` it lets no WebSocket through, as some companies' networks do.
     """
 
-    def __init__(self, target_port: int, port: int) -> None:
+    def __init__(self, target_port: int, port: int, *, blocks_sockets: bool = False) -> None:
+        self._blocks_sockets = blocks_sockets
         self._target = ("127.0.0.1", target_port)
         self._mode = "open"
         self._changed = threading.Condition()
@@ -129,6 +132,8 @@ class CutProxy:
     def _pipe(self, link: _Link, source: socket.socket, sink: socket.socket, is_upwards: bool) -> None:
         try:
             while data := source.recv(_CHUNK):
+                if self._blocks_sockets and is_upwards and data.startswith(b"GET /ws "):
+                    break
                 if self._passes(link, len(data), is_upwards):
                     sink.sendall(data)
         except OSError:

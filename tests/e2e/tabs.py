@@ -43,13 +43,6 @@ class Wire:
         socket.on("framereceived", lambda payload: self.received.append(json.loads(payload)))
 
     @property
-    def device_id(self) -> str:
-        """As the first hello said it."""
-        hello = next(frame for frame in self.sent if frame["type"] == "hello")
-        device_id: str = hello["device_id"]
-        return device_id
-
-    @property
     def acknowledged(self) -> set[int]:
         return {verdict["seq"] for frame in self.received if frame["type"] == "ack" for verdict in frame["verdicts"]}
 

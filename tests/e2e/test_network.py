@@ -15,7 +15,7 @@ from tests.e2e.tabs import TITLE, WHAT, Device, Tab, wait_equal
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-NewProxy = Callable[[Served], CutProxy]
+NewProxy = Callable[..., CutProxy]
 OFFLINE = re.compile(r"^(Offline: saved|Saved) on this device$")
 
 
@@ -166,3 +166,47 @@ def press_with_keyboard(tab: Tab, test_id: str) -> None:
         if tab.page.evaluate("() => document.activeElement.dataset.testid") == test_id:
             return tab.page.keyboard.press("Enter")
     raise AssertionError(f"{test_id} cannot be reached with the keyboard")
+
+
+def test_a_network_that_lets_no_socket_through(
+    demo: Served, new_device: Callable[..., Device], new_proxy: NewProxy, person: str
+) -> None:
+    network = new_proxy(demo, blocks_sockets=True)
+    walled, free = new_device(network.origin), new_device(demo.origin)
+    a1, b = walled.sign_in(person), free.sign_in(person)
+    a2 = walled.open_tab()
+    assert [tab.page.evaluate("() => sessile.client.transport") for tab in (a1, b)] == ["events", "websocket"]
+    assert a2.page.evaluate("() => sessile.client.role") == "follower"
+    a2.field(WHAT).press_sequentially("over requests")
+    b.wait_text(WHAT, "over requests")
+    b.field(TITLE).press_sequentially("and back")
+    for tab in (a1, a2):
+        tab.wait_text(TITLE, "and back")
+        expect(tab.status).to_have_text("Saved")
+    network.refuse()
+    a1.field(WHAT).press_sequentially(", offline")
+    expect(a1.status).to_have_text(OFFLINE)
+    network.heal()
+    b.wait_text(WHAT, "over requests, offline")
+    wait_equal([a1, a2, b])
+    a1.own_log()
+
+
+def test_a_server_that_cannot_push_is_asked(
+    demo: Served, new_device: Callable[..., Device], new_proxy: NewProxy, person: str
+) -> None:
+    """As under plain WSGI, which answers both a socket and a stream with 501."""
+    network = new_proxy(demo, blocks_sockets=True)
+    asking, other = new_device(network.origin), new_device(demo.origin)
+    refusal = {"status": 501, "json": {"code": "live_push_unavailable", "detail": "This server cannot push."}}
+    asking.context.route("**/api/v0/events?**", lambda route: route.fulfill(**refusal))
+    a1, b = asking.sign_in(person), other.sign_in(person)
+    a2 = asking.open_tab()
+    a2.field(WHAT).press_sequentially("asked for")
+    b.wait_text(WHAT, "asked for")
+    b.field(TITLE).press_sequentially("and told")
+    for tab in (a1, a2):
+        tab.wait_text(TITLE, "and told")
+        expect(tab.status).to_have_text("Saved")
+    wait_equal([a1, a2, b])
+    a1.own_log()

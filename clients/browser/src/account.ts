@@ -1,12 +1,14 @@
 /** The session of this page and what its person does with it: calls to the server, and the news of what came of them. */
 
 import type { Timers } from "./environment.js";
-import type { SessileError } from "./errors.js";
+import { reportError, type SessileError } from "./errors.js";
 import type { Events } from "./events.js";
-import type { OwnSession, Session } from "./frames.js";
+import type { OwnSession, ServerFrame, Session } from "./frames.js";
 import { Handoffs } from "./handoff.js";
 import { Platforms } from "./platforms.js";
 import type { Call, Http } from "./session.js";
+
+type SessionFrame = Extract<ServerFrame, { type: "session_changed" | "session_expiring" | "session_ended" | "handoff_changed" }>;
 
 /** What the account needs from its client. */
 export interface AccountHost {
@@ -83,6 +85,20 @@ export class Account {
   async changed(needsToken = false): Promise<void> {
     if (needsToken && !this.host.http.hasToken) await this.call("api/v0/session/refresh", "POST").catch(() => undefined); // the next read says what is wrong
     if (!(await this.refresh())) this.host.restart();
+  }
+
+  /** What the server tells of the session. */
+  frame(frame: SessionFrame): void {
+    const { session_id } = frame;
+    switch (frame.type) {
+      case "session_changed": return void this.changed(frame.refresh).catch(reportError);
+      case "session_expiring": return this.host.emit("sessionExpiring", { session_id, expires_at: frame.expires_at, can_extend: frame.can_extend });
+      case "session_ended": return this.host.emit("sessionEnded", { session_id, reason: frame.reason });
+      case "handoff_changed": {
+        const { type: _type, session_id: _session, ...state } = frame;
+        return this.host.emit("handoffChanged", state);
+      }
+    }
   }
 
   async extend(): Promise<Session> {

@@ -1,25 +1,28 @@
 /** The client: one socket, the outbox, the documents, and who is here. */
 
 import { Account } from "./account.js";
-import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange } from "./connection.js";
-import { deferred } from "./deferred.js";
-import { Doc } from "./document.js";
+import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange, type Transport } from "./connection.js";
+import type { Doc } from "./document.js";
+import { Documents, DOCUMENTS_MAX } from "./documents.js";
 import { browserEnvironment, type Environment } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
 import { Emitter, type Events, guarded } from "./events.js";
 import type { FormOptions } from "./form.js";
-import type { NotOpened, Opened, OwnSession, Platform, SentVerdict, ServerFrame, Session } from "./frames.js";
+import type { OwnSession, Platform, SentVerdict, ServerFrame, Session } from "./frames.js";
 import type { Handoffs } from "./handoff.js";
 import type { Host } from "./host.js";
 import { uuid7 } from "./identifiers.js";
+import { Identity } from "./identity.js";
 import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
-import { type Entry, type LastOwner, Outbox } from "./outbox.js";
+import { type Entry, Outbox } from "./outbox.js";
 import { deviceFacts, PageSignals } from "./page.js";
+import { Reachability } from "./reachability.js";
 import { Requests } from "./requests.js";
-import { anonymousOwner, baseOf, Http, ownerOf } from "./session.js";
-import { type SiblingMessage, Siblings } from "./siblings.js";
+import { baseOf, Http, ownerOf } from "./session.js";
+import { type SiblingMessage, Siblings, type Standing } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
-import type { JsonObject } from "./values.js";
+import { StreamSocket } from "./stream.js";
+import { type Role, Tabs, type TabsHost } from "./tabs.js";
 
 /** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
 const SIBLING_DELAY_MS = 250;
@@ -36,25 +39,17 @@ export class Client {
   readonly #http: Http;
   readonly #connection: Connection;
   readonly #siblings: Siblings;
+  readonly #tabs: Tabs;
   readonly #signals: PageSignals;
-  readonly #docs = new Map<string, Doc>();
-  /** Documents that no page code opened: they have something to send from an earlier visit. */
-  readonly #errands = new Set<string>();
+  readonly #docs: Documents;
+  readonly #identity: Identity;
+  readonly #reachability: Reachability;
   readonly #requests: Requests;
   readonly #subscribers = new Set<() => void>();
-  readonly #hashes = { matched: 0, differed: 0, skipped: 0 };
-  readonly #host: Host;
+  readonly #hashes = { hashesMatched: 0, hashesDiffered: 0, hashesSkipped: 0 };
   readonly #account: Account;
 
-  #last: LastOwner | null = null;
-  #hasOwner = deferred<string>();
-  /** The device of new changes, and the one the open connection speaks for. */
-  #identity: string | null = null;
-  #connectionDevice: string | null = null;
-  #loading: Promise<void> = Promise.resolve();
   #siblingTimer: unknown = null;
-  #lostAt_ms: number | null = null;
-  #hasTried = false;
 
   constructor(private readonly options: ConnectOptions = {}) {
     const environment = (this.#environment = { ...browserEnvironment(), ...options.environment });
@@ -65,7 +60,7 @@ export class Client {
     const storageName = options.storageName ?? "sessile";
 
     this.tabId = this.#newId();
-    this.#requests = new Requests(() => this.#newId(), (frame) => this.#connection.send(frame));
+    this.#requests = new Requests(() => this.#newId(), (frame) => this.#send(frame));
     this.#emitter = new Emitter(environment.page.window);
     this.#outbox = new Outbox({
       backend: environment.indexedDB ? new IndexedDbBackend(environment.indexedDB, storageName) : null,
@@ -74,45 +69,71 @@ export class Client {
       onFallback: (reason) => this.#storageFailed(reason),
     });
     this.#http = new Http(environment.fetch, timers, base, options.token);
-    this.#host = this.#makeHost();
+    this.#identity = this.#makeIdentity();
+    this.#docs = new Documents({
+      host: this.#makeHost(),
+      outbox: this.#outbox,
+      wants: (name) => this.#tabs.wants(name),
+      loaded: (doc) => {
+        if (this.#connection.isOpen && !doc.isSubscribed) this.#subscribe(doc);
+        else if (this.isOffline) doc.offline();
+      },
+      unsubscribe: (document_id) => this.#connection.send({ type: "unsubscribe", document_id }),
+    });
+    this.#reachability = new Reachability(timers, this.#docs, this.#requests, this.#emitter);
     this.#account = new Account({
       http: this.#http,
       timers,
-      emit: (name, detail) => this.#emitter.emit(name, detail),
+      emit: (name, detail) => {
+        this.#emitter.emit(name, detail);
+        if (name === "sessionStateChanged") this.#tabs.tell();
+      },
       touched: () => this.#touched(),
       changed: () => this.#siblings.tell({ kind: "session_changed" }),
       restart: () => this.#restart(),
     });
-    this.#siblings = new Siblings(environment, storageName, (message) => this.#heard(message));
+    const group = `${storageName} ${socketUrl.href}`;
+    this.#siblings = new Siblings(environment, group, (message) => this.#heard(message));
+    // A token can be another person's in every tab, and what is only in memory no other tab can send.
+    this.#tabs = new Tabs(environment, this.#siblings, group, !options.token && this.#outbox.isDurable, this.#makeTabsHost());
     this.#connection = new Connection({
       url: socketUrl.href,
       WebSocket: environment.WebSocket,
+      stream: () => new StreamSocket(this.#http, timers, () => this.#connection.takeOver()),
       timers,
       random,
       attempts_max: options.maxReconnectAttempts ?? Infinity,
+      tabs: () => this.#tabs.attendance.tabs,
       prepare: (afterFailure) => this.#prepare(afterFailure),
       hello: () => this.#hello(),
-      onFrame: (frame) => this.#frame(frame),
+      onFrame: (frame) => {
+        this.#frame(frame);
+        this.#tabs.heardFrame(frame);
+      },
       onStatus: (change) => this.#statusChanged(change),
       onTerminal: (code) => this.#terminated(code),
     });
     this.#signals = new PageSignals(environment.page, {
       awake: () => this.#awake(),
-      asleep: () => this.#connection.isOpen && this.#connection.stop("idle", "page_hidden"),
-      flush: () => this.#docs.forEach((doc) => doc.flush()),
-      visible: (visible) => this.#connection.isOpen && this.#connection.send({ type: "presence", visible }),
+      asleep: () => (this.#tabs.leave() || this.#connection.isOpen) && this.#connection.stop("idle", "page_hidden"),
+      flush: () => this.#docs.all.forEach((doc) => doc.flush()),
+      visible: () => this.#attended(),
     });
-    this.#connection.start();
+    this.#tabs.enter();
   }
 
   get status(): ConnectionStatus { return this.#connection.status; }
+  /** `events`: no socket gets through here, so that news comes as Server-Sent Events, or is asked for every five seconds. */
+  get transport(): Transport { return this.#connection.transport; }
   /** True when tries to connect have failed: what is shown may be old. */
-  get isOffline(): boolean { return this.#hasTried && !this.#connection.isOpen; }
+  get isOffline(): boolean { return this.#reachability.hasTried && !this.#connection.isOpen; }
   /** False when changes are kept in memory only. */
   get isStorageDurable(): boolean { return this.#outbox.isDurable; }
   /** Who is here, as far as the server has said; null for nobody. */
   get session(): Session | null { return this.#account.session; }
-  get documents(): readonly Doc[] { return [...this.#docs.values()]; }
+  get documents(): readonly Doc[] { return this.#docs.shown; }
+  /** Whether this tab has the browser's socket: for all its tabs (`leader`), or for itself (`solo`). */
+  get role(): Role { return this.#tabs.role; }
 
   /** Calls `listener` for a page event; returns the function that stops it. */
   on<Name extends keyof Events>(name: Name, listener: (detail: Events[Name]) => void): () => void {
@@ -128,10 +149,7 @@ export class Client {
   }
 
   /** The same at once, without waiting for a state: changes made meanwhile are queued. */
-  open(name: string, options: DocumentOptions = {}): Doc {
-    this.#errands.delete(name);
-    return this.#docs.get(name) ?? this.#add(name, options.default);
-  }
+  open(name: string, options: DocumentOptions = {}): Doc { return this.#docs.open(name, options.default); }
 
   /** Calls `callback` after every change that a status line could show; returns the function that stops it. */
   subscribe(callback: () => void): () => void {
@@ -172,25 +190,22 @@ export class Client {
       pending: this.documents.reduce((sum, doc) => sum + doc.pendingCount, 0),
       durable: this.#outbox.isDurable,
       storageFailure: this.#outbox.failure,
-      hashesMatched: this.#hashes.matched,
-      hashesDiffered: this.#hashes.differed,
-      hashesSkipped: this.#hashes.skipped,
+      ...this.#hashes,
     };
   }
 
   /** Reads the session again and connects, for example after a login without a page load. */
   reconnect(): void {
-    this.#account.isKnown = false;
-    this.#connection.attempt = 0;
-    this.#connection.start();
-    this.#siblings.tell({ kind: "session" });
+    this.#restart();
+    if (this.role !== "follower") this.#siblings.tell({ kind: "session" });
   }
 
   /** Ends everything in this tab. Changes that were not acknowledged stay in the outbox. */
   close(): void {
-    this.#connection.stop("closed", "closed");
     this.#requests.rejectAll(new SessileError("closed", "the client was closed"));
-    for (const doc of this.#docs.values()) doc.close(true);
+    this.#tabs.leave();
+    this.#connection.stop("closed", "closed");
+    for (const doc of this.#docs.all) doc.close(true);
     this.#account.platforms.close();
     this.#signals.close();
     this.#siblings.close();
@@ -209,42 +224,30 @@ export class Client {
         return "needs_auth";
       }
       if (answer.kind === "unknown") {
-        const last = this.#last ?? (await this.#outbox.lastOwner()) ?? null;
-        if (last && !this.#last) await this.#adopt(last);
+        await this.#identity.remember();
         return "unreachable";
       }
-      await this.#adopt(ownerOf(answer.session));
+      await this.#identity.adopt(ownerOf(answer.session));
       this.#account.set(answer.session);
       this.#account.isKnown = true;
     }
-    await this.#loading;
+    await this.#identity.whenLoaded;
     return "ready";
   }
 
-  /** Makes `last` the owner of everything that follows; another owner's documents leave the sight. */
-  async #adopt(last: LastOwner): Promise<void> {
-    const isOther = this.#last?.owner !== last.owner;
-    const former = this.#last;
-    const known = await this.#outbox.lastOwner();
-    const sameSession = last.user_id !== null ? anonymousOwner(last.session) : null;
-    this.#identity = await this.#outbox.identity(last, sameSession);
-    this.#last = last;
-    // Somebody has logged in: tabs that wait for that have no other way to hear of it.
-    if (known && (known.owner !== last.owner || known.session.session_id !== last.session.session_id)) this.#siblings.tell({ kind: "session" });
-    if (!isOther) return;
-    if (former) for (const doc of this.#docs.values()) doc.reset();
-    this.#hasOwner.resolve(last.owner);
-    this.#loading = this.#load(last.owner);
-    await this.#loading;
-  }
-
-  async #load(owner: string): Promise<void> {
-    await Promise.all([...this.#docs.values()].map((doc) => doc.load(owner)));
-    for (const { name, default: initial } of await this.#outbox.waiting(owner)) {
-      if (this.#docs.has(name)) continue;
-      this.#errands.add(name);
-      await this.#add(name, initial).load(owner);
-    }
+  #makeIdentity(): Identity {
+    return new Identity({
+      outbox: this.#outbox,
+      ownerChanged: async (owner, hadOwner) => {
+        if (hadOwner) for (const doc of this.#docs.all) doc.reset();
+        await this.#docs.load(owner);
+        if (this.role !== "follower") await this.#docs.loadErrands(owner);
+      },
+      loggedIn: () => this.#siblings.tell({ kind: "session" }),
+      renewed: async () => void (await Promise.all(this.#docs.all.map((doc) => doc.refresh(true)))),
+      reconnect: () => this.role !== "follower" && this.#connection.start(),
+      tellRenewed: (owner) => this.#siblings.tell({ kind: "identity", owner }),
+    });
   }
 
   #terminated(code: number): void {
@@ -260,34 +263,36 @@ export class Client {
 
   #restart(): void {
     this.#account.isKnown = false;
-    this.#connection.start();
+    this.#connection.attempt = 0;
+    if (this.role === "follower") this.#siblings.tell({ kind: "session" });
+    else this.#connection.start();
   }
 
   /** The page or the network is back. Without a session: somebody may have logged in elsewhere meanwhile. */
   #awake(): void {
-    if (this.status === "needs_auth") this.#connection.start();
+    if (this.role === "follower" && this.status !== "idle") this.#siblings.tell({ kind: "wake" });
+    else if (this.status === "idle" && this.role !== "solo") this.#tabs.enter();
+    else if (this.status === "needs_auth") this.#connection.start();
     else this.#connection.wake();
   }
 
   // ------------------------------------------------------------------ the connection
 
   async #hello(): Promise<object> {
-    const last = this.#last as LastOwner;
-    const identity = (this.#identity ??= await this.#outbox.identity(last, null));
-    // What an identity left behind that memory has replaced goes out first, under its own name.
-    this.#connectionDevice = (await this.#outbox.formerDevice(last.owner, identity)) ?? identity;
-    await Promise.all(this.documents.map((doc) => doc.prepare()));
+    const device_id = await this.#identity.forConnection();
+    const documents = this.#docs.all.slice(0, DOCUMENTS_MAX); // the rest is asked for one by one
+    await Promise.all(documents.map((doc) => doc.prepare()));
     return {
       type: "hello",
       protocol: 1,
-      device_id: this.#connectionDevice,
+      device_id,
       tab_id: this.tabId,
-      user_id: last.user_id,
-      visible: this.#signals.isVisible,
+      user_id: this.#identity.last?.user_id ?? null,
+      ...(this.role === "leader" ? { ...this.#tabs.attendance, term: this.#tabs.term } : { visible: this.#signals.isVisible }),
       device: { ...deviceFacts(), ...this.options.device },
       ...(this.options.token && { token: await this.options.token() }),
       // A first frame with a token is at most 4 KiB: the documents follow when the server knows who is there.
-      documents: this.options.token ? [] : this.documents.map((doc) => doc.wanted),
+      documents: this.options.token ? [] : documents.map((doc) => doc.wanted),
     };
   }
 
@@ -295,158 +300,95 @@ export class Client {
     switch (frame.type) {
       case "welcome":
         this.#account.set(frame.session);
-        this.#hasTried = true;
+        this.#reachability.hasTried = true;
         this.#connection.welcomed();
-        this.#siblings.tell({ kind: "connected" });
-        this.#opened(frame.documents);
-        return this.#subscribeMissing(frame.documents);
-      case "subscribed": return this.#opened(frame.documents);
+        if (this.role === "solo") this.#siblings.tell({ kind: "connected" });
+        this.#docs.opened(frame.documents);
+        // Documents that were opened here between hello and welcome.
+        for (const doc of this.#docs.all) if (!frame.documents.some(({ name }) => name === doc.name)) this.#subscribe(doc);
+        return;
+      case "subscribed": return this.#docs.opened(frame.documents);
       case "ping":
-        for (const doc of this.#docs.values()) {
+        for (const doc of this.#docs.all) {
           const head = doc.id === null ? undefined : frame.heads[doc.id];
           if (head) doc.head(...head);
         }
         return;
-      case "session_changed": return void this.#account.changed(frame.refresh).catch(reportError);
-      case "session_expiring":
-        return this.#emitter.emit("sessionExpiring", { session_id: frame.session_id, expires_at: frame.expires_at, can_extend: frame.can_extend });
-      case "handoff_changed": {
-        const { type: _type, session_id: _session, ...state } = frame;
-        return this.#emitter.emit("handoffChanged", state);
-      }
-      case "session_ended": return this.#emitter.emit("sessionEnded", { session_id: frame.session_id, reason: frame.reason });
+      case "session_changed": case "session_expiring": case "session_ended": case "handoff_changed": return this.#account.frame(frame);
       case "error": return this.#failed(frame);
-      case "goaway":
-      case "part": return; // the connection's business
+      case "answer": return this.#requests.answered(frame.request_id, frame.value);
+      case "goaway": case "part": return; // the connection's business
       case "checkpoint_saved": this.#requests.answered(frame.request_id, frame.checkpoint); break;
-      case "session_restored":
-      case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
+      case "session_restored": case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
     }
-    this.#byId(frame.document_id)?.frame(frame).catch(reportError);
+    this.#docs.byId(frame.document_id)?.frame(frame).catch(reportError);
   }
 
-  #byId(documentId: string): Doc | undefined {
-    return this.documents.find((doc) => doc.id === documentId);
-  }
-
-  #opened(documents: readonly (Opened | NotOpened)[]): void {
-    for (const opened of documents) {
-      const doc = opened.name === undefined ? opened.document_id && this.#byId(opened.document_id) : this.#docs.get(opened.name);
-      if (!doc) continue;
-      if ("error" in opened) doc.refused(new SessileError(opened.error.code, opened.error.message, opened.error.retryable));
-      else doc.opened(opened).catch(reportError);
-    }
-  }
-
-  /** Documents that were opened here between hello and welcome. */
-  #subscribeMissing(known: readonly (Opened | NotOpened)[]): void {
-    const names = new Set(known.map((opened) => opened.name));
-    for (const doc of this.#docs.values()) if (!names.has(doc.name)) this.#subscribe(doc);
+  #send(frame: object): boolean {
+    return this.role === "follower" ? this.#tabs.send(frame as { type: string }) : this.#connection.send(frame);
   }
 
   #subscribe(doc: Doc): void {
+    if (this.role === "follower") return this.#tabs.here();
     this.#connection.send({ type: "subscribe", request_id: this.#newId(), documents: [doc.wanted] });
   }
 
-  #add(name: string, initial: JsonObject | undefined): Doc {
-    const doc = new Doc(this.#host, name, initial);
-    this.#docs.set(name, doc);
-    const owner = this.#last?.owner;
-    if (owner !== undefined) {
-      doc.load(owner).then(() => {
-        if (this.#connection.isOpen && !doc.isSubscribed) this.#subscribe(doc);
-        else if (this.isOffline) doc.offline();
-      }, reportError);
-    }
-    return doc;
-  }
-
   #statusChanged(change: StatusChange): void {
-    const now = this.#environment.timers.now();
-    if (change.from === "connected" && change.to !== "connected") {
-      this.#lostAt_ms = now;
-      this.#requests.rejectAll(new SessileError("connection_lost", "the connection was lost before the answer came", true));
-      for (const doc of this.#docs.values()) doc.disconnected();
-      this.#emitter.emit("disconnectionDetected", { at_ms: now, reason: change.reason });
-    }
-    if (change.retry_in_ms !== null || change.to === "stopped") {
-      this.#hasTried = true;
-      for (const doc of this.#docs.values()) doc.offline();
-    }
-    if (change.to === "connected" && this.#lostAt_ms !== null) {
-      this.#emitter.emit("reconnectionDetected", { at_ms: now, away_ms: now - this.#lostAt_ms, attempts: change.attempt });
-      this.#lostAt_ms = null;
-    }
-    if (change.reason === "attempts_exhausted") this.#emitter.emit("maxReconnectAttemptsReached", { attempts: change.attempt - 1 });
-    if (change.from !== change.to) this.#emitter.emit("connectionStatusChanged", change);
-    for (const doc of this.#docs.values()) doc.statusMayHaveChanged();
+    this.#reachability.changed(change);
+    this.#tabs.tell();
     this.#touched();
   }
 
   #failed(frame: Extract<ServerFrame, { type: "error" }>): void {
     const error = new SessileError(frame.code, frame.message, frame.retryable);
-    if (this.#requests.refused(frame.ref, error)) return;
-    if (frame.ref !== undefined) this.#byId(frame.ref)?.failed(error);
+    if (this.#requests.refused(frame.ref, error) || this.#tabs.hasPassed(frame.ref)) return;
+    const doc = this.#docs.byId(frame.ref);
+    doc?.failed(error);
+    if (frame.ref !== undefined && !doc && this.role === "follower") return; // the answer to another tab
     this.#emitter.emit("serverError", { code: frame.code, message: frame.message, retryable: frame.retryable, ref: frame.ref ?? null });
   }
 
   // ------------------------------------------------------------------ other tabs, other identities
 
   #heard(message: SiblingMessage): void {
-    if (message.kind === "session") return this.#restart();
-    if (message.kind === "session_changed") return this.#connection.isOpen ? undefined : void this.refresh().catch(reportError);
-    if (message.kind === "connected") return this.#connection.hurry();
-    if (message.owner !== this.#last?.owner) return;
-    if (message.kind === "identity") return void this.#identityRenewed().catch(reportError);
+    switch (message.kind) {
+      case "session": return this.role === "follower" ? undefined : this.#restart();
+      case "session_changed":
+        return this.role === "follower" || this.#connection.isOpen ? undefined : void this.refresh().catch(reportError);
+      case "connected": return this.#connection.hurry();
+      case "identity":
+      case "verdicts":
+      case "outbox": return message.owner === this.#identity.owner ? this.#heardOfOutbox(message) : undefined;
+      default: return this.#tabs.heard(message);
+    }
+  }
+
+  #heardOfOutbox(message: Extract<SiblingMessage, { kind: "identity" | "verdicts" | "outbox" }>): void {
+    if (message.kind === "identity") return void this.#identity.renewed().catch(reportError);
     const doc = this.#docs.get(message.name);
     if (message.kind === "verdicts") return doc?.heard(message.device_id, message.verdicts);
     doc?.refresh(false).catch(reportError);
+    if (this.role === "follower") return;
+    if (this.role === "leader") {
+      if (!doc) this.#docs.loadErrands(message.owner).catch(reportError);
+      return doc?.pump(); // nobody else sends it
+    }
     this.#siblingTimer ??= this.#environment.timers.set(() => {
       this.#siblingTimer = null;
-      for (const open of this.#docs.values()) open.pump();
+      for (const open of this.#docs.all) open.pump();
     }, SIBLING_DELAY_MS);
   }
 
-  async #renew(name: string, deviceId: string): Promise<void> {
-    if (!this.#last) return;
-    await this.#outbox.renew(this.#last.owner, name, deviceId);
-    this.#siblings.tell({ kind: "identity", owner: this.#last.owner });
-    await this.#identityRenewed();
-  }
-
-  async #identityRenewed(): Promise<void> {
-    if (!this.#last) return;
-    this.#identity = await this.#outbox.identity(this.#last, null);
-    await Promise.all([...this.#docs.values()].map((doc) => doc.refresh(true)));
-    this.#connection.start();
-  }
-
   #storageFailed(reason: unknown): readonly Entry[] {
-    this.#identity = null;
+    this.#identity.lost();
+    this.#tabs.standAlone();
     this.#emitter.emit("storageUnavailable", { reason: reason instanceof Error ? reason.message : String(reason) });
-    const owner = this.#last?.owner;
-    if (owner === undefined) return [];
-    return this.documents.flatMap((doc) => doc.unanswered
-      .filter((change) => change.seq !== null && change.device_id !== null)
-      .map((change) => ({ ...change, owner, name: doc.name }) as Entry));
+    return this.#identity.owner === null ? [] : this.#docs.unanswered(this.#identity.owner);
   }
 
   #acknowledged(doc: Doc): void {
-    if (this.#errands.has(doc.name) && doc.pendingCount === 0 && doc.id !== null) {
-      this.#errands.delete(doc.name);
-      this.#docs.delete(doc.name);
-      this.#connection.send({ type: "unsubscribe", document_id: doc.id });
-      doc.close(true);
-    }
-    // All that a former identity left is delivered: go on under the present one.
-    if (this.#identity !== this.#connectionDevice && this.#connection.isOpen) this.#switchDevice().catch(reportError);
-  }
-
-  async #switchDevice(): Promise<void> {
-    const last = this.#last as LastOwner;
-    this.#identity ??= await this.#outbox.identity(last, null);
-    const former = await this.#outbox.formerDevice(last.owner, this.#identity);
-    if (former === null && this.#connectionDevice !== this.#identity) this.#connection.start();
+    this.#docs.drop(doc);
+    if (this.#connection.isOpen) this.#identity.goOn().catch(reportError);
   }
 
   #makeHost(): Host {
@@ -456,20 +398,23 @@ export class Client {
       timers: this.#environment.timers,
       random: this.#environment.random,
       subtle: this.#environment.subtle,
-      get owner() { return client.#last?.owner ?? null; },
-      get deviceId() { return client.#connectionDevice; },
+      get owner() { return client.#identity.owner; },
+      get deviceId() { return client.#identity.connectionDevice; },
       get isConnected() { return client.#connection?.isOpen ?? false; },
+      get isFollowing() { return client.role === "follower"; },
       get needsAuth() { return client.#connection?.status === "needs_auth"; },
-      whenOwner: () => this.#hasOwner.promise,
-      send: (frame) => this.#connection.send(frame),
+      whenOwner: () => this.#identity.whenOwner,
+      send: (frame) => this.#send(frame),
       request: (frame) => this.#requests.ask(frame),
       getJson: (path) => this.#http.json(path),
-      emit: (name, detail) => this.#emitter.emit(name, detail),
+      emit: (name, detail) => "name" in detail && this.#docs.isLent(detail.name) ? undefined : this.#emitter.emit(name, detail),
       stored: (entry) => this.#stored(entry),
-      verdicts: (name, device_id, verdicts: readonly SentVerdict[]) =>
-        this.#last && this.#siblings.tell({ kind: "verdicts", owner: this.#last.owner, name, device_id, verdicts }),
+      verdicts: (name, device_id, verdicts: readonly SentVerdict[]) => {
+        const { owner } = this.#identity;
+        if (owner !== null) this.#siblings.tell({ kind: "verdicts", owner, name, device_id, verdicts });
+      },
       acknowledged: (doc) => this.#acknowledged(doc),
-      renewIdentity: (name, deviceId) => void this.#renew(name, deviceId).catch(reportError),
+      renewIdentity: (name, deviceId) => void this.#identity.renew(name, deviceId).catch(reportError),
       hashChecked: (outcome) => void this.#hashes[outcome]++,
       touched: () => this.#touched(),
     };
@@ -477,9 +422,72 @@ export class Client {
 
   #stored(entry: Entry): void {
     this.#siblings.tell({ kind: "outbox", owner: entry.owner, name: entry.name });
-    if (entry.owner !== this.#last?.owner || entry.device_id === this.#identity) return;
-    this.#identity = entry.device_id; // renewed by another tab, or by the fall-back to memory
-    if (this.#connection.isOpen) this.#switchDevice().catch(reportError);
+    if (this.#identity.isNewDevice(entry) && this.role !== "follower" && this.#connection.isOpen) this.#identity.goOn().catch(reportError);
+  }
+
+  // ------------------------------------------------------------------ one socket for all tabs
+
+  #makeTabsHost(): TabsHost {
+    const client = this;
+    return {
+      tabId: this.tabId,
+      get isVisible() { return client.#signals.isVisible; },
+      get isConnected() { return client.#connection.isOpen; },
+      get silence_ms() { return client.#connection.silence_ms; },
+      verify: () => void this.#account.changed().catch(reportError),
+      get owner() { return client.#identity.owner; },
+      get documents() { return client.#docs.all; },
+      get standing() {
+        return { owner: client.#identity.last, session: client.session, device_id: client.#identity.connectionDevice, status: client.#reachability.latest };
+      },
+      nextTerm: (known) => this.#outbox.nextTerm(known),
+      connect: (role) => this.#connect(role),
+      deposed: () => this.#deposed(),
+      follow: (standing) => this.#follow(standing),
+      lend: ({ name, default: initial }) => this.#identity.last && this.#docs.lend(name, initial),
+      returned: () => this.#docs.all.forEach((doc) => this.#docs.drop(doc)),
+      send: (frame) => this.#connection.send(frame),
+      frame: (frame) => this.#frame(frame),
+      awake: () => this.#awake(),
+      attended: () => this.#attended(),
+      roleChanged: (role, term) => {
+        this.#emitter.emit("leaderChanged", { role, term });
+        this.#touched();
+      },
+    };
+  }
+
+  #connect(role: Role): void {
+    if (role === "solo") return this.#connection.start();
+    if (role === "follower") {
+      for (const doc of this.#docs.all) doc.refresh(false).catch(reportError); // what the others have stored while this page slept
+      return this.#connection.mirror({ ...this.#reachability.latest, to: "connecting", reason: "start" });
+    }
+    const { owner } = this.#identity;
+    if (owner !== null) this.#docs.loadErrands(owner).catch(reportError);
+    this.#connection.takeOver();
+  }
+
+  /** The leader has said how it stands with the server: so does this tab. */
+  async #follow({ owner, session, device_id, status }: Standing): Promise<void> {
+    await this.#identity.follow(owner);
+    if (this.role !== "follower") return;
+    this.#identity.connectionDevice = device_id;
+    this.#account.set(session);
+    this.#account.isKnown = session !== null;
+    this.#reachability.hasTried ||= status.to === "connected";
+    this.#connection.mirror(status);
+  }
+
+  #deposed(): void {
+    this.#connection.yield();
+    this.#requests.rejectAll(new SessileError("connection_lost", "another tab has taken over before the answer came", true));
+    this.#docs.deposed();
+  }
+
+  #attended(): void {
+    if (this.role === "follower") return this.#tabs.here();
+    this.#connection.send({ type: "presence", ...this.#tabs.attendance }); // nothing happens without a connection
   }
 
   #touched(): void {
@@ -487,7 +495,5 @@ export class Client {
     for (const callback of [...this.#subscribers]) guarded(callback);
   }
 
-  #newId(): string {
-    return uuid7(this.#environment.timers.now(), this.#environment.random);
-  }
+  #newId(): string { return uuid7(this.#environment.timers.now(), this.#environment.random); }
 }

@@ -23,12 +23,18 @@ export interface StatusChange {
 /** `ready`: the socket may be opened. `needs_auth`: nobody is logged in. `unreachable`: try again later. */
 export type Prepared = "ready" | "needs_auth" | "unreachable";
 
+export type Transport = "websocket" | "events";
+
 export interface ConnectionOptions {
   readonly url: string;
   readonly WebSocket: new (url: string, protocols: string[]) => SocketLike;
+  /** Where no socket gets through. */
+  readonly stream: () => SocketLike;
   readonly timers: Timers;
   readonly random: () => number;
   readonly attempts_max: number;
+  /** How many tabs the socket is for. */
+  readonly tabs: () => number;
   /** Called before every socket; `afterFailure` is true when the try before it never got a welcome. */
   readonly prepare: (afterFailure: boolean) => Promise<Prepared>;
   readonly hello: () => Promise<object>;
@@ -46,7 +52,12 @@ export const isTerminal = (code: number): boolean => code >= 4500 && code < 5000
 const SUBPROTOCOL = "sessile.v1";
 const WELCOME_TIMEOUT_MS = 10_000;
 const LOST_AFTER_MS = 35_000;
+const TAKEOVER_GRACE_MS = 1000;
 const OPEN = 1;
+/** A socket that never opened, so often in a row while the server answers requests: something between lets none through. */
+const BLOCKED_TRIES = 2;
+/** After this long another network may be in between. */
+const BLOCKED_MS = 300_000;
 
 export class Connection {
   status: ConnectionStatus = "idle";
@@ -63,10 +74,16 @@ export class Connection {
   #timer: unknown = null;
   #watchdog: unknown = null;
   #lastPing_ms = 0;
+  #heardAt_ms = 0;
   #lostAfter_ms = LOST_AFTER_MS;
   #welcomedAt_ms: number | null = null;
   #isAfterFailure = false;
   #goaway_ms: number | null = null;
+  #grace: unknown = null;
+  #hasBeenOpen = false;
+  transport: Transport = "websocket";
+  #neverOpened = 0;
+  #blockedUntil_ms = 0;
   #parts = new Map<string, string[]>();
 
   constructor(private readonly options: ConnectionOptions) {}
@@ -79,8 +96,30 @@ export class Connection {
   start(): void {
     if (this.status === "closed") return;
     this.#drop(1000, "restart");
-    this.#setStatus(this.connects === 0 ? "connecting" : "reconnecting", "start");
+    this.#setStatus(this.#trying, "start");
     this.#begin(++this.#term);
+  }
+
+  /** Goes on for another tab. That tab's connection was good a moment ago: it is called lost only when a new one takes its time. */
+  takeOver(): void {
+    if (this.status !== "connected") return this.start();
+    this.#drop(1000, "restart");
+    this.#lastPing_ms = this.options.timers.now();
+    this.#begin(++this.#term);
+    this.#grace = this.options.timers.set(() => this.#welcomedAt_ms === null && this.#setStatus("reconnecting", "takeover"), TAKEOVER_GRACE_MS);
+  }
+
+  /** Another tab goes on. */
+  yield(): void {
+    this.#term++;
+    this.#drop(4409, "deposed");
+  }
+
+  /** Another tab has the socket, and this is what became of it. */
+  mirror(change: StatusChange): void {
+    if (this.status === "closed") return;
+    this.attempt = change.attempt;
+    this.#setStatus(change.to, change.reason, change.retry_in_ms);
   }
 
   /** Tries again after the usual delay. */
@@ -114,8 +153,12 @@ export class Connection {
     if (this.#timer !== null && this.#socket === null) this.start();
   }
 
-  /** False when there is no connection; then nothing was sent. */
+  /** False when there is no connection, or not yet: the hello comes first. Then nothing was sent. */
   send(frame: object): boolean {
+    return this.#welcomedAt_ms !== null && this.#write(frame);
+  }
+
+  #write(frame: object): boolean {
     if (!this.#socket || this.#socket.readyState !== OPEN) return false;
     const text = JSON.stringify(frame);
     this.#socket.send(text);
@@ -136,10 +179,13 @@ export class Connection {
     const prepared = await this.options.prepare(this.#isAfterFailure);
     if (term !== this.#term) return;
     if (prepared === "needs_auth") return this.stop("needs_auth", "no_session");
-    if (prepared === "unreachable") return this.#retry("unreachable");
+    if (prepared === "unreachable") {
+      this.#neverOpened = 0;
+      return this.#retry("unreachable");
+    }
     let socket: SocketLike;
     try {
-      socket = new this.options.WebSocket(this.options.url, [SUBPROTOCOL]);
+      socket = this.#opened();
     } catch (error) {
       reportError(error); // a wrong address or a content security policy
       return this.stop("stopped", "bad_address");
@@ -147,14 +193,32 @@ export class Connection {
     this.#listen(socket, term);
   }
 
+  #opened(): SocketLike {
+    this.transport = this.options.timers.now() < this.#blockedUntil_ms ? "events" : "websocket";
+    return this.transport === "events" ? this.options.stream() : new this.options.WebSocket(this.options.url, [SUBPROTOCOL]);
+  }
+
+  /** The server has just answered a request, and a socket to it did not open. */
+  #noteBlocked(): void {
+    if (this.transport !== "websocket" || ++this.#neverOpened < BLOCKED_TRIES) return;
+    this.#neverOpened = 0;
+    this.#blockedUntil_ms = this.options.timers.now() + BLOCKED_MS;
+  }
+
   #listen(socket: SocketLike, term: number): void {
     this.#socket = socket;
     this.#parts.clear();
     const isCurrent = () => term === this.#term && socket === this.#socket;
-    this.#watchdog = this.options.timers.set(() => isCurrent() && this.#fail("welcome_timeout"), WELCOME_TIMEOUT_MS);
+    this.#watchdog = this.options.timers.set(() => {
+      if (!isCurrent()) return;
+      this.#noteBlocked();
+      this.#fail("welcome_timeout");
+    }, WELCOME_TIMEOUT_MS);
+    let hasOpened = false;
     socket.onopen = () => {
+      hasOpened = true;
       this.options.hello().then(
-        (hello) => isCurrent() && this.send(hello),
+        (hello) => isCurrent() && this.#write(hello),
         (error: unknown) => {
           reportError(error);
           if (isCurrent()) this.#fail("internal");
@@ -165,12 +229,18 @@ export class Connection {
       if (isCurrent()) this.#receive(String(event.data));
     };
     socket.onclose = (event) => {
-      if (isCurrent()) this.#closed(event.code);
+      if (!isCurrent()) return;
+      if (!hasOpened) this.#noteBlocked();
+      this.#closed(event.code);
     };
     socket.onerror = null; // a close event always follows and says more
   }
 
+  /** Since the server was last heard: a connection can be dead for a while before that shows. */
+  get silence_ms(): number { return this.options.timers.now() - this.#heardAt_ms; }
+
   #receive(text: string): void {
+    this.#heardAt_ms = this.options.timers.now();
     this.bytesIn += text.length;
     this.framesIn++;
     const frame = this.#parsed(text);
@@ -200,6 +270,7 @@ export class Connection {
       this.#lostAfter_ms = frame.lost_after_ms;
       this.#welcomedAt_ms = this.options.timers.now();
       this.#isAfterFailure = false;
+      this.#neverOpened = 0;
       this.connects++;
       this.#heardPing();
       this.options.onFrame(frame); // positions first, so that whoever hears of the connection finds it usable
@@ -246,6 +317,7 @@ export class Connection {
     const hadWelcome = this.#welcomedAt_ms !== null;
     if (hadWelcome && this.options.timers.now() - (this.#welcomedAt_ms as number) >= RESET_AFTER_MS) this.attempt = 0;
     this.#isAfterFailure = !hadWelcome;
+    if (!hadWelcome && this.transport === "events") this.#blockedUntil_ms = 0; // no better: a socket is tried again
     const waited = reason === "goaway";
     const goaway_ms = this.#goaway_ms;
     this.#drop(waited ? 1000 : 4001, reason);
@@ -259,11 +331,11 @@ export class Connection {
       this.attempt++;
       return this.#setStatus("stopped", "attempts_exhausted");
     }
-    const delay_ms = fixed_ms ?? delayMs(this.attempt, this.options.random);
+    const delay_ms = fixed_ms ?? delayMs(this.attempt, this.options.random, this.options.tabs());
     this.attempt++;
     this.#clearTimers();
     this.#timer = this.options.timers.set(() => this.#begin(term), delay_ms);
-    this.#setStatus(this.connects === 0 ? "connecting" : "reconnecting", reason, delay_ms);
+    this.#setStatus(this.#trying, reason, delay_ms);
   }
 
   #drop(code: number, reason: string): void {
@@ -280,12 +352,16 @@ export class Connection {
   #clearTimers(): void {
     this.options.timers.clear(this.#timer);
     this.options.timers.clear(this.#watchdog);
-    this.#timer = this.#watchdog = null;
+    this.options.timers.clear(this.#grace);
+    this.#timer = this.#watchdog = this.#grace = null;
   }
+
+  get #trying(): ConnectionStatus { return this.#hasBeenOpen ? "reconnecting" : "connecting"; }
 
   #setStatus(to: ConnectionStatus, reason: string, retry_in_ms: number | null = null): void {
     const from = this.status;
     this.status = to;
+    this.#hasBeenOpen ||= to === "connected";
     this.options.onStatus({ from, to, reason, attempt: this.attempt, retry_in_ms });
   }
 }

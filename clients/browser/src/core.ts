@@ -45,6 +45,12 @@ export interface Kept {
   readonly covered: Readonly<Record<string, number>>;
 }
 
+/** A document as one tab gives it to another one of the same browser. */
+export interface Shared {
+  readonly opened: Opened;
+  readonly frame: InitialState;
+}
+
 const DEFAULT_RETRY_MS = 1000;
 /** A sync request that is unanswered after this many pings is made again. */
 const PATIENCE_PINGS = 2;
@@ -198,6 +204,27 @@ export class DocumentCore {
     this.#syncing = true;
     this.#syncPings = 0;
     return frame.last_seq < acknowledged ? [{ kind: "renew_identity" }] : [];
+  }
+
+  /** What another tab of this browser may go on from; null while this one is itself behind. */
+  shared(): Shared | null {
+    const kept = this.kept();
+    if (!kept || !this.isCurrent || this.diverged || this.#deviceId === null) return null;
+    const { document_id, device_no, epoch, version, generation, state, conflicts } = kept;
+    const common = { document_id, name: "", epoch, version, last_seq: this.#covered.get(this.#deviceId) ?? 0 };
+    return {
+      opened: { ...common, device_no },
+      frame: { ...common, type: "initial_state", generation, state, conflicts, timestamp: "", hash: "" }, // checked already
+    };
+  }
+
+  /** Goes on from what another tab knows, unless this one knows more. */
+  adopt({ opened, frame }: Shared, deviceId: string): Effect[] {
+    this.opened(opened, deviceId, 0);
+    const isNews = this.diverged || frame.epoch !== this.epoch || frame.version > this.version;
+    this.#syncing = this.diverged = false;
+    this.isCurrent = true;
+    return isNews ? this.snapshot(frame) : [];
   }
 
   snapshot(frame: InitialState): Effect[] {

@@ -1,7 +1,7 @@
 /** A document as a page sees it: state, changes, conflicts, checkpoints, devices. */
 
 import { stateHash } from "./canonical.js";
-import { DocumentCore, type Effect, type Pending } from "./core.js";
+import { DocumentCore, type Effect, type Pending, type Shared } from "./core.js";
 import { deferred } from "./deferred.js";
 import { reportError, SessileError } from "./errors.js";
 import { guarded, type SyncStatus } from "./events.js";
@@ -253,6 +253,21 @@ export class Doc {
     if (deviceId === this.host.deviceId && this.host.isConnected) this.#sender.open(frame.last_seq);
   }
 
+  /** What other tabs of this browser may go on from. */
+  get shared(): Shared | null { return this.#core.shared(); }
+
+  /** Another tab has the socket, and gives what it knows. */
+  adopt(shared: Shared, deviceId: string, devices: readonly Device[]): void {
+    this.error = null;
+    this.isSubscribed = true;
+    this.#run(this.#core.adopt(shared, deviceId));
+    this.#becomeReady();
+    this.#setDevices(devices);
+  }
+
+  /** Another tab sends from now on. */
+  deposed(): void { this.#sender.close(); }
+
   refused(error: SessileError): void {
     this.error = error;
     this.isSubscribed = true;
@@ -364,7 +379,7 @@ export class Doc {
         return;
       }
       case "verify":
-        this.#verify(effect).catch(reportError);
+        if (effect.hash) this.#verify(effect).catch(reportError);
         return;
       case "acknowledged":
         this.#sender.acknowledged(effect.through);
@@ -394,7 +409,8 @@ export class Doc {
   #advanced(): void {
     this.#becomeReady();
     this.#sender.pump(); // changes made before the document was known have been waiting for its generation
-    this.#keepTimer ??= this.host.timers.set(() => this.#keepNow(), KEEP_DELAY_MS);
+    // Of all the tabs the one with the socket keeps it.
+    if (!this.host.isFollowing) this.#keepTimer ??= this.host.timers.set(() => this.#keepNow(), KEEP_DELAY_MS);
   }
 
   #keepNow(): void {
@@ -407,7 +423,7 @@ export class Doc {
   async #verify(effect: Extract<Effect, { kind: "verify" }>): Promise<void> {
     const core = this.#core;
     const hash = await stateHash(effect.state, this.host.subtle);
-    this.host.hashChecked(hash === null ? "skipped" : hash === effect.hash ? "matched" : "differed");
+    this.host.hashChecked(hash === null ? "hashesSkipped" : hash === effect.hash ? "hashesMatched" : "hashesDiffered");
     if (hash !== null && core === this.#core) this.#run(core.verified(hash === effect.hash, effect.epoch, effect.version, effect.snapshot));
   }
 

@@ -16,6 +16,11 @@ export interface ChannelLike {
   close(): void;
 }
 
+/** Web Locks, as far as leading needs them. */
+export interface LocksLike {
+  request(name: string, options: { readonly steal?: boolean; readonly signal?: AbortSignal }, held: () => Promise<void>): Promise<unknown>;
+}
+
 export interface Timers {
   /** Wall clock in milliseconds: it goes on while a laptop sleeps. */
   now(): number;
@@ -35,6 +40,8 @@ export interface Environment {
   /** Null where the browser keeps nothing. */
   readonly indexedDB: IDBFactory | null;
   readonly BroadcastChannel: (new (name: string) => ChannelLike) | undefined;
+  /** Missing on insecure origins and in old browsers: every tab has a socket of its own then. */
+  readonly locks: LocksLike | undefined;
   readonly subtle: SubtleCrypto | undefined;
   readonly timers: Timers;
   /** A number in [0, 1). */
@@ -65,6 +72,7 @@ export function browserEnvironment(): Environment {
     fetch: (...call) => scope.fetch(...call),
     indexedDB: storageOf(scope),
     BroadcastChannel: scope.BroadcastChannel,
+    locks: scope.navigator?.locks,
     subtle: scope.crypto?.subtle,
     timers: browserTimers,
     random: () => (scope.crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,

@@ -5,6 +5,7 @@ import { reportError } from "./errors.js";
 import type { Checkpoint, Conflict, Detail, Device, Logged, Platform, Session, SessionRestored, VerdictName } from "./frames.js";
 import type { HandoffState } from "./handoff.js";
 import type { Operation } from "./operations.js";
+import type { Role } from "./tabs.js";
 import type { JsonObject } from "./values.js";
 
 export type SyncStatus = "saved_locally" | "syncing" | "synchronized" | "behind" | "diverged" | "needs_auth";
@@ -41,6 +42,8 @@ export interface Events {
   changeRejected: OfDocument & { readonly seq: number; readonly verdict: VerdictName; readonly detail: Detail | null; readonly operations: readonly Operation[] };
   syncStatusChanged: OfDocument & { readonly from: SyncStatus; readonly to: SyncStatus };
   presenceChanged: OfDocument & { readonly devices: readonly Device[] };
+  /** Which tab of this browser has the socket: this one for all (`leader`), another one (`follower`), or this one for itself (`solo`). */
+  leaderChanged: { readonly role: Role; readonly term: number };
   /** The browser's storage failed: changes are kept in memory until the server has them. */
   storageUnavailable: { readonly reason: string };
   /** The server refused something that no answer can be tied to. */

@@ -200,6 +200,8 @@ export interface SessionRestored {
 }
 
 export type ServerFrame =
+  /** Of `StreamSocket`: what a request of the page was answered over HTTP. */
+  | { readonly type: "answer"; readonly request_id: string; readonly value: unknown }
   | {
       readonly type: "welcome";
       readonly connection_id: string;

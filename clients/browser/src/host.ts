@@ -47,6 +47,8 @@ export interface Host {
   /** The device id that the open connection said in its hello. */
   readonly deviceId: string | null;
   readonly isConnected: boolean;
+  /** Another tab has the socket. */
+  readonly isFollowing: boolean;
   readonly needsAuth: boolean;
   whenOwner(): Promise<string>;
   send(frame: object): boolean;
@@ -60,7 +62,7 @@ export interface Host {
   acknowledged(doc: Doc): void;
   /** This document's changes cannot go on under `deviceId`. */
   renewIdentity(name: string, deviceId: string): void;
-  hashChecked(outcome: "matched" | "differed" | "skipped"): void;
+  hashChecked(outcome: "hashesMatched" | "hashesDiffered" | "hashesSkipped"): void;
   /** Something changed that the leave-page guard or a status line depends on. */
   touched(): void;
 }

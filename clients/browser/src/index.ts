@@ -1,17 +1,6 @@
-/** Live documents with a durable outbox, for browsers. */
+/** Live documents with a durable outbox, for browsers: all of it. */
 
-export { Client, connect } from "./client.js";
-export type { ConnectionStatus, StatusChange } from "./connection.js";
-export { Doc } from "./document.js";
+export * from "./entry-core.js";
 export { bindForms, bindOnce as bindForm } from "./elements.js";
-export type { Environment } from "./environment.js";
-export { SessileError } from "./errors.js";
 export { type HandoffOffer, type HandoffState, redeemHandoff, type RedeemedHandoff } from "./handoff.js";
-export type { EventName, Events, SyncStatus } from "./events.js";
-export type { Checkpoint, Conflict, Detail, Device, Difference, Logged, OwnSession, Platform, RestorePreview, Session, SessionRestored, User, VerdictName } from "./frames.js";
-export type { ChangeHandle, DocSnapshot, Refusal, Resolution, Verdict } from "./host.js";
-export type { Item, ItemId, Operation } from "./operations.js";
-export type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
-export { formatPointer, parsePointer } from "./pointer.js";
 export { defineStatusElement } from "./status.js";
-export type { Json, JsonObject } from "./values.js";

@@ -107,6 +107,15 @@ export class Outbox {
     this.failure = reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason);
   }
 
+  /** The number of a new leader, above `known` and above any that was given out here. */
+  nextTerm(known: number): Promise<number> {
+    return this.#transact("readwrite", async (tx) => {
+      const term = 1 + Math.max(known, (await tx.get<number>("settings", "term")) ?? 0);
+      await tx.put("settings", "term", term);
+      return term;
+    });
+  }
+
   lastOwner(): Promise<LastOwner | undefined> {
     return this.#transact("readonly", (tx) => tx.get<LastOwner>("settings", "last_owner"));
   }

@@ -25,6 +25,8 @@ export function baseOf(url = "/"): URL {
 
 /** A network that swallows everything must not keep a page from showing what it has. */
 const TIMEOUT_MS = 5000;
+/** What has much to say has longer: a slow network is not a dead one. */
+const CHARACTERS_PER_MS = 4;
 
 export class Http {
   constructor(
@@ -47,18 +49,17 @@ export class Http {
     }
   }
 
-  /** The JSON at `path`, or null for an empty answer. Throws `SessileError` with the server's code, or `not_connected` when it cannot be reached. */
-  async json(path: string, method = "GET", body?: object): Promise<unknown> {
-    const headers: Record<string, string> = { accept: "application/json", ...(body && { "content-type": "application/json" }) };
-    if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;
+  /**
+   * The JSON at `path`, or null for an empty answer. Throws `SessileError` with the server's code, or `not_connected` when it cannot be reached.
+   * An answer with one of the statuses `expected` is one like any other.
+   */
+  async json(path: string, method = "GET", body?: object, expected: readonly number[] = []): Promise<unknown> {
     const abort = new AbortController();
-    const timer = this.timers.set(() => abort.abort(), TIMEOUT_MS);
+    const text = body && JSON.stringify(body);
+    const timer = this.timers.set(() => abort.abort(), TIMEOUT_MS + (text?.length ?? 0) / CHARACTERS_PER_MS);
     try {
-      const { fetch } = this; // called as `this.fetch` it would not be the window that it is called on
-      const response = await fetch(new URL(path, this.base).href, {
-        method, headers, credentials: "same-origin", cache: "no-store", signal: abort.signal, ...(body && { body: JSON.stringify(body) }),
-      });
-      if (!response.ok) throw await problem(response);
+      const response = await this.#fetch(path, method, "application/json", abort.signal, text);
+      if (!response.ok && !expected.includes(response.status)) throw await problem(response);
       return response.status === 204 ? null : await response.json();
     } catch (error) {
       // Anything else came from the network, or from somebody in it who answers every request with a page.
@@ -66,6 +67,22 @@ export class Http {
     } finally {
       this.timers.clear(timer);
     }
+  }
+
+  /** An answer that goes on for as long as the page. Throws as `json` does. */
+  async open(path: string, signal: AbortSignal): Promise<Response> {
+    const response = await this.#fetch(path, "GET", "text/event-stream", signal);
+    if (!response.ok) throw await problem(response);
+    return response;
+  }
+
+  async #fetch(path: string, method: string, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
+    const headers: Record<string, string> = { accept, ...(body && { "content-type": "application/json" }) };
+    if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;
+    const { fetch } = this; // called as `this.fetch` it would not be the window that it is called on
+    return fetch(new URL(path, this.base).href, {
+      method, headers, credentials: "same-origin", cache: "no-store", signal, ...(body && { body }),
+    });
   }
 }
 

@@ -1,7 +1,5 @@
 /** Transactions over four small tables: in IndexedDB, or in memory where that cannot be used. */
 
-import { type DBSchema, type IDBPDatabase, wrap } from "idb";
-
 export type Key = string | readonly (string | number)[];
 export type Table = "identities" | "documents" | "outbox" | "snapshots" | "settings";
 export const TABLES: readonly Table[] = ["identities", "documents", "outbox", "snapshots", "settings"];
@@ -23,59 +21,59 @@ export interface Backend {
   close(): void;
 }
 
-interface Schema extends DBSchema {
-  identities: { key: string; value: unknown };
-  documents: { key: string[]; value: unknown };
-  outbox: { key: (string | number)[]; value: unknown };
-  snapshots: { key: string[]; value: unknown };
-  settings: { key: string; value: unknown };
-}
-
 const VERSION = 1;
+
+/** The outcome of a request. Its continuations run while the request's transaction is still active, as IndexedDB prescribes. */
+const outcome = <T>(request: IDBRequest<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error as DOMException);
+  });
 
 export class IndexedDbBackend implements Backend {
   readonly isDurable = true;
-  #database: Promise<IDBPDatabase<Schema>> | null = null;
+  #database: Promise<IDBDatabase> | null = null;
 
   constructor(private readonly factory: IDBFactory, private readonly name: string) {}
 
-  #open(): Promise<IDBPDatabase<Schema>> {
-    return (this.#database ??= this.#opened());
-  }
-
-  async #opened(): Promise<IDBPDatabase<Schema>> {
+  async #open(): Promise<IDBDatabase> {
     const request = this.factory.open(this.name, VERSION);
     request.onupgradeneeded = () => {
       for (const table of TABLES) request.result.createObjectStore(table);
     };
-    const database = (await wrap(request)) as IDBPDatabase<Schema>;
+    const database = await outcome(request);
     // Another tab brings a newer client: let it upgrade, and open again when needed.
-    database.addEventListener("versionchange", () => this.close());
+    database.onversionchange = () => this.close();
     // The browser took the connection away.
-    database.addEventListener("close", () => {
+    database.onclose = () => {
       this.#database = null;
-    });
+    };
     return database;
   }
 
   async transact<T>(mode: "readonly" | "readwrite", work: (tx: Transaction) => Promise<T>): Promise<T> {
-    const database = await this.#open();
-    const transaction = database.transaction(TABLES, mode, { durability: "strict" });
-    const store = (table: Table) => transaction.objectStore(table) as unknown as IdbStore;
+    const database = await (this.#database ??= this.#open());
+    const transaction = database.transaction(TABLES as string[], mode, { durability: "strict" });
+    const store = (table: Table) => transaction.objectStore(table);
     const span = (lower: Key, upper: Key) => IDBKeyRange.bound(lower, upper);
     const tx: Transaction = {
-      get: async <V>(table: Table, key: Key) => (await store(table).get(key)) as V | undefined,
-      range: async <V>(table: Table, lower: Key, upper: Key, limit?: number) => (await store(table).getAll(span(lower, upper), limit)) as V[],
-      put: async (table, key, value) => void (await store(table).put(value, key)),
-      remove: (table, key) => store(table).delete(key),
-      removeRange: (table, lower, upper) => store(table).delete(span(lower, upper)),
+      get: (table, key) => outcome(store(table).get(key as IDBValidKey)),
+      range: (table, lower, upper, limit) => outcome(store(table).getAll(span(lower, upper), limit)),
+      put: async (table, key, value) => void (await outcome(store(table).put(value, key as IDBValidKey))),
+      remove: (table, key) => outcome(store(table).delete(key as IDBValidKey)),
+      removeRange: (table, lower, upper) => outcome(store(table).delete(span(lower, upper))),
     };
+    const done = new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve();
+      // Null: it was aborted by hand, because `work` failed, and that is the error to see.
+      transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction was aborted", "AbortError"));
+    });
     const [result] = await Promise.all([
       work(tx).catch((error: unknown) => {
         abort(transaction);
         throw error;
       }),
-      transaction.done,
+      done,
     ]);
     return result;
   }
@@ -86,13 +84,6 @@ export class IndexedDbBackend implements Backend {
     // A database that never opened has nothing to close; whoever waited for it has the error.
     database?.then((open) => open.close(), () => undefined);
   }
-}
-
-interface IdbStore {
-  get(key: Key): Promise<unknown>;
-  getAll(range: IDBKeyRange, limit?: number): Promise<unknown[]>;
-  put(value: unknown, key: Key): Promise<unknown>;
-  delete(key: Key | IDBKeyRange): Promise<void>;
 }
 
 function abort(transaction: { abort(): void }): void {

@@ -21,7 +21,7 @@ class Bench {
 
   constructor(over: Partial<ConnectionOptions> = {}) {
     this.connection = new Connection({
-      url: "wss://app.test/ws", WebSocket: this.server.Socket, timers: this.clock, random: () => this.random, attempts_max: Infinity,
+      url: "wss://app.test/ws", WebSocket: this.server.Socket, stream: () => new this.server.Socket("events", []), timers: this.clock, random: () => this.random, attempts_max: Infinity, tabs: () => 1,
       prepare: async (afterFailure) => { this.prepares.push(afterFailure); return this.prepared; },
       hello: async () => ({ type: "hello", user_id: "u1", device_id: "dev", documents: [] }),
       onFrame: (frame) => { this.frames.push(frame); if (frame.type === "welcome") this.connection.welcomed(); },
@@ -48,6 +48,19 @@ describe("delays", () => {
     expect(Array.from({ length: 12 }, (_, attempt) => delayMs(attempt, () => 0))).toEqual(Array(12).fill(0));
     expect(delayMs(5000, () => 0.5)).toBe(CAP_MS / 2);
     expect([FIRST_MAX_MS, BASE_MS]).toEqual([250, 500]);
+  });
+
+  it("one socket for several tabs is tried for as often as each of them would have tried, up to four", () => {
+    const ceilings = (tabs: number) => Array.from({ length: 9 }, (_, attempt) => delayMs(attempt, () => 0.999999, tabs));
+    expect(ceilings(2)).toEqual([124, 124, 249, 249, 499, 499, 999, 999, 1999]);
+    expect(ceilings(40)).toEqual(ceilings(4));
+    const within = (tabs: number) => { // tries in the first minute, with every delay at half of its ceiling
+      let [tries, at_ms] = [0, 0];
+      while ((at_ms += delayMs(tries, () => 0.5, tabs)) < 60_000) tries++;
+      return tries;
+    };
+    expect(within(2)).toBeGreaterThanOrEqual(2 * within(1) - 1);
+    expect(within(2)).toBeLessThanOrEqual(2 * within(1) + 1);
   });
 });
 
@@ -122,6 +135,18 @@ describe("loss", () => {
     bench.clock.advance(10_000);
     bench.connection.wake();
     expect([bench.connection.isOpen, bench.server.sockets.length]).toEqual([true, 1]);
+  });
+
+  it("says nothing before the hello, not even on a socket that is open already", async () => {
+    let greet: (hello: object) => void = () => undefined;
+    const bench = new Bench({ hello: () => new Promise((resolve) => (greet = resolve)) });
+    bench.connection.start();
+    await until(() => bench.server.open.length === 1);
+    await rest();
+    expect(bench.connection.send({ type: "presence", visible: true })).toBe(false);
+    greet({ type: "hello", user_id: "u1", device_id: "dev", documents: [] });
+    await until(() => bench.connection.isOpen);
+    expect(bench.server.latest.received.map(({ type }) => type)).toEqual(["hello"]);
   });
 
   it("a waiting try happens at once when the page wakes", async () => {

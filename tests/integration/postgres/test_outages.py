@@ -27,6 +27,10 @@ from sessile.testing.lab import ADA, Bench, put
 from sessile.testing.servers import PostgresServer
 from tests.integration.postgres.conftest import opened
 
+# SQLAlchemy lets go of a connection whose very first statement fails without closing it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <function Connection.__del__:pytest.PytestUnraisableExceptionWarning"
+)
 T = TypeVar("T")
 TOLD_WITHIN_S = 5.0
 

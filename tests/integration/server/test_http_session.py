@@ -316,12 +316,31 @@ async def test_the_client_is_served_with_a_tag() -> None:
         first = await client.get("/sessile.js")
         assert first.headers["content-type"] == "text/javascript; charset=utf-8"
         assert first.headers["cache-control"] == "public, no-cache"
-        assert "vary" not in first.headers
+        assert first.headers["vary"] == "accept-encoding", "not by cookie: it is the same for everybody"
         tag = first.headers["etag"]
         assert (await client.get("/sessile.js", headers={"if-none-match": tag})).status_code == 304
         pinned = await client.get("/sessile.js", params={"v": tag.strip('"')})
         assert "immutable" in pinned.headers["cache-control"]
         assert (await client.head("/sessile.js")).headers["etag"] == tag
+
+
+async def test_the_client_is_sent_packed_to_who_can_unpack_it() -> None:
+    async with service_of() as service, client_of(service) as client:
+        packed, plain = [
+            await client.get("/sessile.js", headers={"accept-encoding": coding}) for coding in ("br, gzip", "gzip;q=0")
+        ]
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert packed.content == plain.content, "unpacked by the client of this test"
+        assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+        tags = [answer.headers["etag"] for answer in (packed, plain)]
+        assert tags[0] != tags[1], "two representations"
+        for coding, tag in zip(("gzip", "identity"), tags, strict=True):
+            headers = {"accept-encoding": coding, "if-none-match": tag}
+            assert (await client.get("/sessile.js", headers=headers)).status_code == 304
+            assert (
+                "immutable" in (await client.get("/sessile.js", params={"v": tag.strip('"')})).headers["cache-control"]
+            )
 
 
 BODILESS = ("logout", "logout-others", "refresh", "extend", "claim", "unarchive")

@@ -22,25 +22,32 @@ class Attendance:
         self._leases = leases
         self._label = ""
         self._visible = True
+        self._count = 1
         self._own: PresenceKey | None = None
         self._documents: dict[Subscription, PresenceKey] = {}
 
-    def begin(self, session: Session, device_id: str, *, label: str, visible: bool) -> None:
-        """The device is connected."""
-        self._label, self._visible = label, visible
+    def begin(self, session: Session, device_id: str, *, label: str, visible: bool, tabs: int = 1) -> None:
+        """The device is connected; the socket serves so many of its tabs."""
+        self._label, self._visible, self._count = label, visible, tabs
         self._own = self._leases.key(session.session_id, device_id)
-        self._leases.join(self, self._own, label=label, visible=visible, reach=Reach)
+        self._leases.join(self, self._own, label=label, visible=visible, reach=Reach, count=tabs)
 
     def enter(self, subscription: Subscription) -> None:
         """It has the document open."""
         if self._own is None:
             return
         self._board(subscription).join(
-            self, subscription.device_no, label=self._label, visible=self._visible, cursor=lambda: subscription.cursor
+            self,
+            subscription.device_no,
+            label=self._label,
+            visible=self._visible,
+            cursor=lambda: subscription.cursor,
+            count=self._count,
         )
         key = self._own._replace(document_id=subscription.document_id)
         self._documents[subscription] = key
-        self._leases.join(self, key, label=self._label, visible=self._visible, reach=lambda: _reach(subscription))
+        reach = lambda: _reach(subscription)  # noqa: E731
+        self._leases.join(self, key, label=self._label, visible=self._visible, reach=reach, count=self._count)
 
     def leave(self, subscription: Subscription) -> None:
         """And no longer; one that was never entered is no harm."""
@@ -49,12 +56,12 @@ class Attendance:
         if key is not None:
             self._leases.leave(self, key)
 
-    def show(self, *, visible: bool) -> None:
-        self._visible = visible
+    def show(self, *, visible: bool, tabs: int = 1) -> None:
+        self._visible, self._count = visible, tabs
         for key in self._keys():
-            self._leases.show(self, key, visible=visible)
+            self._leases.show(self, key, visible=visible, count=tabs)
         for subscription in self._documents:
-            self._board(subscription).show(self, subscription.device_no, visible=visible)
+            self._board(subscription).show(self, subscription.device_no, visible=visible, count=tabs)
 
     def seen(self) -> None:
         """A sign of life."""

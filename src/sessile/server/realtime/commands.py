@@ -54,7 +54,7 @@ class Commands:
             case frames.Restore():
                 await self._restore(frame)
             case frames.Presence():
-                self._connection.attendance.show(visible=frame.visible)
+                self._connection.attendance.show(visible=frame.visible, tabs=frame.tabs)
             case frames.Pong():
                 self._connection.attendance.seen()
             case frames.Hello():

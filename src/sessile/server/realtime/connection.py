@@ -58,8 +58,9 @@ class Connection:
     named one. `on_proven` is called when the peer has shown who it is."""
 
     actor: Actor
-    """Set with the welcome, as is `device_id`."""
+    """Set with the welcome. `device_id` and `term` (of the tab that leads its browser, if it has one) are what the hello says."""
     device_id: str
+    term: int | None = None
 
     def __init__(
         self,
@@ -295,9 +296,8 @@ class Connection:
         if hello is None or not await self._identify(hello):
             return False
         manager, settings = self.hub.manager, self.hub.settings
-        self.device_id = hello.device_id
         label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
-        self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible)
+        self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible, tabs=hello.tabs)
         self.hub.note_device(self.session, report_of(self.session, hello.device_id, hello.device, self._user_agent))
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:
@@ -371,7 +371,8 @@ class Connection:
         self.join(session)
         if isinstance(hello.user_id, str | None) and hello.user_id != session.user_id:
             self.close(CloseCode.WRONG_USER)
-        return not self._closing.done()
+        self.device_id, self.term = hello.device_id, hello.term
+        return not self._closing.done() and self.hub.fence(self)
 
     async def _authenticate(self, token: str | None) -> Session:
         if token is None:

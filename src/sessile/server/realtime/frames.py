@@ -25,6 +25,7 @@ PROTOCOL_VERSION: Final = 1
 SUBPROTOCOL: Final = "sessile.v1"
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 RESTORE_PATHS_MAX: Final = 200
+TABS_PER_SOCKET_MAX: Final = 10_000
 _POINTER_LENGTH_MAX: Final = 4096
 
 Uuid = Annotated[str, Meta(pattern=UUID_PATTERN, min_length=36, max_length=36)]
@@ -77,6 +78,8 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True):
     platform: Label | None = None
 
 
+TabCount = Annotated[int, Meta(ge=1, le=TABS_PER_SOCKET_MAX)]
+"""How many tabs of the browser a socket serves."""
 Documents = Annotated[list[Wanted], Meta(max_length=DOCUMENTS_PER_SOCKET_MAX)]
 
 
@@ -85,6 +88,9 @@ class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
     device_id: Uuid
     tab_id: Id
     visible: bool = True
+    tabs: TabCount = 1
+    term: Annotated[int, Meta(ge=1, le=NUMBER_MAX)] | None = None
+    """Of the tab that holds the browser's socket: of two sockets of one device the one with the higher term stays."""
     device: DeviceFacts | None = None
     token: Annotated[str, Meta(max_length=512)] | None = None
     user_id: Annotated[str, Meta(max_length=USER_ID_LENGTH_MAX)] | UnsetType | None = UNSET
@@ -147,6 +153,7 @@ class Restore(Frame, frozen=True, kw_only=True, tag="restore"):
 
 class Presence(Frame, frozen=True, kw_only=True, tag="presence"):
     visible: bool
+    tabs: TabCount = 1
 
 
 class Pong(Frame, frozen=True, kw_only=True, tag="pong"):

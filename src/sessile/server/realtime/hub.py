@@ -127,6 +127,22 @@ class Hub:
         self._by_session.setdefault(session_id, set()).add(connection)
         return self._ended.get(session_id)
 
+    def fence(self, connection: Connection) -> bool:
+        """One socket for one browser: of those that its tabs have opened with a term, the one with the highest stays, and of two with the same the
+        newer; False when `connection` is not the one. Of this process only; elsewhere the changes' numbers see to it that nothing counts twice."""
+        term, is_latest = connection.term, True
+        if term is None:
+            return True
+        for other in tuple(self._by_session.get(connection.session.session_id, ())):
+            if other is connection or other.term is None or other.device_id != connection.device_id:
+                continue
+            if other.term > term:
+                is_latest = False
+                connection.close(CloseCode.REPLACED)
+            else:
+                other.close(CloseCode.REPLACED)
+        return is_latest
+
     def leave(self, connection: Connection, session_id: str | None) -> None:
         self.connections.discard(connection)
         if session_id is None:

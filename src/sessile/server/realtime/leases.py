@@ -44,6 +44,7 @@ ReachOf = Callable[[], Reach]
 class _Tab:
     visible: bool
     reach: ReachOf
+    count: int
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class Leases:
     def key(self, session_id: str, device_id: str, document_id: str = "") -> PresenceKey:
         return PresenceKey(self.node_id, session_id, device_id, document_id)
 
-    def join(self, tab: object, key: PresenceKey, *, label: str, visible: bool, reach: ReachOf) -> None:
+    def join(self, tab: object, key: PresenceKey, *, label: str, visible: bool, reach: ReachOf, count: int = 1) -> None:
         """A socket of this device is there; again changes how it is shown."""
         held = self._held.get(key)
         if held is None:
@@ -99,7 +100,7 @@ class Leases:
             removed = self._gone.pop(key, None)  # it came back before its removal was written
             held.written = removed
         held.label, held.seen_at, held.left_at = label, self._now(), None
-        held.tabs[tab] = _Tab(visible, reach)
+        held.tabs[tab] = _Tab(visible, reach, count)
         self._note(key)
 
     def leave(self, tab: object, key: PresenceKey) -> None:
@@ -114,10 +115,11 @@ class Leases:
             held.left_at = asyncio.get_running_loop().time()
         self._note(key)
 
-    def show(self, tab: object, key: PresenceKey, *, visible: bool) -> None:
+    def show(self, tab: object, key: PresenceKey, *, visible: bool, count: int = 1) -> None:
         held = self._held.get(key)
-        if held is not None and tab in held.tabs and held.tabs[tab].visible != visible:
-            held.tabs[tab].visible = visible
+        shown = held.tabs.get(tab) if held is not None else None
+        if held is not None and shown is not None and (shown.visible, shown.count) != (visible, count):
+            shown.visible, shown.count = visible, count
             held.seen_at = self._now()
             self._note(key)
 
@@ -294,7 +296,7 @@ class Leases:
         return PresenceLease(
             **key._asdict(),
             label=held.label,
-            tabs=len(held.tabs),
+            tabs=sum(tab.count for tab in held.tabs.values()),
             visible=any(tab.visible for tab in held.tabs.values()),
             version=reach.version,
             is_following=reach.is_following,

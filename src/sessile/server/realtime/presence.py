@@ -21,6 +21,8 @@ class Tab:
 
     visible: bool
     cursor: Callable[[], int]
+    count: int = 1
+    """Tabs of the browser that it serves."""
 
 
 @dataclass(slots=True)
@@ -69,7 +71,9 @@ class Board:
         """Every device, for somebody who has just come."""
         return [self._describe(number) for number in sorted(self._devices.keys() | self._elsewhere.keys())]
 
-    def join(self, tab: object, device_no: int, *, label: str, visible: bool, cursor: Callable[[], int]) -> None:
+    def join(
+        self, tab: object, device_no: int, *, label: str, visible: bool, cursor: Callable[[], int], count: int = 1
+    ) -> None:
         device = self._devices.get(device_no)
         if device is None:
             device = self._devices[device_no] = LocalDevice(device_no, label, self._now())
@@ -77,7 +81,7 @@ class Board:
             device.leaving.cancel()
             device.leaving = None
         device.label, device.last_seen_at = label, self._now()
-        device.tabs[tab] = Tab(visible, cursor)
+        device.tabs[tab] = Tab(visible, cursor, count)
         self._left.discard(device_no)
         self._note(device_no)
 
@@ -94,10 +98,11 @@ class Board:
             loop = asyncio.get_running_loop()
             device.leaving = loop.call_later(self._leave_after_s, self._gone, device_no)
 
-    def show(self, tab: object, device_no: int, *, visible: bool) -> None:
+    def show(self, tab: object, device_no: int, *, visible: bool, count: int = 1) -> None:
         device = self._devices.get(device_no)
-        if device is not None and tab in device.tabs and device.tabs[tab].visible != visible:
-            device.tabs[tab].visible = visible
+        shown = device.tabs.get(tab) if device is not None else None
+        if device is not None and shown is not None and (shown.visible, shown.count) != (visible, count):
+            shown.visible, shown.count = visible, count
             device.last_seen_at = self._now()
             self._note(device_no)
 
@@ -180,7 +185,7 @@ class Board:
         return {
             "device_no": device_no,
             "label": here.label if here is not None else there.label if there is not None else UNKNOWN_LABEL,
-            "tabs": len(tabs) + (there.tabs if there is not None else 0),
+            "tabs": sum(tab.count for tab in tabs) + (there.tabs if there is not None else 0),
             "visible": any(tab.visible for tab in tabs) or (there is not None and there.visible),
             "behind": min(behind, default=0),
             "last_seen_at": iso(max(seen)),
