@@ -37,7 +37,7 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def database(postgres: PostgresServer) -> Callable[[Path], str]:
+def database(postgres: PostgresServer) -> Iterator[Callable[[Path], str]]:
     """The URL of the test's own database, made when it is first asked for."""
     made: dict[Path, str] = {}
 
@@ -48,7 +48,9 @@ def database(postgres: PostgresServer) -> Callable[[Path], str]:
             made[place] = postgres.url(name)
         return made[place]
 
-    return url
+    yield url
+    for made_url in made.values():
+        postgres.run_sql(f'DROP DATABASE "{made_url.rpartition("/")[2]}" WITH (FORCE)')
 
 
 _NUMBERS = itertools.count(1)
