@@ -27,8 +27,8 @@ check: setup ## formatting, lint, types, layers
 soak: setup ## the long runs: kills, property tests and browser tests with full counts
 	@$(VENV)/bin/python scripts/verify.py soak
 
-bench: setup ## measure, and print with the machine's description
-	@$(VENV)/bin/python -m benchmarks
+bench: setup $(VENV)/.ready-bench ## measure us beside our peers, and write docs/explanation/figures.md
+	@$(VENV)/bin/python -m benchmarks --write
 
 reference: setup ## write the pages of docs/reference that are derived from code
 	@$(VENV)/bin/python -m scripts.record_examples
@@ -46,6 +46,9 @@ $(VENV)/.ready-demo: pyproject.toml
 $(VENV)/.ready-dev: pyproject.toml
 	@sh scripts/ensure_venv.sh "$(PYTHON)" "$(VENV)" dev "all,dev"
 	@touch $(VENV)/.ready-demo
+
+$(VENV)/.ready-bench: pyproject.toml
+	@sh scripts/ensure_venv.sh "$(PYTHON)" "$(VENV)" bench "all,dev,bench"
 
 $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json $(VENV)/.ready-dev
 	@sh scripts/ensure_node.sh "$(VENV)"

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bus, changes, durable, ending, fanout, flask, peers, redis_lane, sessions, ten_million
+from benchmarks import bus, changes, django, durable, ending, fanout, flask, peers, redis_lane, sessions, ten_million
 from benchmarks.telling import Tell
 from scripts import figures
 
@@ -81,6 +81,19 @@ def in_flask(given: Given) -> Tables:
         return {title: flask.measure(given.folder, given.options.rounds, given.options.seconds, given.tell)}
     except ServerMissing as error:
         given.tell(f"not run: sessions in Flask ({error})")
+        return {}
+
+
+def in_django(given: Given) -> Tables:
+    """What reading and writing a session adds to a request in Django, against cached_db."""
+    from sessile.testing.servers import ServerMissing
+
+    given.tell("requests with a session in Django")
+    title = "A session in Django on Redis and PostgreSQL, CPU of the process for each request"
+    try:
+        return {title: django.measure(3 * given.options.rounds, int(given.options.seconds * 100))}
+    except ServerMissing as error:
+        given.tell(f"not run: sessions in Django ({error})")
         return {}
 
 
@@ -145,6 +158,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Given], Tables]]] = {
     "requests": requests,
     "peers": on_redis,
     "flask": in_flask,
+    "django": in_django,
     "sockets": sockets,
     "durable": durable_changes,
     "fanout": fan_out,

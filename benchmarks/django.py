@@ -1,5 +1,4 @@
 """What a session costs a Django project: CPU time of the process for a request that reads (or writes) it, above the same request without a session.
-`python -m benchmarks.django`.
 
 Each variant is a process of its own, which calls the project's WSGI application as a server does, without a socket to a browser: what is left is Django,
 the session, and the way to the same Redis and PostgreSQL. The variants take turns, a few hundred requests each, for many rounds; so whatever else the

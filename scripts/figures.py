@@ -90,7 +90,12 @@ def _tables(found: Mapping[str, Any]) -> list[str]:
             "|" + "---|" * (len(head) + len(ratio)),
         ]
         for row in rows:
-            spread = [f"{row['ratio_min']} - **{row['ratio_median']}** - {row['ratio_max']}"] if ratio else []
+            has_ratio = ratio and row["ratio_median"] != ""
+            spread = (
+                [f"{row['ratio_min']} - **{row['ratio_median']}** - {row['ratio_max']}" if has_ratio else ""]
+                if ratio
+                else []
+            )
             lines.append("| " + " | ".join([*(_shown(row[name]) for name in head), *spread]) + " |")
         parts.append("\n".join(lines))
     if note := found.get("note"):
