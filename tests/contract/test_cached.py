@@ -13,6 +13,7 @@ from sessile.ports import Cache, Store
 from sessile.stores.memory import MemoryStore
 from sessile.stores.memory.store import Tables
 from sessile.stores.redis import AsyncRedisCache, BlockingRedisCache
+from sessile.stores.redis.link import Limits
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore
 from sessile.stores.sql.postgres import AsyncPostgresStore, BlockingPostgresStore
 from sessile.testing.fake_cache import FakeCache, FakeCacheServer
@@ -29,6 +30,8 @@ from sessile.testing.store_contract import (
     TransactionContract,
 )
 
+PATIENT = Limits(call_timeout_s=5.0, connect_timeout_s=5.0)
+"""A busy machine is not taken for an outage: what happens then has tests of its own."""
 _SOAK = bool(os.environ.get("SESSILE_SOAK"))
 
 
@@ -58,7 +61,8 @@ class WithRedis(Contract):
         self.redis_url = redis.url()
 
     def make_cache(self, lane: str, place: Path) -> Cache | None:
-        return BlockingRedisCache(self.redis_url) if lane == "blocking" else AsyncRedisCache(self.redis_url)
+        make = BlockingRedisCache if lane == "blocking" else AsyncRedisCache
+        return make(self.redis_url, limits=PATIENT)
 
 
 class TestSqliteWithRedis(WithRedis, FewGroups):  # type: ignore[misc, valid-type]

@@ -134,7 +134,7 @@ class Logins:
             user_id=user_id,
             platform_id=begins_on if entry.platform_id is not None else session.platform_id or begins_on,
             public=facts,
-            device={**(entry.device or {}), **issued.session.device},  # what the page has told of it is better
+            device=dict(entry.device or issued.session.device),
         )
         tx.sessions.update(logged_in)
         tx.audit([session_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])

@@ -28,7 +28,7 @@ def finished(manager: SessionManager) -> AsyncSessionManager:
 
 
 class _Finished:
-    def __init__(self, facade: SessionManager) -> None:
+    def __init__(self, facade: Any) -> None:
         self.facade = facade
 
     @property
@@ -44,7 +44,7 @@ class _Finished:
     @property
     def legacy(self) -> _Finished:
         """A group of verbs, finished in the same way."""
-        return _Finished(self._facade.legacy)
+        return _Finished(self.facade.legacy)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.facade, name)

@@ -193,7 +193,9 @@ class RequestSession(SessionMapping):
             session_id,
             user_id,
             public=public,
-            device=self._device_facts(),
+            device=None
+            if known is not None and known.device
+            else self._device_facts(),  # what the page told of it is better
             platform_id=platform_id,
             remember=remember,
         )

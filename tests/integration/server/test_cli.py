@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from sessile import __version__
+from sessile.cli.main import app
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
 from tests.integration.server.peer import connected
@@ -43,7 +45,10 @@ def test_version() -> None:
 
 
 def test_help_names_every_command_and_each_takes_json() -> None:
-    shown = sessile("--help").stdout
+    def help_of(*command: str) -> str:
+        return CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"]).output
+
+    shown = help_of()
     for command in (
         ["serve"],
         ["demo"],
@@ -55,7 +60,7 @@ def test_help_names_every_command_and_each_takes_json() -> None:
         ["adopt"],
     ):
         assert command[0] in shown
-        assert "--json" in sessile(*command, "--help").stdout, command
+        assert "--json" in help_of(*command), command
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
