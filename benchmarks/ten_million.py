@@ -21,6 +21,8 @@ USER: Final = "heavy"
 OF_USER: Final = 30_000
 EXPIRED_SHARE: Final = 10
 """Each tenth one."""
+READS: Final = 3000
+CREATIONS: Final = 1000
 _STEP: Final = 500_000
 _PAGE: Final = 100
 _SWEEP_BATCH: Final = 100
@@ -149,8 +151,8 @@ async def measure(url: str, total: int) -> dict[str, Any]:
         measured = Measured(manager, total)
         await timed(measured.read, 200)
         found: dict[str, Any] = {
-            "read": told(await timed(measured.read, 3000)),
-            "create": told(await timed(measured.create, 1000)),
+            "read": told(await timed(measured.read, READS)),
+            "create": told(await timed(measured.create, CREATIONS)),
             f"page of {_PAGE}": told(await measured.pages()),
         }
         found["sweep"] = await measured.sweep()

@@ -32,6 +32,7 @@ from sessile.server.routes import (
     handoff,
     health,
     history,
+    metrics,
     platforms,
     returning,
     session,
@@ -143,7 +144,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
         changes,
         checkpoints,
         bundle,
-        *((health,) if standalone else ()),
+        *((health, metrics) if standalone else ()),
     ):
         api.include_router(resource.router)
     _describe_bodies(api)

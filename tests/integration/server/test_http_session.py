@@ -117,6 +117,41 @@ async def test_readiness_says_how_the_store_is_doing(tmp_path: Path) -> None:
         assert 0 <= pool["in_use"] <= pool["size"] <= 3, "the background work has one of them now and then"
 
 
+def sample(text: str, name: str) -> float:
+    return float(next(line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(f"{name} ")))
+
+
+async def test_metrics_tell_an_outage_and_answer_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {
+        "database_url": f"sqlite:///{tmp_path}/a.db",
+        "redis_url": "redis://127.0.0.1:1",
+        "pool_size": 3,
+    }
+    async with service_of(**settings) as service, client_of(service) as client:
+        answer = await client.get("/metrics")
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        shown = answer.text
+        assert (sample(shown, "sessile_store_up"), sample(shown, "sessile_pool_size_max")) == (1, 3)
+        assert (sample(shown, "sessile_sockets"), sample(shown, "sessile_draining")) == (0, 0)
+        assert sample(shown, "sessile_cache_used") == 0
+        assert (
+            sum(
+                sample(shown, f'sessile_cache_link{{state="{state}"}}') for state in ("up", "connecting", "down", "new")
+            )
+            == 1
+        )
+        families = [line.split()[2] for line in shown.splitlines() if line.startswith("# TYPE")]
+        assert len(families) == len(set(families)), "each once"
+
+        async def away() -> None:
+            raise StoreUnavailable
+
+        monkeypatch.setattr(service.manager, "health", away)
+        answer = await client.get("/metrics")
+        assert (answer.status_code, sample(answer.text, "sessile_store_up")) == (200, 0)
+        assert "sessile_store_latency_seconds" not in answer.text
+
+
 async def test_an_anonymous_session_is_shown_as_such() -> None:
     async with service_of() as service:
         made = await issued(service, None)
