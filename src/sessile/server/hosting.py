@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,7 @@ from sessile.server.app import Service
 from sessile.server.paths import owns_path
 from sessile.web.asgi import App, Message, Receive, Scope, Send, path_within
 
+_log = logging.getLogger("sessile.server")
 _STARTED: Final = frozenset({"lifespan.startup.complete", "lifespan.startup.failed"})
 
 
@@ -72,6 +74,8 @@ class Hosted:
         except Exception:
             if is_known:
                 raise
+            # As servers do (ASGI, "Lifespan Protocol"): whoever raises before answering does not speak it. But perhaps it was a fault.
+            _log.info("The application has no lifespan, or failed before it said so", exc_info=True)
         if not is_known and received:  # it took the first message and said nothing
             await send({"type": "lifespan.startup.complete"})
             await receive()
