@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sessile.testing.servers import PostgresServer, RedisServer, ServerMissing
+from tests.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -66,7 +67,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    asyncio.run(pyfuncitem.obj(**arguments))
+    loop_factory = VirtualTimeLoop if pyfuncitem.get_closest_marker("virtual_time") else None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(pyfuncitem.obj(**arguments))
     return True
 
 

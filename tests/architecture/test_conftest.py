@@ -16,8 +16,20 @@ from tests.architecture.tree import ROOT
 TESTS = """
 import asyncio
 
+import pytest
+
 async def test_awaits():
     await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+
+@pytest.mark.virtual_time
+async def test_sleeps_a_day_in_no_time():
+    before = asyncio.get_running_loop().time()
+    await asyncio.sleep(86_400)
+    assert asyncio.get_running_loop().time() - before == 86_400
+
+@pytest.mark.virtual_time
+async def test_waits_for_nothing():
+    await asyncio.Event().wait()
 
 async def test_passes(rng):
     assert rng.random() != rng.random()
@@ -32,13 +44,16 @@ def test_draws(rng, record_property):
     record_property("drawn", rng.random())
 """
 
+_WITHOUT = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:xdist")
+
 
 def run(folder: Path, **environment: str) -> dict[str, tuple[str, str]]:
     """Outcome and text of each test, by name."""
     shutil.copy(ROOT / "tests" / "conftest.py", folder / "conftest.py")
     (folder / "test_it.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=out.xml", "test_it.py"]
+    command = [sys.executable, "-m", "pytest", "-q", *_WITHOUT, "--junitxml=out.xml", "test_it.py"]
     inherited = {name: value for name, value in os.environ.items() if name not in {"CI", "SESSILE_TEST_SEED"}}
+    inherited["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, check=False)
     outcomes = {}
     for case in ET.parse(folder / "out.xml").iter("testcase"):
@@ -53,6 +68,8 @@ def test_on_a_laptop(tmp_path: Path) -> None:
     found = run(tmp_path)
     assert {name: outcome for name, (outcome, _) in found.items()} == {
         "test_awaits": "failure",
+        "test_sleeps_a_day_in_no_time": "passed",
+        "test_waits_for_nothing": "failure",
         "test_passes": "passed",
         "test_needs": "skipped",
         "test_has": "passed",

@@ -105,3 +105,58 @@ def test_a_wrong_name_is_refused(groups: list[str]) -> None:
 
 def test_every_group_has_steps() -> None:
     assert [len(verify.steps(group)) for group in ("check", "test", "soak")] == [5, 3, 2]
+
+
+def failing_once(tmp_path: Path, tests: str) -> verify.Step:
+    """Real pytest on a file whose tests see that they run for the second time."""
+    (tmp_path / "test_it.py").write_text(f"import pathlib\nran = pathlib.Path({str(tmp_path / 'ran')!r})\n{tests}")
+    base = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:schemathesis",
+        "-c",
+        "/dev/null",
+        "test_it.py",
+    )
+    junit = tmp_path / "results.xml"
+    again = (*base, "--last-failed")
+    return verify.Step("step", (*base, f"--junitxml={junit}"), cwd=tmp_path, junit=junit, again=again)
+
+
+UNSTEADY = """
+def test_first():
+    is_second = ran.exists()
+    ran.write_text("")
+    assert is_second
+
+def test_other():
+    pass
+"""
+
+
+def test_what_failed_runs_once_more_and_is_named_when_it_passes(tmp_path: Path) -> None:
+    outcome = verify.run(failing_once(tmp_path, UNSTEADY), 60)
+    assert (outcome.problem, outcome.counts["passed"], outcome.counts["failed"]) == (None, 2, 0)
+    assert [name.rpartition("::")[2] for name in outcome.unsteady] == ["test_first"]
+    assert "unsteady (failed among the others, passed alone)" in verify.summary([outcome])
+
+
+def test_what_fails_twice_has_failed(tmp_path: Path) -> None:
+    outcome = verify.run(failing_once(tmp_path, UNSTEADY + "\ndef test_never():\n    assert False\n"), 60)
+    assert outcome.problem == "exit status 1"
+    assert (outcome.counts["passed"], outcome.counts["failed"], outcome.unsteady) == (1, 2, ())
+
+
+def test_many_failures_are_not_run_again(tmp_path: Path) -> None:
+    many = "".join(
+        f"\ndef test_{number}():\n    ran.write_text(ran.read_text() + 'x') if ran.exists() else ran.write_text('x')\n    assert False\n"
+        for number in range(verify.AGAIN_MAX + 1)
+    )
+    outcome = verify.run(failing_once(tmp_path, many), 60)
+    assert outcome.problem == "exit status 1"
+    assert len((tmp_path / "ran").read_text()) == verify.AGAIN_MAX + 1

@@ -15,6 +15,8 @@ from sessile.runtime.news import RedisNews
 from sessile.stores.memory import MemoryStore
 from sessile.stores.redis.link import LinkStatus, State
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Bus:
     """A bus whose connection a test decides on."""

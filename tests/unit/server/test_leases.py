@@ -14,6 +14,8 @@ from sessile.model.presence import HTTP_NODE, DeviceReport, PresenceKey, Presenc
 from sessile.server.realtime import leases as module
 from sessile.server.realtime.leases import Leases, Reach
 
+pytestmark = pytest.mark.virtual_time
+
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
 

@@ -10,6 +10,8 @@ import pytest
 from sessile.server.realtime import messages
 from sessile.server.realtime.outbox import Outbox, SlowConsumer
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Wire:
     """Takes frames only while it is open."""

@@ -12,6 +12,8 @@ from sessile.model.presence import DevicePresence, Elsewhere
 from sessile.server.realtime.presence import Board, device_label
 from sessile.web.device_label import label_of
 
+pytestmark = pytest.mark.virtual_time
+
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
 

@@ -14,6 +14,8 @@ from sessile.server.realtime import messages
 from sessile.server.realtime.outbox import DirectOutbox, SlowConsumer
 from sessile.server.realtime.wire import FLUSHED_AT_ONCE, Encoded, Flusher
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Connection:
     """Takes writes until it is paused; remembers each."""
