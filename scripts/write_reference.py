@@ -1,4 +1,4 @@
-"""Write the pages of `docs/reference` that are derived from code: settings, errors, HTTP, capabilities, the torture suite. A test keeps them up to date."""
+"""Write the pages of `docs/reference` and `docs/security` that are derived from code. A test keeps them up to date."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
-from scripts import capabilities, torture_page
+from scripts import capabilities, security, torture_page
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -21,6 +21,7 @@ from sessile.server import refusals
 from sessile.server.app import create_app
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+SECURITY_FOLDER = FOLDER.parent / "security"
 NOTICE = "<!-- Written by scripts/write_reference.py: change the code, then run `make reference`. -->"
 
 
@@ -33,6 +34,11 @@ def pages() -> Mapping[str, str]:
         "capabilities.md": capabilities.page(NOTICE, capabilities.shown()),
         "torture.md": torture_page.page(NOTICE),
     }
+
+
+def security_pages() -> Mapping[str, str]:
+    """The same of `docs/security`."""
+    return {"asvs.md": security.page(NOTICE, security.tags())}
 
 
 def http_page() -> str:
@@ -153,12 +159,13 @@ def _all(root: type[errors.SessileError]) -> list[type[errors.SessileError]]:
 
 def main() -> int:
     """Writes the pages; prints those that changed."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, content in pages().items():
-        path = FOLDER / name
-        if not path.exists() or path.read_text(encoding="utf-8") != content:
-            path.write_text(content, encoding="utf-8")
-            print(f"wrote docs/reference/{name}")
+    for folder, contents in ((FOLDER, pages()), (SECURITY_FOLDER, security_pages())):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            path = folder / name
+            if not path.exists() or path.read_text(encoding="utf-8") != content:
+                path.write_text(content, encoding="utf-8")
+                print(f"wrote docs/{folder.name}/{name}")
     return 0
 
 

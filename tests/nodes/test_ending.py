@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sessile.testing.shows import shows_security
 from tests.nodes.crowd import IS_SOAK, LONG_MARKS, Crowd, planted, recovered, warmed
 from tests.nodes.running import FENCE_PERIOD_S, Node, Running
 
@@ -107,6 +108,7 @@ async def under_load(case: Case, service: Running, rng: random.Random, seconds: 
 
 
 @pytest.mark.parametrize("name", _cases(CASES, long=lambda name: CASES[name].takes_long))
+@shows_security("V7.4.1")
 async def test_an_end_is_final_under_load(name: str, service: Running, rng: random.Random) -> None:
     case = CASES[name]
     for _ in range(ROUNDS):

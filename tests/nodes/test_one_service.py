@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import httpx
 import pytest
 
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import Peer, connected
 from tests.nodes.crowd import recovered
 from tests.nodes.running import PING_INTERVAL_S, Node, Running
@@ -66,6 +67,7 @@ def _one_way_each(b: Node, c: Node) -> None:
 
 
 @pytest.mark.parametrize("cut", [_nothing, _one_way_each])
+@shows_security("V7.4.1")
 async def test_an_end_is_known_everywhere_at_once_and_closes_every_socket(
     cut: Callable[[Node, Node], None], service: Running
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which capability a test shows, written above it."""
+"""Which capability, or which line of the security lists, a test shows, written above it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ def shows(*names: str) -> Callable[[F], F]:
 
     def mark(test: F) -> F:
         vars(test)["shows"] = names
+        return test
+
+    return mark
+
+
+def shows_security(*lines: str) -> Callable[[F], F]:
+    """`@shows_security("V7.2.4", "K-3")`: this test shows these lines of docs/security/asvs.md. The names are kept as its `shows_security`."""
+
+    def mark(test: F) -> F:
+        vars(test)["shows_security"] = lines
         return test
 
     return mark

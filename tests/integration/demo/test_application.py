@@ -19,6 +19,7 @@ from sessile.demo.app import PAGES, addresses, create_app, demo_settings, displa
 from sessile.demo.insurers import INSURERS
 from sessile.demo.report import COPIES, NAME
 from sessile.demo.watcher import GapWatcher
+from sessile.testing.shows import shows_security
 from tests.unit.demo.test_gaps import COMPLETE
 
 ORIGIN = "http://localhost"
@@ -222,6 +223,7 @@ def test_a_bad_name_is_refused_in_words(body: bytes) -> None:
     asyncio.run(story())
 
 
+@shows_security("C-12", "V7.6.2")
 def test_another_sites_page_signs_nobody_in() -> None:
     async def story() -> None:
         async with demo() as app, browser(app) as ann:
@@ -246,6 +248,7 @@ def test_its_files_and_health_are_served() -> None:
     asyncio.run(story())
 
 
+@shows_security("V3.4.3", "V3.6.1")
 def test_no_page_has_an_inline_script_or_style() -> None:
     for path in PAGES.glob("*.html"):
         text = path.read_text(encoding="utf-8")
@@ -283,6 +286,7 @@ def test_every_input_has_a_label() -> None:
         ("Zoë", "Zoë"),
     ],
 )
+@shows_security("V16.4.1")
 def test_a_name_is_shown_as_one_line(text: str, name: str | None) -> None:
     assert display_name(text) == name
 

@@ -19,6 +19,7 @@ from sessile.integrations.django.channels import SessionSocket
 from sessile.integrations.django.service import close_service, manager_here, service_thread
 from sessile.model.errors import StoreUnavailable
 from sessile.model.session import EndReason
+from sessile.testing.shows import shows_security
 from tests.integration.django import project
 
 pytestmark = pytest.mark.usefixtures("users")
@@ -171,6 +172,7 @@ def test_the_api_under_wsgi_is_answered_by_a_thread() -> None:
 
 
 @pytest.mark.usefixtures("site")
+@shows_security("V3.5.1")
 def test_the_api_refuses_another_sites_page() -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.get(username="ada"))
@@ -201,6 +203,7 @@ async def test_the_api_under_asgi_is_on_the_loop() -> None:
 
 
 @pytest.mark.usefixtures("site")
+@shows_security("V-25")
 async def test_a_host_that_is_not_allowed_is_refused_by_the_service_too() -> None:
     with override_settings(ALLOWED_HOSTS=["good.example"]):
         said = await asked(with_service(unreachable), "/api/session_state", host=b"evil.example")
@@ -337,6 +340,7 @@ async def test_a_consumer_has_the_session_and_can_save() -> None:
 
 
 @pytest.mark.usefixtures("site")
+@shows_security("C-11")
 async def test_the_end_of_the_session_closes_the_socket() -> None:
     issued = await asyncio.to_thread(lambda: get_manager().create_session("7"))
     socket, visitor = Socket(issued.token), Socket(None)
@@ -354,6 +358,7 @@ async def test_the_end_of_the_session_closes_the_socket() -> None:
 
 
 @pytest.mark.usefixtures("site")
+@shows_security("V16.5.3")
 async def test_a_socket_in_an_outage_is_refused_and_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
     issued = await asyncio.to_thread(lambda: get_manager().create_session("7"))
 

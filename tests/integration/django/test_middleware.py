@@ -15,6 +15,7 @@ from sessile.integrations.django import SessionMiddleware, SessionStore, get_man
 from sessile.integrations.django.process import here
 from sessile.model.errors import StoreUnavailable
 from sessile.testing import FakeClock
+from sessile.testing.shows import shows_security
 from tests.integration.django import project
 
 pytestmark = pytest.mark.usefixtures("store", "users")
@@ -71,6 +72,7 @@ def test_nested_changes_are_kept_without_saying_so(any_client: Client) -> None:
     assert any_client.get("/get/basket").json() == {"basket": {"a": 1, "b": 1}}
 
 
+@shows_security("V7.2.4")
 def test_a_login_keeps_the_basket_and_changes_the_token(any_client: Client) -> None:
     any_client.post("/basket/a")
     anonymous = any_client.cookies["sessionid"].value
@@ -92,6 +94,7 @@ def test_another_user_gets_a_session_of_their_own(any_client: Client) -> None:
     assert sessions_of(ada()) == 0
 
 
+@shows_security("V7.4.1", "C-8")
 def test_a_logout_ends_it_everywhere(any_client: Client) -> None:
     any_client.post("/login/ada")
     token = any_client.cookies["sessionid"].value
@@ -124,6 +127,7 @@ def test_the_test_client_writes_before_the_first_request(any_client: Client) -> 
     assert any_client.get("/get/a").json() == {"a": 1}
 
 
+@shows_security("V7.4.3")
 def test_a_password_ends_the_others_and_keeps_this_one_if_asked(any_client: Client) -> None:
     others = [Client(), Client()]
     for each in (any_client, *others):
@@ -136,6 +140,7 @@ def test_a_password_ends_the_others_and_keeps_this_one_if_asked(any_client: Clie
     assert sessions_of(ada()) == 1
 
 
+@shows_security("V7.4.3")
 def test_a_password_without_that_ends_this_one_too(any_client: Client) -> None:
     any_client.force_login(ada())
     any_client.post("/password/new")
@@ -162,6 +167,7 @@ def test_a_password_that_is_only_hashed_anew_ends_nothing(client: Client) -> Non
     assert sessions_of(ada()) == 2
 
 
+@shows_security("V7.4.2")
 def test_a_deleted_user_has_no_session_left(client: Client) -> None:
     client.force_login(ada())
     key = str(ada().pk)
@@ -195,6 +201,7 @@ def test_a_response_of_500_saves_nothing(any_client: Client, path: str) -> None:
     assert any_client.get("/get/a").json() == {"a": "1"}
 
 
+@shows_security("C-12")
 def test_csrf_tokens_in_the_session(any_client: Client) -> None:
     with override_settings(CSRF_USE_SESSIONS=True):
         strict = Client(enforce_csrf_checks=True)
@@ -225,6 +232,7 @@ def test_set_expiry_moves_cookie_and_deadline(any_client: Client, clock: FakeClo
 # -- under ours -----------------------------------------------------------------------------------------------------------------------------
 
 
+@shows_security("V14.2.2", "V-12")
 def test_what_caches_are_told(client: Client) -> None:
     assert not is_private(client.get("/bare"))
     assert "Vary" not in client.get("/bare").headers
@@ -297,6 +305,7 @@ def test_after_a_rotation_the_old_token_serves_for_a_moment(client: Client, cloc
     assert late.get("/get/a").json() == {"a": None}
 
 
+@shows_security("K-3", "V-19")
 def test_two_cookies_of_the_name_are_no_session(client: Client) -> None:
     client.post("/put/a/1")
     token = client.cookies["sessionid"].value
@@ -336,6 +345,7 @@ def test_save_every_request_sends_the_cookie_each_time(client: Client, clock: Fa
         assert client.get("/get/a").json() == {"a": "1"}
 
 
+@shows_security("V7.3.1")
 def test_using_it_is_activity_and_a_poll_is_not(client: Client, clock: FakeClock) -> None:
     client.post("/put/a/1")
     clock.advance(13 * 86400)
@@ -361,6 +371,7 @@ def test_a_stream_may_not_begin_to_read(client: Client) -> None:
         b"".join(response.streaming_content)
 
 
+@shows_security("V7.5.1", "V7.5.3")
 def test_what_a_view_requires(client: Client, clock: FakeClock) -> None:
     refused = client.get("/members")
     assert (refused.status_code, refused.json()["reason"]) == (401, "no_cookie")
@@ -457,6 +468,7 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Any:
     return begin
 
 
+@shows_security("V16.5.2")
 def test_an_outage_is_503_and_nobodys_logout(client: Client, outage: Any) -> None:
     client.post("/login/ada")
     token = client.cookies["sessionid"].value
@@ -569,6 +581,7 @@ def test_a_session_that_somebody_replaced_is_left_alone() -> None:
     assert "Vary" not in middleware.process_response(request, HttpResponse()).headers
 
 
+@shows_security("V-15")
 def test_no_token_in_a_repr(client: Client) -> None:
     client.post("/put/a/secret")
     session = client.session

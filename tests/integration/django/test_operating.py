@@ -19,6 +19,7 @@ from sessile.integrations.django.checks import OURS, STOCK
 from sessile.integrations.django.configuration import configuration
 from sessile.model.errors import SessionEnded, StoreUnavailable
 from sessile.testing import FakeClock
+from sessile.testing.shows import shows_security
 from tests.integration.django import project
 
 MEMORY = {"DATABASE_URL": "memory://"}
@@ -264,6 +265,7 @@ def test_who_may_look_sees_device_and_times_and_can_end_nothing(ada: User) -> No
     assert theirs.get("/whoami").status_code == 200
 
 
+@shows_security("V7.4.5")
 def test_who_may_end_ends_the_chosen_ones(ada: User) -> None:
     one, two = browser_of(ada), browser_of(ada)
     handle = str(one.session.handle)
@@ -279,6 +281,7 @@ def test_who_may_end_ends_the_chosen_ones(ada: User) -> None:
     assert get_manager().get_session(own).ended_at is None
 
 
+@shows_security("V7.4.5")
 def test_who_may_nothing_sees_nothing(ada: User) -> None:
     assert staff().get(PAGE).status_code == 403
     assert Client().get(PAGE).status_code == 302

@@ -18,6 +18,7 @@ from django.utils import timezone
 from sessile.integrations.django import SessionStore, get_manager
 from sessile.model.errors import InvalidValue, SessionEnded
 from sessile.testing import FakeClock
+from sessile.testing.shows import shows_security
 
 pytestmark = pytest.mark.usefixtures("store")
 DAY = 86400
@@ -219,6 +220,7 @@ def test_save_with_must_create_makes_another(call: Lane) -> None:
 
 
 @pytest.mark.parametrize("key", ["1", "12345678", "x" * 80, "", None, 7])
+@shows_security("C-2", "V-5")
 def test_a_key_that_is_not_ours_is_never_taken_over(call: Lane, key: Any) -> None:
     session = SessionStore(key)
     assert (session.session_key, call(session, "load")) == (None, {})
@@ -228,6 +230,7 @@ def test_a_key_that_is_not_ours_is_never_taken_over(call: Lane, key: Any) -> Non
     assert not call(session, "exists", key)
 
 
+@shows_security("C-2", "V-5")
 def test_a_key_of_our_shape_that_nobody_knows_is_not_taken_over(call: Lane) -> None:
     key = str(kept(x=1).session_key)
     unknown = key[:-4] + ("AAAA" if not key.endswith("AAAA") else "BBBB")
@@ -247,6 +250,7 @@ def test_loading_an_unknown_one_keeps_nothing(call: Lane) -> None:
     assert session.is_empty()
 
 
+@shows_security("V7.4.1", "V-14")
 def test_a_save_after_the_end_raises_and_revives_nothing(call: Lane) -> None:
     session = kept(x=1)
     here, there = again(session), again(session)
@@ -275,6 +279,7 @@ def test_a_save_of_a_session_that_became_somebodys_raises() -> None:
         here.save()
 
 
+@shows_security("V-13")
 def test_parallel_requests_keep_different_keys_and_nested_ones() -> None:
     session = kept(basket={"a": 1}, x=0)
     one, two = again(session), again(session)
@@ -428,6 +433,7 @@ def test_other_activity_does_not_prolong_what_set_expiry_said(clock: FakeClock) 
     assert found.reason == "expired:idle"
 
 
+@shows_security("V7.3.2")
 def test_the_absolute_deadline_caps_all(clock: FakeClock) -> None:
     session = kept(x=1)
     session.set_expiry(1000 * DAY)

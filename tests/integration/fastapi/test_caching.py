@@ -12,6 +12,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import StreamingResponse
 
 from sessile.integrations.fastapi import CurrentSession, WebSession
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, set_cookies, site
 
 READS: dict[str, Callable[[WebSession], object]] = {
@@ -62,6 +63,7 @@ def add_reads(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("how", READS)
 @pytest.mark.parametrize("logged_in", [False, True])
+@shows_security("V14.2.2", "V-12")
 async def test_every_form_of_reading_makes_the_response_private(how: str, logged_in: bool) -> None:
     async with site() as here, here.client() as client:
         add_reads(here.app)
@@ -175,6 +177,7 @@ class SharedCache:
         return response
 
 
+@shows_security("V14.2.2", "V-12")
 async def test_a_shared_cache_never_hands_one_persons_page_to_another(rng: random.Random) -> None:
     async with site() as here:
         add_reads(here.app)
@@ -213,6 +216,7 @@ async def test_the_shared_cache_would_be_caught() -> None:
 
 
 @pytest.mark.parametrize("path", ["/login/ann", "/refused"])
+@shows_security("V14.2.2")
 async def test_a_response_that_sets_the_cookie_or_refuses_is_not_stored(path: str) -> None:
     async with site() as here, here.client() as client:
         add_reads(here.app)

@@ -10,6 +10,7 @@ from fastapi import Depends
 
 from sessile.integrations.fastapi import CurrentSession, require_csrf
 from sessile.model.errors import CsrfFailed
+from sessile.testing.shows import shows_security
 from sessile.web.csrf import check_csrf_token, csrf_token
 from tests.integration.fastapi.site import Site, site
 
@@ -34,6 +35,7 @@ def add_routes(here: Site) -> None:
         await session.rotate()
 
 
+@shows_security("C-12")
 async def test_a_form_of_the_sessions_own_page_is_taken() -> None:
     async with site() as here:
         add_routes(here)
@@ -68,6 +70,7 @@ async def test_a_form_of_the_sessions_own_page_is_taken() -> None:
             assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "csrf_failed")] * 6
 
 
+@shows_security("C-12")
 async def test_a_token_from_before_a_login_is_worth_nothing_after_it() -> None:
     async with site() as here:
         add_routes(here)

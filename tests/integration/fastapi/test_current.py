@@ -27,6 +27,7 @@ from sessile.integrations.fastapi import (
 )
 from sessile.model.errors import ConfigurationError, PlatformRefused, SessionClosed
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, site, token_of
 from tests.integration.fastapi.test_sockets import Peer
 
@@ -116,6 +117,7 @@ def test_an_application_without_sessile_has_no_current_session() -> None:
         TestClient(app).get("/")
 
 
+@shows_security("V16.5.2")
 async def test_an_outage_is_not_nobody(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -141,6 +143,7 @@ USERS = 24
 
 
 @shows("D02", "http")
+@shows_security("V-17")
 async def test_requests_at_once_are_never_mixed(rng: random.Random) -> None:
     async with site() as here, here.client() as client:
         met, met_in_threads = asyncio.Barrier(USERS), threading.Barrier(USERS)

@@ -9,6 +9,7 @@ import random
 from fastapi import Depends
 
 from sessile.integrations.fastapi import CurrentSession, require_user
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, site
 
 USERS = 1000
@@ -42,6 +43,7 @@ def with_routes(here: Site) -> None:
         return [*seen, session.public["name"], here_is.get(), session["turns"]]
 
 
+@shows_security("V-17")
 async def test_interleaved_users_are_never_mixed(rng: random.Random) -> None:
     async with site() as here, here.client() as client:
         with_routes(here)

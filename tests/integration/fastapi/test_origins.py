@@ -6,6 +6,7 @@ import pytest
 from fastapi import Depends
 
 from sessile.integrations.fastapi import CurrentSession, require_same_origin
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import site
 
 
@@ -21,6 +22,7 @@ from tests.integration.fastapi.site import site
         ({}, 403),
     ],
 )
+@shows_security("V3.5.1", "C-12")
 async def test_a_forged_request_changes_nothing(headers: dict[str, str], status: int) -> None:
     async with site(allowed_origins=("https://partner.example",)) as here, here.client() as client:
 

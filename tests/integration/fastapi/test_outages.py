@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from sessile.integrations.fastapi import CurrentSession, Sessile
 from sessile.stores.sql import database as sqlite_database
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, set_cookies, site, token_of
 
 
@@ -42,6 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+@shows_security("V16.5.2")
 async def test_a_locked_file_is_an_outage_and_not_a_logout(tmp_path: Path) -> None:
     path = tmp_path / "sessile.db"
     async with site(f"sqlite:///{path}") as here, with_routes(here).client() as client:

@@ -13,6 +13,7 @@ from fastapi import Request
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model import token as tokens
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, both, set_cookies, site, token_of
 
 
@@ -96,6 +97,7 @@ async def test_a_logged_in_request_that_only_reads_sets_no_cookie(database_url: 
 
 
 @pytest.mark.parametrize("planted", ["shape", "unknown", "handle", "known handle", "short", "empty"])
+@shows_security("C-2", "V-5")
 async def test_p3_an_id_from_outside_is_not_adopted(database_url: str, planted: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as victim, here.client() as attacker:
         await attacker.post("/set/a/1")
@@ -120,6 +122,7 @@ async def test_p3_an_id_from_outside_is_not_adopted(database_url: str, planted: 
             assert (await here.client().get("/me", headers=tried)).json()["user"] is None
 
 
+@shows_security("C-4", "V-9")
 async def test_unknown_ids_leave_no_rows_and_the_wrong_shape_is_never_looked_up(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         for _ in range(200):
@@ -134,6 +137,7 @@ async def test_unknown_ids_leave_no_rows_and_the_wrong_shape_is_never_looked_up(
         assert here.store.reads == []
 
 
+@shows_security("V-13")
 async def test_p4_parallel_writes_to_different_keys_both_survive(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -157,6 +161,7 @@ async def test_p4_parallel_setdefaults_of_the_same_new_dict_both_survive(databas
 
 
 @pytest.mark.parametrize("slow", ["read", "write"])
+@shows_security("V7.4.1", "V-6")
 async def test_p5_a_slow_request_cannot_bring_back_an_ended_session(database_url: str, slow: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         handle = (await client.post("/login/ann")).json()["handle"]
@@ -211,6 +216,7 @@ async def test_p6_a_superseded_view_cannot_be_written_to(database_url: str) -> N
         assert set_cookies(response) == []
 
 
+@shows_security("V7.2.4")
 async def test_p6_a_superseded_token_is_no_way_into_the_session_that_it_was(database_url: str) -> None:
     """Who planted an anonymous token on somebody can neither look at, nor end, what became of it after the log-in."""
     async with site(database_url) as here, with_routes(here).client() as victim, here.client() as attacker:
@@ -245,6 +251,7 @@ async def test_p6_the_window_begins_when_the_browser_shows_the_new_token(databas
         assert (await here.sessions("ann"))[0].token_seen_at == here.clock.now()
 
 
+@shows_security("V7.2.4", "V-6")
 async def test_p6_after_the_window_the_old_token_is_unknown(database_url: str) -> None:
     async with site(database_url, rotation_window_s=30) as here, with_routes(here).client() as client:
         await client.post("/set/sku/7")
@@ -297,6 +304,7 @@ async def test_p7_with_the_store_away_only_who_uses_the_session_is_disturbed(dat
         assert (await client.get("/me")).json()["user"] == "ann"
 
 
+@shows_security("V-15", "V16.5.3")
 async def test_p8_a_logout_during_an_outage_is_refused_and_not_half_done(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -311,6 +319,7 @@ async def test_p8_a_logout_during_an_outage_is_refused_and_not_half_done(databas
 
 
 @shows("A03", "A09", "http")
+@shows_security("V7.4.1")
 async def test_p9_a_session_that_was_ended_elsewhere_is_over(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -321,6 +330,7 @@ async def test_p9_a_session_that_was_ended_elsewhere_is_over(database_url: str) 
 
 
 @shows("A08", "A09", "http")
+@shows_security("V7.3.1", "N-4")
 async def test_expiry_is_decided_by_the_server(database_url: str) -> None:
     settings = {"idle_timeout_s": 100, "absolute_timeout_s": 300, "expiry_warning_s": 10}
     async with site(database_url, **settings) as here, with_routes(here).client() as client:
@@ -339,6 +349,7 @@ async def test_expiry_is_decided_by_the_server(database_url: str) -> None:
 
 
 @shows("A07", "http")
+@shows_security("V7.3.1")
 async def test_a_request_that_is_no_activity_does_not_move_the_idle_deadline(database_url: str) -> None:
     async with (
         site(database_url, idle_timeout_s=100, expiry_warning_s=10) as here,

@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 from sessile.integrations.fastapi import CurrentSession, require_same_origin, require_user
 from sessile.model.errors import SessileError, SessionEnded
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, site
 
 
@@ -234,6 +235,7 @@ async def test_a_refusal_after_the_socket_has_opened_is_a_close_code(database_ur
         await peer.task
 
 
+@shows_security("V4.4.2")
 async def test_only_pages_of_the_own_origin_where_that_is_asked_for(database_url: str) -> None:
     async with with_sockets(database_url) as here:
         cookie = await cookie_of(here)
@@ -256,6 +258,7 @@ async def test_only_pages_of_the_own_origin_where_that_is_asked_for(database_url
         ("logout", "done", "done"),
     ],
 )
+@shows_security("V4.4.4")
 async def test_a_socket_cannot_give_the_browser_a_token(
     database_url: str, verb: str, anonymous: str, logged_in: str
 ) -> None:

@@ -13,6 +13,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model.errors import SessionEnded
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from sessile.web import trace
 from tests.integration.fastapi.site import Site, site, token_of
 from tests.integration.fastapi.test_sockets import Peer
@@ -149,6 +150,7 @@ async def test_the_end_of_a_socket_is_told_however_it_comes(lines: Callable[[], 
         assert "handler ended: session" in lines()[1]
 
 
+@shows_security("V16.2.5", "V16.4.1", "V-15")
 async def test_nothing_secret_is_traced_and_no_line_can_be_forged(lines: Callable[[], list[str]]) -> None:
     async with site() as here, with_routes(here).client() as client:
         await client.post("/login/ann@example.org")

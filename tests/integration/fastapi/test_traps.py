@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from sessile.integrations.fastapi import CurrentSession, require_user
 from sessile.model import token as tokens
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, site
 
 FAMILIAR = ["/login", "/logout", "/admin/users", "/health", "/user_login", "/static/app.js", "/api/anything"]
@@ -47,6 +48,7 @@ async def with_routes(database_url: str) -> AsyncIterator[Site]:
         yield here
 
 
+@shows_security("V-9")
 async def test_t60_an_unknown_id_is_one_look_by_its_key(tmp_path: Path) -> None:
     async with with_routes(f"sqlite:///{tmp_path / 's.db'}") as here, here.client() as client:
         for number in range(20):
@@ -72,6 +74,7 @@ async def test_t60_an_unknown_id_is_one_look_by_its_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("disguise", UPGRADES)
 @pytest.mark.parametrize("path", ["/who", "/socket.io/"])
+@shows_security("V-22", "V7.2.1")
 async def test_t66_nothing_that_a_client_says_of_its_transport_leaves_the_session_out(
     database_url: str, path: str, disguise: dict[str, Any]
 ) -> None:
@@ -87,6 +90,7 @@ async def test_t66_nothing_that_a_client_says_of_its_transport_leaves_the_sessio
 
 @pytest.mark.parametrize("path", FAMILIAR)
 @pytest.mark.parametrize("state", ["nobody", "unknown", "expired", "ended", "outage"])
+@shows_security("V3.7.2")
 async def test_t70_no_path_has_a_meaning_here_and_nobody_is_redirected(state: str, path: str) -> None:
     async with with_routes("memory://") as here, here.client() as client:
 

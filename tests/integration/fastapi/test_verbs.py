@@ -10,6 +10,7 @@ from fastapi import Depends
 from sessile.integrations.fastapi import CurrentSession, require_fresh, require_user
 from sessile.model.errors import DocumentNotFound, SessionEnded
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, set_cookies, site, token_of
 
 
@@ -51,6 +52,7 @@ async def test_the_first_write_of_an_anonymous_visitor_makes_the_session(databas
         assert (found["user"], found["reason"], found["data"]) == (None, "anonymous", {"a": "1", "b": "2"})
 
 
+@shows_security("V7.2.4")
 async def test_login_keeps_the_basket_and_changes_the_token(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/set/a/1")
@@ -119,6 +121,7 @@ async def test_keys_that_a_login_drops_are_gone_in_the_request_itself(database_u
 
 
 @shows("A09", "http")
+@shows_security("C-8", "V7.4.1")
 async def test_logout_ends_the_session_and_takes_the_cookie_away(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -275,6 +278,7 @@ async def test_documents_can_be_renamed_and_archived(database_url: str) -> None:
         assert (await client.post("/")).json() == [["b"], []]
 
 
+@shows_security("V7.5.1", "V7.5.3")
 async def test_what_a_route_requires(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
 
@@ -314,6 +318,7 @@ async def test_what_a_route_requires(database_url: str) -> None:
         assert (await client.get("/mine", headers=headers)).status_code == 503
 
 
+@shows_security("K-3", "V-19")
 async def test_two_cookies_of_our_name_are_no_session(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client() as client:
         await client.post("/login/ann")
@@ -324,6 +329,7 @@ async def test_two_cookies_of_our_name_are_no_session(database_url: str) -> None
             assert set_cookies(response) == []
 
 
+@shows_security("V3.3.1", "V3.3.3", "K-1")
 async def test_https_gets_the_prefixed_cookie_and_believes_no_other(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client(scheme="https", host="app.example") as client:
         (cookie,) = set_cookies(await client.post("/login/ann"))
@@ -334,6 +340,7 @@ async def test_https_gets_the_prefixed_cookie_and_believes_no_other(database_url
         assert other.json()["reason"] == "no_cookie"
 
 
+@shows_security("V3.3.1", "N-5")
 async def test_plain_http_on_another_host_is_refused_before_anything_is_made(database_url: str) -> None:
     async with site(database_url) as here, with_routes(here).client(host="192.168.1.5:8000") as client:
         for path in ("/login/ann", "/set/a/1"):

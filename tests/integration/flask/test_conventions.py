@@ -12,6 +12,7 @@ from flask import Blueprint, copy_current_request_context, stream_with_context
 
 from sessile.integrations.flask import session
 from sessile.model.errors import ConfigurationError, SessionClosed, StoreUnavailable
+from sessile.testing.shows import shows_security
 from tests.integration.flask.site import Site, set_cookies, token_of
 
 
@@ -193,6 +194,7 @@ def test_async_views(here: Site) -> None:
     assert client.get("/me").json["user"] == "ann"
 
 
+@shows_security("V-17")
 def test_a_copied_context_has_the_same_session(here: Site) -> None:
     @here.app.get("/copy")
     def copy():

@@ -21,6 +21,7 @@ from sessile.integrations.flask import (
     session,
 )
 from sessile.model.platform import PlatformEntry
+from sessile.testing.shows import shows_security
 from tests.integration.flask.site import Site, set_cookies
 
 SHOP = PlatformEntry(platform_id="shop", name="Shop", is_default=True)
@@ -130,6 +131,7 @@ def test_the_loser_of_a_switch_is_told_where_it_is_now(asking: Site) -> None:
     )
 
 
+@shows_security("V7.5.1", "V7.5.3")
 def test_a_recent_login(asking: Site) -> None:
     client = asking.client()
     assert client.post("/fresh").status_code == 401
@@ -142,6 +144,7 @@ def test_a_recent_login(asking: Site) -> None:
     assert client.post("/fresh").status_code == 200
 
 
+@shows_security("V3.5.1")
 def test_the_own_origin(asking: Site) -> None:
     client = asking.client()
     client.post("/login/ann")
@@ -155,6 +158,7 @@ def token_in(page: str) -> str:
     return page.partition('value="')[2].partition('"')[0]
 
 
+@shows_security("C-12")
 def test_a_form_has_a_token_of_this_session(asking: Site) -> None:
     client = asking.client()
     client.post("/login/ann")
@@ -169,6 +173,7 @@ def test_a_form_has_a_token_of_this_session(asking: Site) -> None:
     assert other.post("/form", data={"csrf_token": token}).status_code == 403
 
 
+@shows_security("C-12")
 def test_a_form_for_visitors_has_a_token_too(asking: Site) -> None:
     client = asking.client()
     page = client.get("/form")

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from sessile.integrations.flask import Sessile, session
+from sessile.testing.shows import shows_security
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import Site, set_cookies, site, token_of
 
@@ -70,6 +71,7 @@ def test_a_login_is_a_login_of_ours(shop: Site) -> None:
     assert len(shop.sessions("ann")) == 1
 
 
+@shows_security("V7.4.1", "C-8")
 def test_a_logout_ends_the_session_everywhere(shop: Site) -> None:
     client = shop.client()
     client.post("/in/ann")

@@ -16,6 +16,7 @@ import pytest
 
 from sessile.stores.sql.postgres import upgrade
 from sessile.testing.servers import free_port
+from sessile.testing.shows import shows_security
 from tests.architecture.tree import ROOT
 from tests.conftest import postgres_or_skip, redis_or_skip
 
@@ -124,6 +125,7 @@ def test_on_postgresql_and_redis(shared: dict[str, str], tmp_path: Path, kind: s
     check_log(log)
 
 
+@shows_security("V-13")
 def test_two_requests_at_once_keep_what_each_of_them_wrote(tmp_path: Path) -> None:
     """Both have loaded the session before either commits; the framework's usual way keeps one of the two."""
     log = tmp_path / "log"

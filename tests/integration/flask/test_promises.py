@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessile.integrations.flask import session
+from sessile.testing.shows import shows_security
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import Site, set_cookies, site, token_of
 
@@ -53,6 +54,7 @@ def test_activity_is_written_at_the_stated_rate(here: Site) -> None:
     assert here.store.writes == []
 
 
+@shows_security("V7.3.1")
 def test_a_passive_request_is_no_activity(here: Site) -> None:
     @here.app.get("/poll")
     def poll():
@@ -95,6 +97,7 @@ def test_static_files_ask_nobody_and_may_be_cached(here: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/me?transport=polling", "/me?EIO=4&transport=websocket"])
 @pytest.mark.parametrize("headers", [{}, {"Upgrade": "websocket", "Connection": "Upgrade"}])
+@shows_security("V7.2.1", "V-22")
 def test_nothing_a_client_says_takes_a_request_past_its_session(here: Site, path: str, headers: dict[str, str]) -> None:
     """The trap: `?transport=polling` or an upgrade header skipped the loading of sessions on any path."""
     seen: list[str | None] = []
@@ -109,6 +112,7 @@ def test_nothing_a_client_says_takes_a_request_past_its_session(here: Site, path
     assert seen[-1] == "ann"
 
 
+@shows_security("V-9")
 def test_an_unknown_handle_is_one_read_and_no_search(here: Site) -> None:
     """The trap: an unknown id loaded every row to look for variants of its letters."""
     client = here.client()
@@ -127,6 +131,7 @@ def test_an_unknown_handle_is_one_read_and_no_search(here: Site) -> None:
         assert set_cookies(response) == []
 
 
+@shows_security("V14.2.2", "V-12")
 def test_vary_is_one_and_what_the_view_said_stays(here: Site) -> None:
     @here.app.get("/varied")
     def varied():
@@ -137,6 +142,7 @@ def test_vary_is_one_and_what_the_view_said_stays(here: Site) -> None:
     assert headers.getlist("Cache-Control") == ["private, no-store"]
 
 
+@shows_security("V3.3.1", "V3.3.3", "K-1", "K-4")
 def test_https_has_the_strict_name_and_partitioned() -> None:
     with site(cookie_partitioned=True, cookie_samesite="none") as made:
         client = with_routes(made).client()
@@ -146,6 +152,7 @@ def test_https_has_the_strict_name_and_partitioned() -> None:
         assert client.get("/me", base_url="https://shop.example").json["data"] == {"a": "1"}
 
 
+@shows_security("V3.3.1", "N-5")
 def test_plain_http_elsewhere_is_refused_with_the_way_out(here: Site, caplog: pytest.LogCaptureFixture) -> None:
     response = here.client().post("/set/a/1", base_url="http://shop.example")
     assert (response.status_code, response.json["code"]) == (500, "configuration")
@@ -153,6 +160,7 @@ def test_plain_http_elsewhere_is_refused_with_the_way_out(here: Site, caplog: py
     assert here.client().get("/quiet", base_url="http://shop.example").status_code == 200
 
 
+@shows_security("V7.2.4")
 def test_a_login_gives_a_new_token_and_keeps_the_data(here: Site) -> None:
     client = here.client()
     client.post("/set/basket/a")
@@ -166,6 +174,7 @@ def test_a_login_gives_a_new_token_and_keeps_the_data(here: Site) -> None:
     assert client.get("/me").json == {"user": None, "data": {}, "reason": "no_cookie"}
 
 
+@shows_security("V7.2.4")
 def test_another_users_data_does_not_come_along(here: Site) -> None:
     client = here.client()
     client.post("/login/ann")

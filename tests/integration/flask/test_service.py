@@ -14,6 +14,7 @@ from werkzeug.test import Client
 
 from sessile.integrations.flask import Sessile, session
 from sessile.server.limits import BODY_BYTES_MAX
+from sessile.testing.shows import shows_security
 from tests.integration.flask.site import Site, set_cookies, token_of
 
 JSON = {"Content-Type": "application/json", "Origin": "http://localhost"}
@@ -82,6 +83,7 @@ def test_the_applications_hooks_do_not_see_the_service(here: Site) -> None:
     assert seen == []
 
 
+@shows_security("V4.2.5")
 def test_a_body_that_is_too_large_is_refused_and_not_read(here: Site) -> None:
     class Endless:
         given = 0
@@ -109,6 +111,7 @@ def test_below_a_prefix(here: Site) -> None:
 
 
 @pytest.mark.parametrize("is_first", [True, False])
+@shows_security("V4.1.3")
 def test_behind_a_proxy_in_either_order(tmp_path: Path, is_first: bool) -> None:
     """`ProxyFix` is put around an application before or after us: what it says of scheme and host holds for the service as for the pages."""
     app = Flask("behind")

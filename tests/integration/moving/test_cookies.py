@@ -20,6 +20,7 @@ from sessile.model.legacy import Arrival, LegacyKind, hash_legacy
 from sessile.model.values import encode
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
+from sessile.testing.shows import shows_security
 from sessile.web.blocking_session import BlockingSession, finished
 from sessile.web.cookies import CookiePolicy
 from sessile.web.private import cookie_of
@@ -146,6 +147,7 @@ async def test_an_outage_is_never_nobody() -> None:
         assert (await browser.get("/who", headers=cookie(OLD))).json()["user"] == "ada"
 
 
+@shows_security("V7.4.1")
 async def test_a_logout_is_final_for_the_old_cookie_too() -> None:
     async with moved() as at, at.client() as browser:
         response = await browser.post("/logout", headers=cookie(OLD))

@@ -27,6 +27,7 @@ from sessile.runtime.settings import Settings
 from sessile.testing import FakeClock
 from sessile.testing.servers import PostgresServer, RedisServer
 from sessile.testing.servers.process import wait_until
+from sessile.testing.shows import shows_security
 from tests.conftest import postgres_or_skip
 from tests.integration.moving.recordings import recording
 
@@ -244,6 +245,7 @@ def _is_sevens(manager: SessionManager, cookie: str) -> None:
     assert (session.user_id, data["_auth_user_id"], data["_auth_user_hash"], data["cart"]) == ("7", "7", "0" * 64, CART)
 
 
+@shows_security("V1.5.2", "V-10")
 def test_djangos_cache_comes_over_where_it_is_json_and_is_refused_where_it_is_a_pickle(
     redis: RedisServer, manager: SessionManager
 ) -> None:
@@ -265,6 +267,7 @@ def test_a_signed_cookie_that_django_wrote_is_read() -> None:
             reader.read(value, recorded.at + timedelta(days=15))
 
 
+@shows_security("V1.5.2", "V-10")
 def test_old_pickles_of_flask_session_are_told_and_not_read(
     redis: RedisServer, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from sessile.model.errors import ConfigurationError
 from sessile.model.fence import CacheUnavailable, Miss, Publication
 from sessile.stores.redis.address import parse_address
 from sessile.stores.redis.cache import AsyncRedisCache
+from sessile.testing.shows import shows_security
 from tests.integration.redis.conftest import Lane, Start, place_of
 
 PASSWORD = "p@ss:w/rd#?%"
@@ -48,6 +49,7 @@ def tls_options(folder: Path, *, asks_for_certificate: bool) -> list[str]:
     ]
 
 
+@shows_security("V4.4.1")
 def test_tls_is_verified(lane: Lane, start: Start, certificates: Path) -> None:
     server = start(tls=tls_options(certificates, asks_for_certificate=False))
     url = f"rediss://127.0.0.1:{server.port}"

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from sessile.model.document import Actor
 from sessile.model.wire import checkpoint_to_wire, document_to_wire, logged_to_wire
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected, device, hello, setting
 from tests.integration.server.running import Running, served
 
@@ -134,6 +135,7 @@ async def test_a_state_that_would_be_too_large_is_rejected() -> None:
         assert (verdict["verdict"], verdict["detail"]["code"]) == ("rejected", "state_too_large")
 
 
+@shows_security("C-11", "V-20")
 async def test_a_frame_over_the_limit_closes_with_1009_and_says_why() -> None:
     async with served() as server, connected(server.socket_url, cookie=await server.token()) as peer:
         await peer.open(INTAKE)
@@ -144,6 +146,7 @@ async def test_a_frame_over_the_limit_closes_with_1009_and_says_why() -> None:
         assert await everything(server) == before
 
 
+@shows_security("C-11", "V-20")
 async def test_a_message_beyond_any_measure_closes_with_1009() -> None:
     async with served() as server, connected(server.socket_url, cookie=await server.token()) as peer:
         await peer.open(INTAKE)
@@ -197,6 +200,7 @@ async def test_a_bad_first_frame_without_a_cookie_closes_the_socket(first: str |
         assert server.service.hub.connections == set()
 
 
+@shows_security("V7.2.1")
 async def test_somebody_else_s_device_id_gives_nothing_of_theirs() -> None:
     """A device id is no credential: with it alone nothing of the other account can be seen."""
     async with served() as server:

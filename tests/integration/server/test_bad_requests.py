@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import device, setting
 from tests.integration.server.running import JSON, client_of, service_of
 
@@ -57,6 +58,7 @@ CASES: list[tuple[str, str, str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("name", "method", "path", "more", "status", "code"), CASES, ids=[case[0] for case in CASES])
+@shows_security("V3.5.2", "V-18")
 async def test_a_bad_request_is_a_problem_and_changes_nothing(
     name: str, method: str, path: str, more: dict[str, Any], status: int, code: str
 ) -> None:
@@ -79,6 +81,7 @@ async def test_a_bad_request_is_a_problem_and_changes_nothing(
 
 
 @pytest.mark.parametrize("size", [8_000, 64_000])
+@shows_security("V4.2.5")
 async def test_a_huge_cookie_or_token_is_only_unknown(size: int) -> None:
     async with service_of() as service:
         async with client_of(service, token="x" * size) as client:
@@ -88,6 +91,7 @@ async def test_a_huge_cookie_or_token_is_only_unknown(size: int) -> None:
             assert answer.status_code == 401
 
 
+@shows_security("V16.2.5")
 async def test_a_problem_does_not_repeat_what_was_sent() -> None:
     async with service_of() as service:
         await service.open()
@@ -99,6 +103,7 @@ async def test_a_problem_does_not_repeat_what_was_sent() -> None:
             assert "very-secret" not in answer.text
 
 
+@shows_security("V16.5.3")
 async def test_a_fault_is_a_problem_without_details(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service:
         await service.open()

@@ -17,6 +17,7 @@ from sessile import __version__
 from sessile.cli.main import app
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected
 from tests.integration.server.running import process_on
 
@@ -64,6 +65,7 @@ def test_help_names_every_command_and_each_takes_json() -> None:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
+@shows_security("V16.2.5")
 def test_secrets_are_not_shown(form: list[str]) -> None:
     shown = sessile("config", "show", *form, SESSILE_SERVICE_KEY=SECRET, SESSILE_ALLOWED_ORIGINS="https://a.example")
     assert shown.returncode == 0, shown.stderr
@@ -93,6 +95,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in told.stderr
 
 
+@shows_security("V7.4.5")
 def test_sessions_are_listed_and_ended(tmp_path: Path) -> None:
     database = tmp_path / "a.db"
     with SessionManager(Settings(database_url=f"sqlite:///{database}")) as manager:
@@ -111,6 +114,7 @@ def test_sessions_are_listed_and_ended(tmp_path: Path) -> None:
     assert sessile("sessions", "end", database=database).returncode == 2
 
 
+@shows_security("V7.4.5")
 async def test_ending_a_session_closes_the_socket_of_a_running_server(tmp_path: Path) -> None:
     with process_on(tmp_path / "a.db") as server:
         async with connected(server.socket_url) as peer:
@@ -121,6 +125,7 @@ async def test_ending_a_session_closes_the_socket_of_a_running_server(tmp_path: 
             assert peer.frames[-1]["reason"] == "admin"
 
 
+@shows_security("V16.2.5", "V-15")
 def test_serve_says_where_it_is_and_logs_no_secret(tmp_path: Path) -> None:
     with process_on(tmp_path / "a.db") as server:
         assert server.origin.startswith("http://127.0.0.1:")

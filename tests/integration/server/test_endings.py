@@ -10,12 +10,14 @@ from sessile.model.document import Actor
 from sessile.model.errors import StoreUnavailable
 from sessile.model.session import EndReason
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected, hello, setting
 from tests.integration.server.running import SettableClock, client_of, served
 
 INTAKE = {"name": "intake"}
 
 
+@shows_security("V7.4.1", "C-11")
 async def test_ending_a_session_closes_its_sockets_at_once_and_no_others() -> None:
     async with served() as server:
         issued, other = await server.manager.create_session("ada"), await server.token("ada")
@@ -80,6 +82,7 @@ async def test_a_session_that_ended_before_hello_gets_no_welcome() -> None:
 
 
 @shows("A08", "socket")
+@shows_security("V7.3.1")
 async def test_an_expired_session_is_told_first_and_closed_then() -> None:
     clock = SettableClock()
     options = {"ping_interval_s": 0.05, "idle_timeout_s": 1000, "expiry_warning_s": 100}
@@ -100,6 +103,7 @@ async def test_an_expired_session_is_told_first_and_closed_then() -> None:
 
 
 @shows("A07", "socket")
+@shows_security("V7.3.1")
 async def test_a_change_is_activity_and_a_pong_is_not() -> None:
     clock = SettableClock()
     async with served(clock=clock, idle_timeout_s=1000, expiry_warning_s=1) as server:
@@ -122,6 +126,7 @@ async def test_a_change_is_activity_and_a_pong_is_not() -> None:
             assert (active.idle_expires_at - issued.session.idle_expires_at).total_seconds() == 600
 
 
+@shows_security("V7.2.4")
 async def test_a_login_of_somebody_else_closes_with_4503_and_of_the_same_user_tells_the_page() -> None:
     async with served() as server:
         anonymous = await server.manager.create_session()

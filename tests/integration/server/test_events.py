@@ -18,6 +18,7 @@ from sessile.model.session import Session
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.events import EventStream
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected, device, hello, setting
 from tests.integration.server.running import SettableClock, client_of, process_on, served, service_of, until
 from tests.integration.server.stream import PATH, SAME_ORIGIN, address, streaming
@@ -250,6 +251,7 @@ async def test_without_a_session_it_says_why() -> None:
         (OWN, 401),
     ],
 )
+@shows_security("V3.5.3")
 async def test_another_site_opens_nothing_with_somebodys_cookie(headers: dict[str, str], status: int) -> None:
     async with service_of() as service, client_of(service, token="not-one-of-ours", origin=False) as client:
         assert (await client.get(address(INTAKE), headers=headers)).status_code == status

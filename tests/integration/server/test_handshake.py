@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from sessile.model.errors import StoreUnavailable
 from sessile.server.realtime.hub import UNPROVEN_PER_ADDRESS_MAX
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected, device, hello
 from tests.integration.server.running import Running, SettableClock, served, until
 
@@ -44,6 +45,7 @@ async def refused(server: Running, **options: str) -> tuple[int, dict[str, objec
         "https://xn--pp-8ia.example:8443",
     ],
 )
+@shows_security("V4.4.2", "V-16")
 async def test_a_foreign_origin_is_refused_with_403(origin: str) -> None:
     async with served(allowed_origins=(OTHER,)) as server:
         status, problem = await refused(server, cookie=await server.token(), origin=origin)
@@ -59,6 +61,7 @@ async def test_the_own_and_an_allowed_origin_are_taken() -> None:
                 assert (await peer.open())["session"]["user"] == {"id": "ada"}
 
 
+@shows_security("V4.4.2")
 async def test_two_origins_or_none_are_refused_with_a_cookie() -> None:
     async with served() as server:
         token = await server.token()
@@ -79,6 +82,7 @@ async def test_an_authorization_header_serves_programs() -> None:
         assert refusal.value.response.status_code == 401
 
 
+@shows_security("V4.4.4", "V7.4.1")
 async def test_an_unknown_an_ended_and_an_expired_cookie_get_401_with_the_reason() -> None:
     clock = SettableClock()
     async with served(clock=clock) as server:
@@ -94,6 +98,7 @@ async def test_an_unknown_an_ended_and_an_expired_cookie_get_401_with_the_reason
         assert (status, problem["reason"]) == (401, "expired:idle")
 
 
+@shows_security("V7.2.4", "V4.4.4")
 async def test_the_token_of_before_a_login_gets_no_socket() -> None:
     async with served() as server:
         anonymous = await server.manager.create_session()
@@ -105,6 +110,7 @@ async def test_the_token_of_before_a_login_gets_no_socket() -> None:
             assert await peer.expect_close() == 4504
 
 
+@shows_security("K-3")
 async def test_two_cookies_of_our_name_are_no_session() -> None:
     async with served() as server:
         token = await server.token()
@@ -112,6 +118,7 @@ async def test_two_cookies_of_our_name_are_no_session() -> None:
         assert (status, problem["reason"]) == (401, "duplicate_cookie")
 
 
+@shows_security("V16.5.2")
 async def test_an_outage_is_503_and_no_logout(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served() as server:
         token = await server.token()
@@ -127,6 +134,7 @@ async def test_an_outage_is_503_and_no_logout(monkeypatch: pytest.MonkeyPatch) -
             assert await peer.expect_close() == 4003
 
 
+@shows_security("V7.2.1")
 async def test_the_alias_takes_the_own_handle_only() -> None:
     async with served() as server:
         issued = await server.manager.create_session("ada")
@@ -142,6 +150,7 @@ async def test_the_alias_takes_the_own_handle_only() -> None:
             assert await peer.expect_close() == 4504
 
 
+@shows_security("V14.2.1", "C-3")
 async def test_a_token_in_the_address_is_not_looked_at() -> None:
     async with served() as server, connected(server.socket_url, path=f"?token={await server.token()}") as peer:
         await peer.send(hello())
@@ -166,6 +175,7 @@ async def test_another_user_than_expected_closes_with_4503() -> None:
             await peer.open(user_id="ada")
 
 
+@shows_security("C-11")
 async def test_sockets_without_a_credential_are_few_per_address() -> None:
     async with served() as server, AsyncExitStack() as open_ones:
         for _ in range(UNPROVEN_PER_ADDRESS_MAX):

@@ -10,6 +10,7 @@ import pytest
 from sessile.model.errors import StoreUnavailable
 from sessile.server.app import Service, owns_path
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import device
 from tests.integration.server.running import SERVICE_KEY, SettableClock, client_of, service_of
 
@@ -68,6 +69,7 @@ async def test_session_state_without_a_session_says_why() -> None:
 
 
 @shows("A12", "H04", "http")
+@shows_security("V16.5.2")
 async def test_an_outage_is_503_and_never_401_and_sets_no_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service_of() as service:
         made = await issued(service)
@@ -193,6 +195,7 @@ async def test_a_program_gets_its_new_token_in_the_body() -> None:
 
 
 @shows("A03", "http")
+@shows_security("V7.4.1", "C-8")
 async def test_logout_ends_the_session_and_the_cookie_and_again_is_no_harm() -> None:
     async with service_of() as service:
         made = await issued(service)
@@ -221,6 +224,7 @@ async def test_a_late_logout_does_not_take_away_the_cookie_of_a_newer_login() ->
 
 
 @shows("A03", "A06", "http")
+@shows_security("V7.5.2")
 async def test_own_sessions_can_be_listed_and_ended_and_others_do_not_exist() -> None:
     async with service_of() as service:
         made, second, eve = await issued(service), await issued(service), await issued(service, "eve")
@@ -243,6 +247,7 @@ async def test_own_sessions_can_be_listed_and_ended_and_others_do_not_exist() ->
 
 
 @shows("H01", "A07", "http")
+@shows_security("V7.3.1")
 async def test_a_heartbeat_is_no_activity() -> None:
     clock = SettableClock()
     async with service_of(clock=clock) as service:
@@ -258,6 +263,7 @@ async def test_a_heartbeat_is_no_activity() -> None:
 
 
 @shows("A01", "http")
+@shows_security("V7.2.2")
 async def test_a_trusted_service_makes_sessions() -> None:
     async with service_of() as service, client_of(service, origin=False) as client:
         headers = {"authorization": f"Bearer {SERVICE_KEY}"}
@@ -299,6 +305,7 @@ async def test_without_a_service_key_there_is_no_such_address() -> None:
         ({"sec-fetch-site": "same-origin"}, 200),
     ],
 )
+@shows_security("V3.5.1", "C-12")
 async def test_a_forged_request_changes_nothing(headers: dict[str, str], status: int) -> None:
     async with service_of() as service:
         made, other = await issued(service), await issued(service)

@@ -13,6 +13,7 @@ from sessile.model.platform import PlatformEntry
 from sessile.model.session import Issued
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected
 from tests.integration.server.running import SERVICE_KEY, client_of, served, service_of
 
@@ -88,6 +89,7 @@ async def test_a_switch_answers_with_the_session_and_the_slower_one_with_409() -
 
 
 @shows("E04", "http")
+@shows_security("V7.2.1")
 async def test_an_outsider_does_not_learn_whether_there_is_such_a_platform() -> None:
     async with service_of() as service:
         made = await set_up(service.manager)

@@ -15,6 +15,7 @@ from schemathesis import GenerationMode
 
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.app import create_app
+from sessile.testing.shows import shows_security
 from tests.integration.server.running import SERVICE_KEY, ServerProcess, process_on
 from tests.integration.server.running import settings as memory
 
@@ -60,6 +61,7 @@ def caller(server: ServerProcess) -> Caller:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+@shows_security("V4.2.5")
 def test_no_request_causes_a_server_error(
     operation: Any, mode: GenerationMode, server: ServerProcess, caller: Caller
 ) -> None:

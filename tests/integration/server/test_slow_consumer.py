@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from sessile.server.realtime.outbox import BYTES_MAX, FRAMES_MAX
 from sessile.server.realtime.subscription import Phase
 from sessile.testing import shows
+from sessile.testing.shows import shows_security
 from tests.integration.server.peer import Peer, connected, setting
 from tests.integration.server.running import Running, served, until
 
@@ -39,6 +40,7 @@ async def test_a_slow_reader_delays_nobody_and_is_brought_up_from_its_own_positi
 
 
 @shows("G05", "socket")
+@shows_security("C-11", "V-20")
 async def test_a_reader_without_progress_is_cut_off_while_others_go_on() -> None:
     async with served(stall_timeout_s=0.3) as server:
         token = await server.token()

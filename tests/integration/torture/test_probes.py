@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sessile.testing.shows import shows_security
 from sessile.testing.torture import ENGINES, PROBES, Engine, EngineReport, Outcome, probe_engine
 from sessile.testing.torture.probes import clocks, cookies, outages
 from sessile.testing.torture.running import Servers
@@ -75,6 +76,7 @@ def test_each_probe_finds_its_fault_in_a_naive_middleware(naive: EngineReport, k
 
 
 @pytest.mark.parametrize("key", KEYS)
+@shows_security("V-11", "V-1")
 def test_sessile_on_sqlite(on_sqlite: EngineReport, key: str) -> None:
     assert on_sqlite.not_run == ""
     expected = Outcome.NOT_APPLICABLE if key in NEEDS_REDIS | {"P7d"} else Outcome.OK
@@ -84,6 +86,7 @@ def test_sessile_on_sqlite(on_sqlite: EngineReport, key: str) -> None:
 
 # C1 is left out, because the clocks do not depend on the store. So is P9, which is known to fail here (docs/reference/torture.md) and takes its time to.
 @pytest.mark.parametrize("key", [key for key in KEYS if key not in {"C1", "P9"}])
+@shows_security("V-11", "V-1")
 def test_sessile_on_postgresql_and_redis(on_postgres: EngineReport, key: str) -> None:
     assert on_postgres.not_run == ""
     expected = Outcome.FAIL if key in FAILS_ON_POSTGRES else Outcome.OK

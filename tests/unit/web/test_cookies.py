@@ -10,6 +10,7 @@ import pytest
 
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
+from sessile.testing.shows import shows_security
 from sessile.web.cookie_findings import Finding
 from sessile.web.cookie_names import is_this_machine
 from sessile.web.cookies import CookiePolicy
@@ -78,6 +79,7 @@ def test_insecure_lan_is_possible_and_said_in_the_log_once(caplog: pytest.LogCap
         ("https", {"cookie_name": "shop", "cookie_path": "/shop"}, "__Secure-shop=t; Path=/shop; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"),
     ],
 )  # fmt: skip
+@shows_security("V3.3.1", "V3.3.2", "V3.3.4", "K-4")
 def test_attributes(scheme: str, settings: dict[str, Any], expected: str) -> None:
     header = policy(**settings).set_header(request(scheme=scheme, host="localhost"), "t", LEFT)
     assert header.decode() == expected
@@ -88,6 +90,7 @@ def test_clearing_keeps_the_attributes_that_the_prefix_asks_for() -> None:
     assert header == b"__Host-Http-sessile=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
 
 
+@shows_security("V3.3.5")
 def test_a_pair_that_browsers_would_drop_is_never_sent() -> None:
     with pytest.raises(AssertionError):
         policy().set_header(request(), "t" * 4096, LEFT)
@@ -110,6 +113,7 @@ def test_a_pair_that_browsers_would_drop_is_never_sent() -> None:
         {"cookie_path": "/\r\nX: y"},
     ],
 )
+@shows_security("K-2")
 def test_names_and_paths_that_browsers_refuse_are_refused_at_start(settings: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="SESSILE_COOKIE_"):
         policy(**settings)
@@ -135,6 +139,7 @@ def test_names_and_paths_that_browsers_refuse_are_refused_at_start(settings: dic
         ([f"{HTTPS}="], "", ""),
     ],
 )
+@shows_security("K-3", "K-2", "V-19")
 def test_reading(cookies: list[str], token: str | None, reason: str) -> None:
     found = policy().read(request(*cookies))
     assert (found.token, found.reason) == (token, reason)
@@ -155,6 +160,7 @@ def test_duplicates_are_told_once_and_without_values(caplog: pytest.LogCaptureFi
     assert "secret" not in caplog.text
 
 
+@shows_security("V-15")
 def test_a_token_is_not_in_the_repr() -> None:
     assert "abc" not in repr(policy().read(request(f"{HTTPS}=abc")))
 
@@ -302,11 +308,13 @@ def test_a_domain_is_a_domain(domain: str) -> None:
         policy(cookie_domain=domain)
 
 
+@shows_security("V3.3.3")
 def test_a_prefix_that_binds_to_the_host_allows_no_domain() -> None:
     with pytest.raises(ConfigurationError, match="SESSILE_COOKIE_DOMAIN"):
         policy(cookie_name="__Host-shop", cookie_domain="example.org")
 
 
+@shows_security("V3.3.1")
 def test_always_secure_holds_behind_a_proxy_that_the_server_does_not_know_of() -> None:
     behind = request(f"{HTTPS}={TOKEN}", scheme="http")
     assert policy(cookie_secure=True).read(behind).token == TOKEN

@@ -8,6 +8,7 @@ import pytest
 
 from sessile.model.errors import ConfigurationError, CsrfFailed, OriginRefused
 from sessile.runtime.settings import Settings
+from sessile.testing.shows import shows_security
 from sessile.web.origins import OriginPolicy
 
 COOKIE = (b"cookie", b"__Host-Http-sessile=whatever")
@@ -48,6 +49,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("text", REFUSED)
+@shows_security("V3.5.1", "V4.4.2", "V-16")
 def test_foreign_origins_are_refused(text: str) -> None:
     with pytest.raises(OriginRefused):
         policy().check_unsafe(scope(COOKIE, origin(text)))
@@ -58,6 +60,7 @@ def test_foreign_origins_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", REFUSED)
+@shows_security("V3.5.1")
 def test_a_foreign_origin_is_refused_though_fetch_metadata_say_otherwise(text: str) -> None:
     with pytest.raises(OriginRefused):
         policy().check_unsafe(scope(COOKIE, origin(text), (b"sec-fetch-site", b"same-origin")))
@@ -78,6 +81,7 @@ def test_the_own_origin_follows_the_host_header_and_its_port() -> None:
 
 
 @pytest.mark.parametrize("second", [OWN, "https://evil.example"])
+@shows_security("V4.4.2")
 def test_two_origin_headers_are_refused(second: str) -> None:
     with pytest.raises(OriginRefused):
         policy().check_unsafe(scope(COOKIE, origin(OWN), origin(second)))
@@ -91,6 +95,7 @@ def test_without_a_host_there_is_no_own_origin() -> None:
 
 
 @pytest.mark.parametrize("site", [b"cross-site", b"same-site", b"none", b"Same-Origin", b""])
+@shows_security("V3.7.5", "C-12")
 def test_without_origin_only_a_same_origin_fetch_passes(site: bytes) -> None:
     policy().check_unsafe(scope(COOKIE, (b"sec-fetch-site", b"same-origin")))
     with pytest.raises(CsrfFailed):
@@ -98,6 +103,7 @@ def test_without_origin_only_a_same_origin_fetch_passes(site: bytes) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
+@shows_security("V3.7.5", "C-12")
 def test_neither_header_with_a_cookie_is_refused(method: str) -> None:
     with pytest.raises(CsrfFailed):
         policy().check_unsafe(scope(COOKIE, method=method))
@@ -127,6 +133,7 @@ def test_without_any_credential_there_is_nothing_to_forge() -> None:
         policy().check_unsafe(scope(origin("https://evil.example")))
 
 
+@shows_security("V4.4.2")
 def test_a_socket_without_origin_needs_a_token() -> None:
     policy().check_socket(scope(kind="websocket"), has_token=True)
     with pytest.raises(OriginRefused):
@@ -169,6 +176,7 @@ def test_a_stream_with_a_token_is_nothing_that_a_browser_begins_by_itself() -> N
 
 
 @pytest.mark.parametrize("text", ["https://app.example/", "https://*.example", "*", "null", "app.example", "HTTPS://app.example", "https://app.example:443", "http://app.example:80", "ftp://app.example", "https://app.example/path", "https://", "https://a b"])  # fmt: skip
+@shows_security("V3.4.2")
 def test_a_list_entry_that_no_browser_sends_is_refused_at_start(text: str) -> None:
     with pytest.raises(ConfigurationError, match="SESSILE_ALLOWED_ORIGINS"):
         policy(text)

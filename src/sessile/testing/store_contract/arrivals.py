@@ -16,6 +16,7 @@ from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Standing
 from sessile.model.values import decode, encode
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, RULES, Bench, Lab, failed, only, put, succeeded
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 from sessile.testing.store_contract.handoffs import HOME, PHONE_FACTS, offer, redeem, refused
 
@@ -26,6 +27,7 @@ ROUNDS = 3
 class ArrivalContract(Contract):
     """Complete, once and again, at once and after the first device has gone."""
 
+    @shows_security("N-3")
     async def test_the_new_session_is_the_users_and_not_fresh(self, lab: Lab) -> None:
         bench = await lab.open()
         await bench.platforms.sync("ada", [PlatformEntry(platform_id=name, name=name) for name in ("shop", "mail")])
@@ -40,6 +42,7 @@ class ArrivalContract(Contract):
         assert session.platform_id == "shop", "it goes on where the first device is"
         assert (await bench.sessions.authenticate(first.token)).session_id == first.session.session_id
 
+    @shows_security("N-3", "V7.3.2")
     async def test_a_lent_login_ends_when_the_first_one_would_have(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.sessions.create("ada")

@@ -10,12 +10,14 @@ from sessile.model.errors import AuthenticationRequired, SessionEnded, SessionEx
 from sessile.model.events import EventKind
 from sessile.model.session import EndReason, Issued, Standing
 from sessile.testing.lab import IDLE_TIMEOUT_S, Lab, failed, succeeded
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 
 
 class CredentialContract(Contract):
     """Credentials and roles."""
 
+    @shows_security("V7.4.3", "C-5")
     async def test_other_credentials_end_the_users_other_sessions(self, lab: Lab) -> None:
         bench = await lab.open()
         mine = await bench.sessions.create("ada")
@@ -59,6 +61,7 @@ class CredentialContract(Contract):
             await bench.sessions.credentials_changed(other.session_id)
         assert [s.session_id for s in await bench.sessions.of_user("ada")] == [later], "and nothing has ended"
 
+    @shows_security("V7.4.3", "V15.4.2")
     async def test_logins_and_other_credentials_at_once_leave_only_what_came_after(self, lab: Lab) -> None:
         first = await lab.open()
         second = await lab.open() if self.is_shared else first
@@ -78,6 +81,7 @@ class CredentialContract(Contract):
             assert live <= {mine, *made}
             assert changed[1] == len(made - live), "it counted exactly those it ended"
 
+    @shows_security("V8.3.2", "C-5")
     async def test_other_roles_can_end_all_sessions_but_one(self, lab: Lab) -> None:
         bench = await lab.open()
         kept, *others = [(await bench.sessions.create("ada")).session.session_id for _ in range(3)]

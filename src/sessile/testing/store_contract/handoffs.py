@@ -28,6 +28,7 @@ from sessile.model.limits import HANDOFF_LIFETIME_S, HANDOFF_TRIES_MAX
 from sessile.model.session import EndReason, Issued
 from sessile.ports import Transaction
 from sessile.testing.lab import RULES, Bench, Lab
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 
 PHONE_FACTS = {"label": "Phone"}
@@ -96,6 +97,7 @@ class HandoffContract(Contract):
             None,
         )
 
+    @shows_security("V16.5.3")
     async def test_wrong_codes_are_counted_by_address_and_stay_counted(self, lab: Lab) -> None:
         bench = await lab.open()
         _, offered = await offer(bench)
@@ -244,6 +246,7 @@ class HandoffContract(Contract):
         offered = await here.offer(handle, "")
         assert (await there.redeem(offered.secret, None, HOME)).handoff.session_id == handle
 
+    @shows_security("V-1")
     async def test_nothing_secret_is_kept_or_shown(self, lab: Lab) -> None:
         bench = await lab.open()
         first, offered, redeemed = await redeem(bench)

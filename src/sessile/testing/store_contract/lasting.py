@@ -14,6 +14,7 @@ from sessile.model.events import EventKind
 from sessile.model.session import EndReason, Session
 from sessile.model.values import decode, encode
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, ROTATION_WINDOW_S, RULES, Bench, Lab
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 
 REMEMBER_TIMEOUT_S = 20_000
@@ -26,6 +27,7 @@ INSTANT_S = 0.000001
 class LastingContract(Contract):
     """The longer clock, and moving the shorter one."""
 
+    @shows_security("N-2")
     async def test_a_remembered_session_has_one_longer_clock(self, lab: Lab) -> None:
         bench = await lab.open(REMEMBERING)
         issued = await bench.sessions.login(None, "ada", remember=True)
@@ -96,6 +98,7 @@ class LastingContract(Contract):
         assert (third.session_id, third.is_remembered) == (anonymous.session_id, True)
         assert third.absolute_expires_at == _in(lab, REMEMBER_TIMEOUT_S)
 
+    @shows_security("V7.3.2")
     async def test_to_extend_moves_the_idle_deadline_and_never_the_absolute_one(self, lab: Lab) -> None:
         bench = await lab.open()
         first = (await bench.sessions.create("ada")).session

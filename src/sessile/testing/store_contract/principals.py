@@ -12,6 +12,7 @@ from sessile.model.errors import InvalidValue, SessionCreationError, SessionEnde
 from sessile.model.events import EventKind
 from sessile.model.session import EndReason
 from sessile.testing.lab import RULES, Bench, Lab, failed, succeeded
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 
 LIMIT = 3
@@ -54,6 +55,7 @@ class PrincipalContract(Contract):
         await bench.sessions.login(None, "ada", public={"name": "Ada L."})
         assert (await bench.sessions.get(first.session_id)).public == {"name": "Ada L."}
 
+    @shows_security("V7.4.2")
     async def test_a_disabled_user_is_out_at_once_and_stays_out(self, lab: Lab) -> None:
         bench = await lab.open()
         sessions = [(await bench.sessions.create("ada")).session for _ in range(2)]
@@ -72,6 +74,7 @@ class PrincipalContract(Contract):
         kinds = [event.type for event in await bench.audit("user:ada")]
         assert kinds == ["principal_disabled", "principal_enabled"]
 
+    @shows_security("V7.1.2")
     async def test_the_oldest_session_gives_way(self, lab: Lab) -> None:
         bench = await lab.open(EVICTING)
         sessions = []
@@ -83,6 +86,7 @@ class PrincipalContract(Contract):
             await bench.sessions.get(sessions[0])
         assert caught.value.reason == "limit"
 
+    @shows_security("V7.1.2")
     async def test_a_login_too_many_is_refused_where_the_setting_says_so(self, lab: Lab) -> None:
         bench = await lab.open(REJECTING)
         sessions = [(await bench.sessions.create("ada")).session.session_id for _ in range(LIMIT)]
@@ -134,6 +138,7 @@ class PrincipalContract(Contract):
             assert await bench.principals.limit("ada", sessions_max) == 0
         assert {session.session_id for session in await bench.sessions.of_user("ada")} == handles
 
+    @shows_security("V7.1.2")
     async def test_no_more_logins_than_the_limit(self, lab: Lab) -> None:
         for rules in (EVICTING, REJECTING):
             user_id = str(rules.limit.action)

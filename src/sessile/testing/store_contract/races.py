@@ -18,7 +18,7 @@ from sessile.model.session import EndReason, Issued, Session
 from sessile.model.values import decode
 from sessile.ports import Transaction
 from sessile.testing.lab import ADA, PHONE, Bench, Lab, change, failed, put, succeeded
-from sessile.testing.shows import shows
+from sessile.testing.shows import shows, shows_security
 from sessile.testing.store_contract.base import Contract
 
 RACERS = 6
@@ -33,6 +33,7 @@ class RaceContract(Contract):
         first = await lab.open()
         return first, await lab.open() if self.is_shared else first
 
+    @shows_security("V-13", "V15.4.2")
     async def test_changes_of_different_values_all_survive(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         session = (await benches[0].sessions.create("ada")).session
@@ -48,6 +49,7 @@ class RaceContract(Contract):
         assert now.version == session.version + RACERS
         assert sorted(changed.version for changed in succeeded(outcomes)) == list(range(2, RACERS + 2))
 
+    @shows_security("V7.4.1", "V-14")
     async def test_a_write_does_not_bring_an_ended_session_back(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         for _ in range(ROUNDS):
@@ -79,6 +81,7 @@ class RaceContract(Contract):
         audited = [event.type for event in await benches[0].audit(f"session:{handle}")]
         assert audited == ["session_created", "session_ended"]
 
+    @shows_security("V-3")
     async def test_of_colliding_creates_one_succeeds(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         template = (await benches[0].sessions.create("ada")).session
@@ -103,6 +106,7 @@ class RaceContract(Contract):
             standing = [(await benches[0].sessions.authenticate(one.token)).standing for one in issued]
             assert sorted(standing) == ["current", "rotated", "rotated", "rotated"]
 
+    @shows_security("V-14", "V15.4.2")
     async def test_rotations_and_a_logout_leave_no_token_that_works(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         for _ in range(ROUNDS):
@@ -120,6 +124,7 @@ class RaceContract(Contract):
                 raise AssertionError("a token of an ended session was accepted")
 
     @shows("A05")
+    @shows_security("V-14")
     async def test_end_all_and_logins_leave_only_what_came_after(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         for _ in range(ROUNDS):
@@ -247,6 +252,7 @@ class RaceContract(Contract):
             assert sorted(outcomes, key=bool) == [False] * (RACERS - 1) + [True]
 
     @shows("A04")
+    @shows_security("V-14")
     async def test_sweepers_end_each_session_once(self, lab: Lab) -> None:
         benches = await self._benches(lab)
         for _ in range(20):

@@ -20,7 +20,7 @@ from sessile.model.events import EventKind
 from sessile.model.session import EndReason, Principal, Session
 from sessile.model.values import decode, encode
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, Bench, Lab
-from sessile.testing.shows import shows
+from sessile.testing.shows import shows, shows_security
 from sessile.testing.store_contract.base import Contract
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
@@ -39,6 +39,7 @@ class SessionContract(Contract):
         assert by_token.authenticated_at == by_token.created_at == lab.clock.now()
 
     @shows("A12")
+    @shows_security("C-4", "V-2", "V-9")
     async def test_a_token_that_is_not_ours_reads_as_missing(self, lab: Lab) -> None:
         bench = await lab.open()
         token = (await bench.sessions.create("ada")).token
@@ -50,6 +51,7 @@ class SessionContract(Contract):
             await bench.sessions.get("'; drop table sessions; --")
 
     @shows("A08")
+    @shows_security("V7.3.1", "V-4")
     async def test_the_idle_clock_is_strict_at_the_instant(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada")
@@ -65,6 +67,7 @@ class SessionContract(Contract):
             await bench.sessions.rotate(issued.session.session_id)
 
     @shows("A07", "A08")
+    @shows_security("V7.3.2", "N-2")
     async def test_activity_moves_the_idle_clock_and_never_the_absolute_one(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada")
@@ -106,6 +109,7 @@ class SessionContract(Contract):
         lab.clock.advance(1)
         assert bench.sessions.touched(session) is not None
 
+    @shows_security("V7.4.1")
     async def test_a_touch_brings_back_neither_an_ended_nor_an_expired_session(self, lab: Lab) -> None:
         bench = await lab.open()
         ended, expired = (await bench.sessions.create("ada")).session, (await bench.sessions.create("ada")).session
@@ -153,6 +157,7 @@ class SessionContract(Contract):
         assert await bench.sessions.get(session.session_id) == session
 
     @shows("A03", "A12")
+    @shows_security("V7.4.1", "V-5")
     async def test_an_ended_session_stays_ended(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada")
@@ -197,6 +202,7 @@ class SessionContract(Contract):
         assert [s.session_id for s in await bench.sessions.of_user("ada")] == [handles[0], handles[2]]
 
     @shows("A05")
+    @shows_security("V7.4.5")
     async def test_all_sessions_of_a_user_end_but_the_one_to_keep(self, lab: Lab) -> None:
         bench = await lab.open()
         kept = (await bench.sessions.create("ada")).session.session_id
@@ -211,6 +217,7 @@ class SessionContract(Contract):
         assert await bench.sessions.end_of_user("nobody", None, EndReason.ADMIN) == 0
 
     @shows("A04", "A09")
+    @shows_security("C-10")
     async def test_a_sweep_ends_what_expired_in_bounded_batches(self, lab: Lab) -> None:
         bench = await lab.open()
         over = [(await bench.sessions.create("ada")).session.session_id for _ in range(5)]

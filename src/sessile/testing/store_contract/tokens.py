@@ -13,6 +13,7 @@ from sessile.model.expiry import UNSEEN_TOKEN_MAX
 from sessile.model.session import Issued, Standing
 from sessile.model.values import decode, encode
 from sessile.testing.lab import IDLE_TIMEOUT_S, ROTATION_WINDOW_S, RULES, Bench, Lab, put
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 
 
@@ -68,6 +69,7 @@ class TokenContract(Contract):
             await bench.sessions.authenticate(first.token)
         await bench.sessions.authenticate(second.token)
 
+    @shows_security("C-6")
     async def test_late_use_is_audited_once(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.sessions.create("ada")
@@ -81,6 +83,7 @@ class TokenContract(Contract):
         assert audited.count("authn_token_reuse") == 1
         await bench.sessions.authenticate(second.token)
 
+    @shows_security("C-6")
     async def test_late_use_can_end_the_session(self, lab: Lab) -> None:
         bench = await lab.open(replace(RULES, end_on_late_use=True))
         first = await bench.sessions.create("ada")
@@ -116,6 +119,7 @@ class TokenContract(Contract):
         assert now.authenticated_at == lab.clock.now()
         assert now.absolute_expires_at > first.session.absolute_expires_at
 
+    @shows_security("V7.2.4", "V-5")
     async def test_the_token_from_before_a_login_sees_an_anonymous_session_without_data(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.sessions.create(None, data=encode({"basket": [1]}))
@@ -127,6 +131,7 @@ class TokenContract(Contract):
             assert (seen.authenticated_at, seen.is_read_only) == (None, True)
             assert bench.sessions.touched(seen) is None
 
+    @shows_security("V7.2.4")
     async def test_a_login_of_the_same_user_rotates(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.sessions.create("ada", data=encode({"a": 1}))
@@ -140,6 +145,7 @@ class TokenContract(Contract):
         assert seen.standing is Standing.ROTATED
         assert seen.authenticated_at == first.session.authenticated_at, "the old token does not share the freshness"
 
+    @shows_security("V7.2.4")
     async def test_a_login_of_another_user_begins_a_new_session_and_ends_the_old(self, lab: Lab) -> None:
         bench = await lab.open()
         first = await bench.sessions.create("ada", data=encode({"secret": 1}))
@@ -150,6 +156,7 @@ class TokenContract(Contract):
             await bench.sessions.authenticate(first.token)
         assert caught.value.reason == "superseded"
 
+    @shows_security("C-2", "V-5")
     async def test_a_login_without_a_usable_session_begins_one(self, lab: Lab) -> None:
         bench = await lab.open()
         over = await bench.sessions.create(None, data=encode({"a": 1}))

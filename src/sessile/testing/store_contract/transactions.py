@@ -16,7 +16,7 @@ from sessile.model.platform import PlatformEntry
 from sessile.model.session import Principal, Session
 from sessile.ports import Store, Transaction
 from sessile.testing.lab import ADA, Lab, change, put
-from sessile.testing.shows import shows
+from sessile.testing.shows import shows, shows_security
 from sessile.testing.store_contract.base import Contract
 
 
@@ -150,6 +150,7 @@ class TransactionContract(Contract):
         await bench.store.poll()
         assert len(bench.told) == 1
 
+    @shows_security("C-10")
     async def test_audit_streams_are_chained_each_by_itself(self, lab: Lab) -> None:
         bench = await lab.open()
         for _ in range(3):
@@ -183,6 +184,7 @@ class TransactionContract(Contract):
         assert await bench.store.write(lambda tx: tx.instance("key", "second")) == "first"
         assert await bench.store.read(lambda tx: tx.instance("key")) == "first"
 
+    @shows_security("V-3")
     async def test_a_session_id_that_is_taken_is_refused(self, lab: Lab) -> None:
         bench = await lab.open()
         issued = await bench.sessions.create("ada", data=b'{"mine":1}')
