@@ -3,27 +3,26 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sessile.model.document import Actor, CheckpointKind, Policy
-from sessile.model.errors import (
-    AuthenticationRequired,
-    ChangeRejected,
-    ConfigurationError,
-    DocumentNotFound,
-    FreshnessRequired,
-    InvalidChange,
-    InvalidValue,
-    PlatformRefused,
-    SessileError,
-    SessionEnded,
-    SessionExpired,
-    SessionNotFound,
-    StoreUnavailable,
-    VersionConflict,
-)
-from sessile.model.platform import Platform, PlatformEntry
-from sessile.model.session import EndReason, Session
-
 if TYPE_CHECKING:
+    from sessile.model.document import Actor, CheckpointKind, Policy
+    from sessile.model.errors import (
+        AuthenticationRequired,
+        ChangeRejected,
+        ConfigurationError,
+        DocumentNotFound,
+        FreshnessRequired,
+        InvalidChange,
+        InvalidValue,
+        PlatformRefused,
+        SessileError,
+        SessionEnded,
+        SessionExpired,
+        SessionNotFound,
+        StoreUnavailable,
+        VersionConflict,
+    )
+    from sessile.model.platform import Platform, PlatformEntry
+    from sessile.model.session import EndReason, Session
     from sessile.runtime.blocking import SessionManager
     from sessile.runtime.kinds import DocumentKind
     from sessile.runtime.manager import AsyncSessionManager
@@ -60,12 +59,33 @@ __all__ = [
 ]
 
 _WHEN_ASKED_FOR = {
+    "Actor": "sessile.model.document",
     "AsyncSessionManager": "sessile.runtime.manager",
+    "AuthenticationRequired": "sessile.model.errors",
+    "ChangeRejected": "sessile.model.errors",
+    "CheckpointKind": "sessile.model.document",
+    "ConfigurationError": "sessile.model.errors",
     "DocumentKind": "sessile.runtime.kinds",
+    "DocumentNotFound": "sessile.model.errors",
+    "EndReason": "sessile.model.session",
+    "FreshnessRequired": "sessile.model.errors",
+    "InvalidChange": "sessile.model.errors",
+    "InvalidValue": "sessile.model.errors",
+    "Platform": "sessile.model.platform",
+    "PlatformEntry": "sessile.model.platform",
+    "PlatformRefused": "sessile.model.errors",
+    "Policy": "sessile.model.document",
+    "SessileError": "sessile.model.errors",
+    "Session": "sessile.model.session",
+    "SessionEnded": "sessile.model.errors",
+    "SessionExpired": "sessile.model.errors",
     "SessionManager": "sessile.runtime.blocking",
+    "SessionNotFound": "sessile.model.errors",
     "Settings": "sessile.runtime.settings",
+    "StoreUnavailable": "sessile.model.errors",
+    "VersionConflict": "sessile.model.errors",
 }
-"""What needs pydantic, by its module: who wants an error class or a record should not wait for that."""
+"""Everything, by its module: who wants an error class should not wait for pydantic, nor the command line for either."""
 
 
 def __getattr__(name: str) -> Any:

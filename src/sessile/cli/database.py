@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from sessile.cli.options import Database, settings_with
 from sessile.cli.output import AsJson, print_json, told
-from sessile.cli.serve import Database, settings_with
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings

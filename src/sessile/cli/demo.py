@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from sessile.cli.options import Host, Port
 from sessile.cli.output import AsJson, print_json, told
-from sessile.cli.serve import Host, Port
 
 
 def demo(

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sessile.cli.options import Database, settings_with
 from sessile.cli.output import AsJson, print_facts, print_json, print_table, told
-from sessile.cli.serve import Database, settings_with
 from sessile.model.errors import ConfigurationError
 from sessile.model.legacy import LegacyKind
 from sessile.model.wire import iso

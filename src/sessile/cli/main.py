@@ -5,24 +5,21 @@ from __future__ import annotations
 import typer
 
 from sessile import __version__
-from sessile.cli import adopting, bench, config, database, demo, importing, serve, sessions
+from sessile.cli.lazy import LazyGroup
 from sessile.cli.output import AsJson, print_json
 
 app = typer.Typer(
     name="sessile",
+    cls=LazyGroup,
     help="Sessions and live documents that keep people where they were.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # they print the values of local variables, tokens included
 )
-app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
-app.command("import")(importing.import_sessions)
-app.command("adopt")(adopting.adopt)
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(config.app, name="config")
-app.add_typer(database.app, name="db")
-app.add_typer(bench.app, name="bench")
+
+
+@app.callback()
+def sessile() -> None:
+    """Sessions and live documents that keep people where they were."""
 
 
 @app.command()
@@ -36,7 +33,7 @@ def version(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """What the console script calls."""
-    app()
+    app(prog_name="sessile")
 
 
 if __name__ == "__main__":

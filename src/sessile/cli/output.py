@@ -6,13 +6,12 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from sessile.model.errors import SessileError
+if TYPE_CHECKING:
+    from sessile.model.errors import SessileError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
@@ -24,6 +23,8 @@ def print_json(value: Any) -> None:
 
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
     """A title and aligned lines of name and value."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     console.print(f"[bold]{title}[/bold]")
     width = max((len(name) for name in facts), default=0)
@@ -32,6 +33,9 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -45,6 +49,8 @@ def fail(error: SessileError, *, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"error": error.as_dict()})
     else:
+        from rich.console import Console
+
         Console(stderr=True, highlight=False, markup=False).print(f"sessile: {error.message}", soft_wrap=True)
     raise typer.Exit(1)
 
@@ -52,6 +58,8 @@ def fail(error: SessileError, *, as_json: bool) -> NoReturn:
 @contextmanager
 def told(*, as_json: bool) -> Iterator[None]:
     """Turns the errors of Sessile into a message and an exit status."""
+    from sessile.model.errors import SessileError
+
     try:
         yield
     except SessileError as error:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sessile import __version__
+from sessile.cli.options import Database, Host, Port, settings_with
 from sessile.cli.output import AsJson, print_facts, print_json, told
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from sessile.cli.hosted import Site
-
-Host = Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")]
-Port = Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
-Database = Annotated[str | None, typer.Option("--database", help="Instead of SESSILE_DATABASE_URL.")]
 
 
 def serve(
@@ -83,8 +79,3 @@ def _site(wsgi: str | None, asgi: str | None, threads: int, *, database: str | N
     if insecure_lan:
         os.environ["SESSILE_INSECURE_LAN"] = "1"
     return host_wsgi(wsgi, threads=threads) if wsgi is not None else host_asgi(asgi or "")
-
-
-def settings_with(**given: Any) -> Settings:
-    """Settings from the environment, with what a command line gave instead. Raises ConfigurationError."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})

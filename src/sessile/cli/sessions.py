@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sessile.cli.options import Database, settings_with
 from sessile.cli.output import AsJson, print_json, print_table, told
-from sessile.cli.serve import Database, settings_with
 from sessile.model.errors import SessionNotFound
 from sessile.model.session import EndReason
 from sessile.model.wire import iso
