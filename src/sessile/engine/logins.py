@@ -59,7 +59,7 @@ class Logins:
         now = self._clock.now()
         session_id = tokens.uuid7(now, self._random.token_bytes(10))
         token = tokens.make(session_id, self._random.token_bytes(tokens.SECRET_BYTES))
-        remembered = bool(facts.get("is_remembered"))
+        remembered = facts["is_remembered"] = bool(facts.get("is_remembered")) and self._rules.expiry.can_remember
         absolute = self._absolute(now, until, remembered=remembered)
         facts = {"authenticated_at": now if user_id is not None else None, **facts}
         session = Session(
@@ -156,7 +156,8 @@ class Logins:
         """A login of an anonymous session, and the first with "keep me logged in", start the absolute clock anew (NIST SP 800-63B-4:
         authentication starts a session)."""
         was_anonymous = session.user_id is None
-        remembered = entry.remember or (session.is_remembered and not was_anonymous)
+        wishes = entry.remember and self._rules.expiry.can_remember
+        remembered = wishes or (session.is_remembered and not was_anonymous)
         if not was_anonymous and remembered == session.is_remembered:
             return session
         return replace(

@@ -83,9 +83,9 @@ async def require_user(session: CurrentSession) -> str:
     return session.require_user()
 
 
-def require_fresh(max_age_s: float) -> Callable[[WebSession], Awaitable[str]]:
-    """For `Depends(require_fresh(300))`: the id of a user who logged in at most `max_age_s` seconds ago. Otherwise the response is 403
-    `freshness_required`, to be answered with the application's own log-in and `session.login()` again; or 401."""
+def require_fresh(max_age_s: float | None = None) -> Callable[[WebSession], Awaitable[str]]:
+    """For `Depends(require_fresh(300))`: the id of a user who logged in at most `max_age_s` seconds ago, by default
+    `fresh_timeout_s`. Otherwise the response is 403 `freshness_required`, to be answered with the application's own log-in and `session.login()` again; or 401."""
 
     async def fresh_user(session: CurrentSession) -> str:
         session.require_fresh(max_age_s)

@@ -128,8 +128,9 @@ def _settings(secret_key: str | Secret | None, max_age: float | UnsetType | None
             raise ConfigurationError("SessionMiddleware: max_age and idle_timeout_s are the same; give one of them")
         settings["idle_timeout_s"] = max_age
         known = Settings()
-        settings.setdefault("absolute_timeout_s", max(known.absolute_timeout_s, max_age))
-        settings.setdefault("remember_timeout_s", max(known.remember_timeout_s, settings["absolute_timeout_s"]))
+        if settings.get("preset", known.preset) is None:  # which says the longer clocks itself
+            settings.setdefault("absolute_timeout_s", max(known.absolute_timeout_s, max_age))
+            settings.setdefault("remember_timeout_s", max(known.remember_timeout_s, settings["absolute_timeout_s"]))
     if secret_key is not None:
         key = str(secret_key)
         if len(key) < SECRET_KEY_LENGTH_MIN:

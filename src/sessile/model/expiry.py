@@ -16,7 +16,8 @@ UNSEEN_TOKEN_MAX = timedelta(minutes=10)
 class ExpiryPolicy:
     """Seconds as timedeltas. Activity moves the idle deadline only; nothing moves the absolute one (ASVS 7.3.1, 7.3.2).
 
-    A remembered session has one clock for both: `remember_timeout` (NIST SP 800-63B-4 section 2.1.3: at most 30 days at AAL1).
+    A remembered session has one clock for both: `remember_timeout` (NIST SP 800-63B-4 section 2.1.3: at most 30 days at AAL1). Where that is nothing,
+    no session is remembered, and one that was is under the common clocks from its next activity on.
     """
 
     idle_timeout: timedelta
@@ -30,11 +31,16 @@ class ExpiryPolicy:
         object.__setattr__(self, "_touch_step", self.idle_timeout / 20)
         object.__setattr__(self, "_quiet", self.idle_timeout - self._touch_step)
 
+    @property
+    def can_remember(self) -> bool:
+        """Whether "keep me logged in" is a clock of its own."""
+        return bool(self.remember_timeout)
+
     def absolute_deadline(self, now: datetime, *, remembered: bool = False) -> datetime:
-        return now + (self.remember_timeout if remembered else self.absolute_timeout)
+        return now + ((remembered and self.remember_timeout) or self.absolute_timeout)
 
     def idle_deadline(self, now: datetime, absolute: datetime, *, remembered: bool = False) -> datetime:
-        deadline = now + (self.remember_timeout if remembered else self.idle_timeout)
+        deadline = now + ((remembered and self.remember_timeout) or self.idle_timeout)
         return min(deadline, absolute)
 
     def idle_deadline_of(self, session: Session, now: datetime) -> datetime:

@@ -20,6 +20,7 @@ from sessile.model.errors import ConfigurationError
 from sessile.model.legacy import LegacyKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
+from sessile.runtime.presets import Preset, weaker_than, with_preset
 
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
@@ -63,12 +64,17 @@ class Settings(BaseSettings):
     """Origins besides the application's own that may send changes and open sockets, exactly as browsers send them."""
     trusted_proxies: Names = ()
     """Addresses whose X-Forwarded-* headers `sessile serve` believes."""
+    preset: Preset | None = None
+    """`aal1`, `aal2` or `aal3`: the times of that assurance level of NIST SP 800-63B-4, for `idle_timeout_s`, `absolute_timeout_s`, `remember_timeout_s`,
+    `fresh_timeout_s` and `cookie_persistent`. Each can still be set, but to nothing weaker."""
     idle_timeout_s: Seconds = 86400
     """A session ends this long after the last activity."""
     absolute_timeout_s: Seconds = 172800
     """A session ends this long after the login, whatever happens."""
-    remember_timeout_s: Seconds = 30 * 86400
-    """Instead of both, for a login with "keep me logged in". What needs a recent login goes on needing one."""
+    remember_timeout_s: Annotated[float, Field(ge=0, le=10 * 365 * 86400)] = 30 * 86400
+    """Instead of both, for a login with "keep me logged in". What needs a recent login goes on needing one. 0: such a login is like any other."""
+    fresh_timeout_s: Seconds = 900
+    """How recent a login has to be where `require_fresh()` names no time of its own."""
     expiry_warning_s: Seconds = 900
     """A page is warned this long before its session ends; where that is not shorter than `idle_timeout_s`, by default a quarter of it."""
     rotation_window_s: Seconds = 30
@@ -153,6 +159,8 @@ class Settings(BaseSettings):
     """Sends the cookie to every host below this domain as well, all of which can then act for the user. By default to this very host alone."""
     cookie_secure: bool = False
     """The site is served with https only, whatever the server itself sees behind its proxy: the cookie is `Secure` in any case."""
+    cookie_persistent: bool = True
+    """The browser keeps the cookie when it is closed. Flask and Django have their own word for it, which can only take it away, not give it back."""
     cookie_partitioned: bool = False
     """For a page inside another site's frame: a jar of its own for each site around it (CHIPS). Under https only."""
     insecure_lan: bool = False
@@ -176,6 +184,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _OldNames(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, dict) else values
 
     @field_validator("allowed_origins", "trusted_proxies", "anonymous_keys_dropped", "legacy_user_keys", mode="before")
     @classmethod
@@ -236,6 +249,12 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _no_weaker_than_the_preset(self) -> Settings:
+        if self.preset is not None and (weaker := weaker_than(self.preset, self.__dict__)):
+            raise ValueError("; ".join(weaker))
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.idle_timeout_s > self.absolute_timeout_s:
             raise ValueError(
@@ -245,7 +264,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "expiry_warning_s is not shorter than idle_timeout_s, so every session would begin with a warning"
             )
-        if self.remember_timeout_s < self.absolute_timeout_s:
+        if 0 < self.remember_timeout_s < self.absolute_timeout_s:
             raise ValueError(
                 'remember_timeout_s is shorter than absolute_timeout_s, so "keep me logged in" would log people out earlier'
             )

@@ -64,8 +64,8 @@ class Access:
             self.cookies.legacy is not None and self.cookies.legacy.has_one(scope)
         )
 
-    def set_cookie(self, scope: Scope, token: str, left: timedelta) -> bytes:
-        """The Set-Cookie value that gives the browser this token for the rest of the session's life."""
+    def set_cookie(self, scope: Scope, token: str, left: timedelta | None) -> bytes:
+        """The Set-Cookie value that gives the browser this token for the rest of the session's life, or (None) until it is closed."""
         return self.cookies.set_header(scope, token, left)
 
     def clear_cookie(self, scope: Scope) -> bytes:

@@ -146,9 +146,11 @@ class RequestSession(SessionMapping):
             raise AuthenticationRequired(self.reason or "anonymous")
         return user_id
 
-    def require_fresh(self, max_age_s: float) -> None:
-        """Raises FreshnessRequired when the user proved who they are more than `max_age_s` seconds ago (ASVS 7.5.1), AuthenticationRequired."""
+    def require_fresh(self, max_age_s: float | None = None) -> None:
+        """Raises FreshnessRequired when the user proved who they are more than `max_age_s` seconds ago, by default `fresh_timeout_s` (ASVS 7.5.1),
+        AuthenticationRequired."""
         self.require_user()
+        max_age_s = self._manager.settings.fresh_timeout_s if max_age_s is None else max_age_s
         proved_at = self.authenticated_at
         if proved_at is None or self._manager.clock.now() - proved_at > timedelta(seconds=max_age_s):
             raise FreshnessRequired(max_age_s)
@@ -340,6 +342,8 @@ class RequestSession(SessionMapping):
 
     def _cookie_age(self, record: Session) -> timedelta | None:
         """How long the browser keeps the cookie; None: until it is closed."""
+        if not self._manager.settings.cookie_persistent:
+            return None
         return record.absolute_expires_at - self._manager.clock.now()
 
     def platform_header(self) -> bytes | None:

@@ -71,8 +71,8 @@ def require_platform(view: View) -> View:
     return _checked(view, check)
 
 
-def require_fresh(max_age_s: float) -> Callable[[View], View]:
-    """Decorator `@require_fresh(300)`: the user logged in at most `max_age_s` seconds ago, else 403 `freshness_required`; or 401."""
+def require_fresh(max_age_s: float | None = None) -> Callable[[View], View]:
+    """Decorator `@require_fresh(300)`: the user logged in at most `max_age_s` seconds ago, by default `fresh_timeout_s`, else 403 `freshness_required`; or 401."""
 
     def check(session: SessionStore) -> None:
         session.require_fresh(max_age_s)

@@ -80,10 +80,11 @@ def _from_django(given: Mapping[str, Any]) -> dict[str, Any]:
     """What follows from Django's settings where nothing else is said."""
     idle_s = float(django_settings.SESSION_COOKIE_AGE)
     found: dict[str, Any] = {"idle_timeout_s": idle_s}
-    if not _is_said("absolute_timeout_s", given):
+    has_preset = _is_said("preset", given)  # which says the longer clocks itself
+    if not has_preset and not _is_said("absolute_timeout_s", given):
         # Django has one clock, and its default is two weeks; a second one that is shorter could not hold.
         found["absolute_timeout_s"] = max(_ABSOLUTE_DEFAULT_S, 2 * idle_s)
-    if not _is_said("remember_timeout_s", given):
+    if not has_preset and not _is_said("remember_timeout_s", given):
         absolute_s = given.get("absolute_timeout_s", found.get("absolute_timeout_s", _ABSOLUTE_DEFAULT_S))
         if isinstance(absolute_s, int | float):
             found["remember_timeout_s"] = max(_REMEMBER_DEFAULT_S, absolute_s)

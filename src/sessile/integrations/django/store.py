@@ -456,7 +456,7 @@ class SessionStore(Verbs, SessionBase):
 
     def _cookie_age_s(self) -> int | None:
         """As long as the session can live at most, so that it need not be set again; or what `set_expiry` said."""
-        if self.get_expire_at_browser_close():
+        if self.get_expire_at_browser_close() or not self._core.process.settings.cookie_persistent:
             return None
         return self.get_expiry_age() if self._core.expiry is not None else self.absolute_left_s
 

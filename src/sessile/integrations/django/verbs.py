@@ -121,7 +121,7 @@ class Verbs:
         """The user's id. Raises AuthenticationRequired."""
         return self._settled().require_user()
 
-    def require_fresh(self, max_age_s: float) -> None:
+    def require_fresh(self, max_age_s: float | None = None) -> None:
         """Raises FreshnessRequired when the last log-in is older, AuthenticationRequired."""
         self._settled().require_fresh(max_age_s)
 

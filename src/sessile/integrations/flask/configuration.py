@@ -77,6 +77,8 @@ def _lifetimes(lifetime: timedelta | float | None, is_named: Callable[[str], boo
     if idle_s == _FLASK_LIFETIME.total_seconds():
         return {}
     found = {"idle_timeout_s": idle_s}
+    if is_named("preset"):  # which says the longer clocks itself
+        return found
     fields = Settings.model_fields
     absolute_s = float(fields["absolute_timeout_s"].default)
     if idle_s > absolute_s and not is_named("absolute_timeout_s"):

@@ -95,8 +95,9 @@ def _check_platform() -> str:
     return platform_id
 
 
-def require_fresh(max_age_s: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """`@require_fresh(300)`: the response is 403 `freshness_required` unless the user logged in at most that many seconds ago (ASVS 7.5.1); or 401."""
+def require_fresh(max_age_s: float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """`@require_fresh(300)`: the response is 403 `freshness_required` unless the user logged in at most that many seconds ago, by default
+    `fresh_timeout_s` (ASVS 7.5.1); or 401."""
 
     def check() -> None:
         current_session().require_fresh(max_age_s)

@@ -183,7 +183,8 @@ def answer_with_token(
 
 def _set_cookie(request: Request, response: Response, token: str, session: Session) -> None:
     access: Access = request.app.state.access
-    left = session.absolute_expires_at - _manager(request).clock.now()
+    manager = _manager(request)
+    left = session.absolute_expires_at - manager.clock.now() if manager.settings.cookie_persistent else None
     response.raw_headers.append((b"set-cookie", access.set_cookie(request.scope, token, left)))
 
 

@@ -176,6 +176,27 @@ class LastingContract(Contract):
                         await told()
                     assert caught.value.clock == clock
 
+    @shows_security("N-1", "N-2")
+    async def test_where_nobody_is_remembered_the_wish_is_like_none(self, lab: Lab) -> None:
+        remembering = await lab.open(REMEMBERING)
+        before = await remembering.sessions.login(None, "eve", remember=True)
+        bench = Bench(
+            remembering.store,
+            lab.clock,
+            lab.random,
+            replace(RULES, expiry=replace(RULES.expiry, remember_timeout=timedelta(0))),
+        )
+        now = lab.clock.now()
+        for handle in (None, (await bench.sessions.create(None)).session.session_id):
+            session = (await bench.sessions.login(handle, "ada", remember=True)).session
+            assert not session.is_remembered
+            assert session.idle_expires_at == now + RULES.expiry.idle_timeout
+            assert session.absolute_expires_at == now + RULES.expiry.absolute_timeout
+        again = (await bench.sessions.login(before.session.session_id, "eve", remember=True)).session
+        assert again.idle_expires_at == now + RULES.expiry.idle_timeout, (
+            "one that was remembered before is not any more"
+        )
+
 
 async def _active_to_the_end(bench: Bench, lab: Lab) -> Session:
     session = (await bench.sessions.create("eve")).session
