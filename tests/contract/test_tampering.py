@@ -151,3 +151,29 @@ def test_a_chain_that_says_something_else_is_found(store: str, lane: str, tmp_pa
         assert (await bench.audits.verify(STREAM)).faults, "events of a stream that was never written"
 
     in_lab(store, lane, tmp_path, body)
+
+
+@EVERYWHERE
+def test_events_without_a_chain_are_found_among_all_streams(store: str, lane: str, tmp_path: Path) -> None:
+    async def body(lab: Lab) -> None:
+        bench = await written(lab)
+        drop_chain(bench.store, STREAM)
+        (fault,) = (await bench.audits.verify(None)).faults
+        assert (fault.stream, fault.position) == (STREAM, 0)
+        assert "no chain" in fault.problem
+
+    in_lab(store, lane, tmp_path, body)
+
+
+@EVERYWHERE
+def test_a_tail_cut_off_with_its_end_is_found_with_a_note_from_elsewhere(store: str, lane: str, tmp_path: Path) -> None:
+    async def body(lab: Lab) -> None:
+        bench = await written(lab)
+        events = await bench.audit(STREAM)
+        noted = AuditStream(STREAM, events[3].position, events[3].hash)
+        rewrite(bench.store, STREAM, events[:2])
+        move_chain(bench.store, AuditStream(STREAM, 2, events[1].hash))
+        assert (await bench.audits.verify(None)).faults == [], "nobody can see it in the database alone"
+        assert [fault.position for fault in (await bench.audits.verify(None, [noted])).faults] == [4]
+
+    in_lab(store, lane, tmp_path, body)

@@ -1,4 +1,5 @@
-"""What commands print: for people with colour where there is a terminal, or one JSON value with `--json`."""
+"""What commands print: for people with colour where there is a terminal, or one JSON value with `--json`. Whatever came from outside is
+shown with its control characters escaped, so that no device's name moves a cursor or hides a line."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sessile.model.shown import escaped, shown
+
 if TYPE_CHECKING:
     from sessile.model.errors import SessileError
 
@@ -17,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value inste
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(escaped(json.dumps(value, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
@@ -29,7 +32,7 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
     console.print(f"[bold]{title}[/bold]")
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        console.print(f"  {name:<{width}}  {value}", markup=False, soft_wrap=True)
+        console.print(f"  {name:<{width}}  {shown(str(value))}", markup=False, soft_wrap=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -40,7 +43,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(shown(str(cell)) for cell in row))
     Console(highlight=False, markup=False).print(table)
 
 
@@ -51,7 +54,7 @@ def fail(error: SessileError, *, as_json: bool) -> NoReturn:
     else:
         from rich.console import Console
 
-        Console(stderr=True, highlight=False, markup=False).print(f"sessile: {error.message}", soft_wrap=True)
+        Console(stderr=True, highlight=False, markup=False).print(f"sessile: {shown(error.message)}", soft_wrap=True)
     raise typer.Exit(1)
 
 

@@ -6,7 +6,8 @@ Personal fields (who, and what the event says) are hashed apart, with a salt of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,6 +16,7 @@ from sessile.model.canonical import canonical
 
 SALT_BYTES: Final = 16
 _UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACE: Final = re.compile(r"(\d{1,16})\.(\d{1,16})\.(.{1,300})", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,38 @@ class AuditEvent:
     personal_hash: bytes = b""
     previous_hash: bytes = b""
     hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AuditPlace:
+    """Where an event stands among those of all streams. Its text goes through a URL, a file or a command line."""
+
+    at: datetime
+    stream: str
+    position: int
+
+    def __str__(self) -> str:
+        return f"{micros(self.at)}.{self.position}.{self.stream}"
+
+    @staticmethod
+    def parse(text: str) -> AuditPlace:
+        """Raises ValueError for what `str` did not make."""
+        match = _PLACE.fullmatch(text)
+        if match is None:
+            raise ValueError("not a place in the audit log")
+        return AuditPlace(_UNIX + timedelta(microseconds=int(match[1])), match[3], int(match[2]))
+
+    @staticmethod
+    def of(event: AuditEvent) -> AuditPlace:
+        return AuditPlace(event.at, event.stream, event.position)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Events of all streams, oldest first. `after` leads on from the last of them; None where there was none at all."""
+
+    events: Sequence[AuditEvent]
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +90,11 @@ class AuditFault:
     problem: str
 
 
+def micros(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - _UNIX) // timedelta(microseconds=1)
+
+
 def personal_hash(event: AuditEvent, salt: bytes) -> bytes:
     """SHA-256 over the salt and the personal fields."""
     return hashlib.sha256(salt + canonical({"user_id": event.user_id, "data": dict(event.data)})).digest()
@@ -68,7 +107,7 @@ def chained_hash(event: AuditEvent, position: int, previous_hash: bytes, persona
             "stream": hashlib.sha256(event.stream.encode()).hexdigest(),
             "position": position,
             "type": event.type,
-            "at": (event.at - _UNIX) // timedelta(microseconds=1),
+            "at": micros(event.at),
             "session_id": event.session_id,
             "document_id": event.document_id,
             "personal": personal.hex(),

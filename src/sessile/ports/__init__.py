@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from sessile.model.audit import AuditEvent, AuditStream
+from sessile.model.audit import AuditEvent, AuditPlace, AuditStream
 from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
@@ -383,6 +383,18 @@ class Transaction(Protocol):
 
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
         """Newest first, below position `before` where given."""
+        ...
+
+    def audit_behind(self, place: AuditPlace | None, limit: int) -> list[AuditEvent]:
+        """Events of all streams in the order of their places: by time, then stream, then position. None: from the first one on."""
+        ...
+
+    def latest_audit(self, limit: int) -> list[AuditEvent]:
+        """The last events of all streams in the same order, oldest first."""
+        ...
+
+    def unchained_audit(self, limit: int) -> list[str]:
+        """Names of streams that have events and no chain, in order: nobody wrote those."""
         ...
 
     def emit(self, event: Event) -> None:

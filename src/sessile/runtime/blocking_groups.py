@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,14 @@ from sessile.engine.audit import AuditEngine, AuditReport
 from sessile.engine.handoff import HandoffEngine
 from sessile.engine.legacy import Arrived, Import, LegacyEngine
 from sessile.engine.maintenance import MaintenanceEngine
-from sessile.model.audit import AuditEvent
+from sessile.model.audit import AuditEvent, AuditPage, AuditStream
+from sessile.model.audit_format import AuditFormat
 from sessile.model.handoff import Handoff, Offered, Redeemed
 from sessile.model.legacy import Arrival, ImportOutcome, ImportRun, Undone
 from sessile.model.maintenance import Maintenance
 from sessile.model.session import Issued
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
-from sessile.runtime.lane import drive
+from sessile.runtime.lane import drive, drive_each
 
 
 class Handoffs:
@@ -89,9 +90,24 @@ class Audit:
         """Of one stream, newest first, below position `before` where given."""
         return drive(self._twin.events(stream, before=before, limit=limit))
 
-    def verify(self, stream: str | None = None) -> AuditReport:
-        """Looks whether one chain, or each of them, is as it was written."""
-        return drive(self._twin.verify(stream))
+    def tail(self, *, after: str | None = None, limit: int = 100) -> AuditPage:
+        """The last events of all streams, oldest first; with the `after` of an earlier page what came since then. Raises InvalidValue."""
+        return drive(self._twin.tail(after=after, limit=limit))
+
+    def export(
+        self,
+        *,
+        stream: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        form: AuditFormat = AuditFormat.JSON_LINES,
+    ) -> Iterator[str]:
+        """Line by line without their ends, oldest first, a page in memory. See `AsyncAudit.export`."""
+        yield from drive_each(self._twin.export(stream=stream, since=since, until=until, form=form))
+
+    def verify(self, stream: str | None = None, *, known: Sequence[AuditStream] = ()) -> AuditReport:
+        """Looks whether one chain, or each of them, is as it was written, and has still the `known` ends."""
+        return drive(self._twin.verify(stream, known=known))
 
 
 class MaintenanceMode:

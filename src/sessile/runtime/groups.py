@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,8 @@ from sessile.engine.audit import AuditEngine, AuditReport
 from sessile.engine.handoff import HandoffEngine
 from sessile.engine.legacy import Arrived, Import, LegacyEngine
 from sessile.engine.maintenance import MaintenanceEngine
-from sessile.model.audit import AuditEvent
+from sessile.model.audit import AuditEvent, AuditPage, AuditStream
+from sessile.model.audit_format import AuditFormat, csv_header, csv_line, json_line
 from sessile.model.handoff import Handoff, Offered, Redeemed
 from sessile.model.legacy import Arrival, ImportOutcome, ImportRun, Undone
 from sessile.model.maintenance import Maintenance
@@ -92,9 +93,35 @@ class AsyncAudit:
         """Of one stream, newest first, below position `before` where given."""
         return await self._engine.events(stream, before, limit)
 
-    async def verify(self, stream: str | None = None) -> AuditReport:
-        """Looks whether one chain, or each of them, is as it was written; the report names every place where it is not."""
-        return await self._engine.verify(stream)
+    async def tail(self, *, after: str | None = None, limit: int = 100) -> AuditPage:
+        """The last events of all streams, oldest first; with the `after` of an earlier page what came since then. What a transaction wrote that
+        began before that page and ended after it is not in it: `sinks` deliver everything. Raises InvalidValue."""
+        return await self._engine.tail(after, limit)
+
+    async def export(
+        self,
+        *,
+        stream: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        form: AuditFormat = AuditFormat.JSON_LINES,
+    ) -> AsyncIterator[str]:
+        """Line by line without their ends, oldest first, a page in memory: one stream or all, from `since` on and before `until`. JSON lines have all that
+        is needed to check the chains; CSV begins with a header, and no cell of it is a formula."""
+        if form is AuditFormat.CSV:
+            yield csv_header()
+        line, after = (csv_line if form is AuditFormat.CSV else json_line), None
+        while True:
+            page = await self._engine.page(after, since, until, stream)
+            for event in page.events:
+                yield line(event)
+            if (after := page.after) is None:
+                return
+
+    async def verify(self, stream: str | None = None, *, known: Sequence[AuditStream] = ()) -> AuditReport:
+        """Looks whether one chain, or each of them, is as it was written; the report names every place where it is not. `known` are ends that were noted
+        elsewhere, in an export or by a sink: without them nobody can see that a chain was cut off together with its end."""
+        return await self._engine.verify(stream, known)
 
 
 class AsyncMaintenanceMode:

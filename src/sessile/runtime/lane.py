@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,3 +21,17 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     coroutine.close()
     raise CoreSuspended("This store needs an event loop: use AsyncSessionManager, or a blocking store.")
+
+
+def drive_each(items: AsyncIterator[T]) -> Iterator[T]:
+    """What an asynchronous generator of the core gives, one by one. Raises CoreSuspended if it waits."""
+    while True:
+        try:
+            item = drive(_next(items))
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+async def _next(items: AsyncIterator[T]) -> T:
+    return await anext(items)

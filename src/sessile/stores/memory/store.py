@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
+from sessile.model.audit import SALT_BYTES, AuditEvent, AuditPlace, AuditStream, chained
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange
 from sessile.model.errors import ConfigurationError
 from sessile.model.events import Event
@@ -137,6 +137,17 @@ class MemoryTransaction:
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
         found = [e for e in self._streams.get(stream) or () if before is None or e.position < before]
         return found[::-1][:limit]
+
+    def audit_behind(self, place: AuditPlace | None, limit: int) -> list[AuditEvent]:
+        found = sorted((e for events in self._streams.rows() for e in events), key=AuditPlace.of)
+        return [event for event in found if place is None or AuditPlace.of(event) > place][:limit]
+
+    def latest_audit(self, limit: int) -> list[AuditEvent]:
+        found = sorted((e for events in self._streams.rows() for e in events), key=AuditPlace.of)
+        return found[-limit:]
+
+    def unchained_audit(self, limit: int) -> list[str]:
+        return sorted(s for s, events in self._streams.items() if events and self._chains.get(s) is None)[:limit]
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

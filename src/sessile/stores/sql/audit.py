@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import String, bindparam, delete, desc, func, insert, select
+from sqlalchemy import BigInteger, String, bindparam, delete, desc, exists, func, insert, literal, select, tuple_
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from sessile.model.audit import SALT_BYTES, AuditEvent, AuditStream, chained
+from sessile.model.audit import SALT_BYTES, AuditEvent, AuditPlace, AuditStream, chained, micros
 from sessile.stores.sql.dialects import put, upsert
 from sessile.stores.sql.tables import audit_events, audit_streams
 
@@ -25,6 +25,7 @@ _HEADS: Final = (
     .order_by(audit_streams.c.stream)
     .with_for_update(key_share=True)
 )
+_PLACE: Final = (audit_events.c.at, audit_events.c.stream, audit_events.c.position)
 
 
 class SqlAuditRows:
@@ -84,6 +85,22 @@ class SqlAuditRows:
         statement = select(audit_streams).where(audit_streams.c.stream > after).order_by(audit_streams.c.stream)
         return [AuditStream(**row._asdict()) for row in self._connection.execute(statement.limit(limit))]
 
+    def audit_behind(self, place: AuditPlace | None, limit: int) -> list[AuditEvent]:
+        statement = select(audit_events).order_by(*_PLACE).limit(limit)
+        if place is not None:
+            # The first condition says nothing new: it is what the index on the time understands.
+            statement = statement.where(audit_events.c.at >= place.at, tuple_(*_PLACE) > tuple_(*_values_of(place)))
+        return [AuditEvent(**row._asdict()) for row in self._connection.execute(statement)]
+
+    def latest_audit(self, limit: int) -> list[AuditEvent]:
+        statement = select(audit_events).order_by(*(desc(column) for column in _PLACE)).limit(limit)
+        return [AuditEvent(**row._asdict()) for row in self._connection.execute(statement)][::-1]
+
+    def unchained_audit(self, limit: int) -> list[str]:
+        has_chain = exists().where(audit_streams.c.stream == audit_events.c.stream)
+        statement = select(audit_events.c.stream).where(~has_chain).distinct().order_by(audit_events.c.stream)
+        return list(self._connection.execute(statement.limit(limit)).scalars())
+
     def audit_chain(self, stream: str, *, lock: bool = False) -> AuditStream | None:
         row = self._connection.execute(_HEAD_LOCKED if lock else _HEAD, {"of": stream}).one_or_none()
         return None if row is None else AuditStream(**row._asdict())
@@ -112,6 +129,10 @@ class SqlAuditRows:
     def _put_chains(self, chains: Sequence[AuditStream]) -> None:
         values = [{column.name: getattr(chain, column.name) for column in audit_streams.columns} for chain in chains]
         self._connection.execute(put(self._connection, audit_streams, ("stream",)), values)
+
+
+def _values_of(place: AuditPlace) -> tuple[Any, ...]:
+    return literal(micros(place.at), BigInteger), place.stream, place.position
 
 
 def _values(event: AuditEvent) -> dict[str, Any]:

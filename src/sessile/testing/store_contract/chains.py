@@ -3,16 +3,17 @@ tested beside the stores, since no store lets its rows be changed."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from sessile.engine import audit
 from sessile.engine.audit import AuditReport
-from sessile.model.audit import AuditEvent, AuditStream
+from sessile.model.audit import AuditEvent, AuditPage, AuditPlace, AuditStream
+from sessile.model.errors import InvalidValue
 from sessile.model.session import EndReason
 from sessile.ports import Transaction
-from sessile.testing.lab import Lab
+from sessile.testing.lab import Bench, Lab
 from sessile.testing.store_contract.base import Contract
 
 
@@ -84,6 +85,55 @@ class ChainContract(Contract):
         await bench.store.write(_close, "b")
         assert [chain.stream for chain in await bench.store.read(_streams, "", None)] == ["c"]
 
+    async def test_all_streams_are_read_in_the_order_of_their_times(self, lab: Lab) -> None:
+        bench = await lab.open()
+        assert await bench.audits.tail(None, 10) == AuditPage([], None)
+        for stream in ("b", "a", "b"):
+            await bench.store.write(_note, lab, stream, 2)
+            lab.clock.advance(1)
+        every = await bench.store.read(_behind, None, 100)
+        assert [(event.stream, event.position) for event in every] == [
+            ("b", 1), ("b", 2), ("a", 1), ("a", 2), ("b", 3), ("b", 4),
+        ]  # fmt: skip
+        for index, event in enumerate(every):
+            assert await bench.store.read(_behind, AuditPlace.of(event), 2) == every[index + 1 : index + 3]
+        last = await bench.audits.tail(None, 3)
+        assert list(last.events) == every[3:]
+        assert await bench.audits.tail(last.after, 10) == AuditPage([], last.after)
+        await bench.store.write(_note, lab, "c", 1)
+        assert [event.stream for event in (await bench.audits.tail(last.after, 10)).events] == ["c"]
+        with pytest.raises(InvalidValue):
+            await bench.audits.tail("not a place", 10)
+
+    async def test_an_export_goes_page_by_page(self, lab: Lab) -> None:
+        bench = await lab.open()
+        for stream in ("b", "a", "c"):
+            await bench.store.write(_note, lab, stream, 3)
+            lab.clock.advance(1)
+        since, until = lab.clock.now() - timedelta(seconds=2), lab.clock.now() - timedelta(seconds=1)
+        for size in (1, 2, 3, 100):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(audit, "_EVENTS_AT_ONCE", size)
+                assert await _pages(bench, None, None, None) == [f"{s}{n}" for s in "bac" for n in (1, 2, 3)]
+                assert await _pages(bench, None, None, "a") == ["a1", "a2", "a3"]
+                assert await _pages(bench, since, until, None) == ["a1", "a2", "a3"]
+                assert await _pages(bench, since, until, "a") == ["a1", "a2", "a3"]
+                assert await _pages(bench, since, None, "b") == []
+
+    async def test_what_was_noted_elsewhere_is_compared(self, lab: Lab) -> None:
+        bench = await lab.open()
+        await bench.store.write(_note, lab, "b", 5)
+        ends = [AuditStream("b", event.position, event.hash) for event in await bench.audit("b")]
+        assert (await bench.audits.verify(None, ends)).faults == []
+        other = AuditStream("b", 2, ends[3].hash)
+        assert [fault.position for fault in (await bench.audits.verify(None, [other])).faults] == [2]
+        assert [fault.position for fault in (await bench.audits.verify("b", [AuditStream("b", 6, b"")])).faults] == [6]
+        assert [fault.stream for fault in (await bench.audits.verify(None, [AuditStream("gone", 1, b"")])).faults] == [
+            "gone"
+        ]
+        await bench.store.write(_forget, AuditStream("b", 5, ends[4].hash, 3, ends[2].hash))
+        assert (await bench.audits.verify("b", ends)).faults == [], "what retention took is not missed"
+
     async def test_old_chains_are_named_in_order(self, lab: Lab) -> None:
         bench = await lab.open()
         for stream in ("c", "a", "b"):
@@ -97,6 +147,19 @@ class ChainContract(Contract):
 
 def _note(tx: Transaction, lab: Lab, stream: str, count: int) -> None:
     tx.audit([AuditEvent(stream=stream, type="tested", at=lab.clock.now(), data={"n": n}) for n in range(count)])
+
+
+async def _pages(bench: Bench, since: datetime | None, until: datetime | None, stream: str | None) -> list[str]:
+    told, after = list[str](), None
+    while True:
+        page = await bench.audits.page(after, since, until, stream)
+        told += [f"{event.stream}{event.position}" for event in page.events]
+        if (after := page.after) is None:
+            return told
+
+
+def _behind(tx: Transaction, place: AuditPlace | None, limit: int) -> list[AuditEvent]:
+    return tx.audit_behind(place, limit)
 
 
 def _streams(tx: Transaction, after: str, limit: int | None) -> list[AuditStream]:
