@@ -78,11 +78,13 @@ class HandoffEngine:
         """The first device's answer. Raises HandoffRefused when nobody asked, or too late."""
         return await self._store.write(self._confirm, session_id, handoff_id, accept)
 
-    async def complete(self, handoff_id: str, claim: str, session_id: str | None) -> tuple[Handoff, Issued | None]:
+    async def complete(
+        self, handoff_id: str, claim: str, session_id: str | None, fingerprint: str | None = None
+    ) -> tuple[Handoff, Issued | None]:
         """The asking device comes for its session, as often as it likes: None until the first device has agreed. `session_id` is the session it
-        has already: an anonymous one becomes the user's. Raises HandoffRefused, SessionCreationError."""
+        has already: an anonymous one becomes the user's. `fingerprint`: of its browser. Raises HandoffRefused, SessionCreationError."""
         await self._keys.ready()
-        return await self._store.write(self._complete, handoff_id, claim, session_id)
+        return await self._store.write(self._complete, handoff_id, claim, session_id, fingerprint)
 
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
 
@@ -168,7 +170,7 @@ class HandoffEngine:
         return answered
 
     def _complete(
-        self, tx: Transaction, handoff_id: str, claim: str, session_id: str | None
+        self, tx: Transaction, handoff_id: str, claim: str, session_id: str | None, fingerprint: str | None
     ) -> tuple[Handoff, Issued | None]:
         now = self._clock.now()
         seen, origin = tx.handoffs.get(handoff_id), None
@@ -194,6 +196,7 @@ class HandoffEngine:
             platform_id=origin.platform_id,
             is_proven=False,
             until=origin.absolute_expires_at,
+            fingerprint=fingerprint,
         )
         issued = self._logins.enter(tx, session_id, entry)
         completed = replace(handoff, status=HandoffStatus.COMPLETED, new_session_id=issued.session.session_id)

@@ -46,6 +46,8 @@ class Entry:
     remember: bool = False
     is_proven: bool = True
     until: datetime | None = None
+    fingerprint: str | None = None
+    provider_session: str | None = None
 
 
 class Logins:
@@ -119,6 +121,8 @@ class Logins:
                 platform_id=begins_on,
                 is_remembered=entry.remember,
                 authenticated_at=authenticated_at,
+                fingerprint=entry.fingerprint,
+                provider_session=entry.provider_session,
             )
             tx.sessions.insert(issued.session)
             tx.audit([session_event(issued.session, "session_created", now)])
@@ -135,6 +139,8 @@ class Logins:
             platform_id=begins_on if entry.platform_id is not None else session.platform_id or begins_on,
             public=facts,
             device=dict(entry.device or issued.session.device),
+            fingerprint=entry.fingerprint or issued.session.fingerprint,
+            provider_session=entry.provider_session or issued.session.provider_session,
         )
         tx.sessions.update(logged_in)
         tx.audit([session_event(logged_in, "session_login" if was_anonymous else "session_renewed", now)])
@@ -159,7 +165,7 @@ class Logins:
         wishes = entry.remember and self._rules.expiry.can_remember
         remembered = wishes or (session.is_remembered and not was_anonymous)
         if not was_anonymous and remembered == session.is_remembered:
-            return session
+            return session if entry.until is None or not entry.is_proven else _no_later(session, entry.until)
         return replace(
             session,
             is_remembered=remembered,
@@ -174,6 +180,12 @@ class Logins:
     def _kept_data(self, session: Session) -> bytes:
         dropped = self._rules.anonymous_keys_dropped
         return apply_delta(session.data, [("remove", (key,), None) for key in dropped]) if dropped else session.data
+
+
+def _no_later(session: Session, until: datetime) -> Session:
+    """The same user again, with a provider that says until when: nothing makes the session longer."""
+    absolute = min(session.absolute_expires_at, until)
+    return replace(session, absolute_expires_at=absolute, idle_expires_at=min(session.idle_expires_at, absolute))
 
 
 def live(tx: Transaction, session_id: str, now: datetime) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,8 +13,9 @@ from msgspec.structs import replace
 from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
 from sessile.engine.principals import admit_user, check_user_id
-from sessile.engine.transitions import confirm_ended, end, session_event
+from sessile.engine.transitions import confirm_ended, end, note_anomaly, session_event
 from sessile.model import token as tokens
+from sessile.model.anomaly import Anomaly
 from sessile.model.delta import DataOperation, apply_delta
 from sessile.model.errors import AuthenticationRequired, InvalidValue, SessileError, SessionNotFound, SessionUpdateError
 from sessile.model.events import Event, EventKind
@@ -163,12 +165,19 @@ class SessionEngine:
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
         remember: bool = False,
+        until: datetime | None = None,
+        provider_session: str | None = None,
+        fingerprint: str | None = None,
     ) -> Issued:
         """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`.
-        A platform that is named is taken, else the user's default; the same user stays where they were. `remember` gives the longer clock.
+        A platform that is named is taken, else the user's default; the same user stays where they were. `remember` gives the longer clock; `until` ends
+        it earlier. `provider_session` is how an identity provider names its session, for `end_of_provider`; `fingerprint` a hash of what the browser says.
         Raises PlatformRefused, SessionCreationError, MaintenanceUnderway."""
         check_user_id(user_id, required=True)
-        entry = Entry(user_id=user_id, public=public, device=device, platform_id=platform_id, remember=remember)
+        entry = Entry(
+            user_id=user_id, public=public, device=device, platform_id=platform_id, remember=remember, until=until,
+            fingerprint=fingerprint, provider_session=_provider_hash(provider_session),
+        )  # fmt: skip
         return await self._store.write(self._logins.enter, session_id, entry)
 
     async def extend(self, session_id: str) -> Session:
@@ -192,6 +201,14 @@ class SessionEngine:
     async def end_of_user(self, user_id: str, keep: str | None, reason: EndReason) -> int:
         """Ends all sessions of a user but `keep`; how many. The principal's lock keeps a login from slipping through."""
         return await self._store.write(self._end_of_user, user_id, keep, reason)
+
+    async def end_of_provider(self, provider_session: str, reason: EndReason) -> int:
+        """Ends the sessions that were begun with this session of an identity provider; how many."""
+        return await self._store.write(self._end_of_provider, _provider_hash(provider_session), reason)
+
+    async def note(self, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        """Audits something odd about a session, and tells who listens. Nothing for one that is unknown."""
+        await self._store.write(self._note, session_id, anomaly, data)
 
     async def of_user(self, user_id: str, after: str | None = None, limit: int | None = None) -> list[Session]:
         """Live ones, oldest first; a page of them. Raises InvalidValue."""
@@ -253,7 +270,7 @@ class SessionEngine:
             return
         session = replace(session, retired_tokens=kept)
         tx.sessions.update(session)
-        tx.audit([session_event(session, "authn_token_reuse", now)])
+        note_anomaly(tx, session, Anomaly.TOKEN_REUSE, now)
         if self._rules.end_on_late_use and session.ended_at is None:
             end(tx, [session], EndReason.THEFT, now)
 
@@ -345,6 +362,17 @@ class SessionEngine:
         confirm_ended(tx, user_id, now)
         return end(tx, [session for session in live if session.session_id != keep], reason, now)
 
+    def _end_of_provider(self, tx: Transaction, provider_hash: str, reason: EndReason) -> int:
+        now = self._clock.now()
+        live = tx.sessions.of_provider(provider_hash, now)
+        tx.sessions.confirm([])
+        return end(tx, live, reason, now)
+
+    def _note(self, tx: Transaction, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        session = tx.sessions.get(session_id, lock=True)
+        if session is not None:
+            note_anomaly(tx, session, anomaly, self._clock.now(), **data)
+
     def _sweep(self, tx: Transaction, batch: int) -> int:
         now = self._clock.now()
         return end(tx, tx.sessions.expired(now, batch), EndReason.EXPIRED, now)
@@ -358,6 +386,15 @@ def _changed(tx: Transaction, session: Session | None, change: DataChange, now: 
         tx.audit([session_event(session, "session_delta_dropped", now)])
         raise SessionUpdateError("The session belongs to another user by now; the change was dropped.")
     return replace(session, data=apply_delta(session.data, change.operations), version=session.version + 1)
+
+
+def _provider_hash(provider_session: str | None) -> Any:
+    """Whatever a provider calls its sessions, the row has 64 characters. Raises InvalidValue for a name that is empty."""
+    if provider_session is None:
+        return None
+    if not provider_session:
+        raise InvalidValue("/provider_session", "a session of a provider is a text that is not empty")
+    return hashlib.sha256(provider_session.encode()).hexdigest()
 
 
 def _get(tx: Transaction, session_id: str) -> Session | None:

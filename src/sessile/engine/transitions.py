@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sessile.model.anomaly import Anomaly
 from sessile.model.audit import AuditEvent
 from sessile.model.events import Event, EventKind
 from sessile.model.fence import ENTRY_TTL_S
@@ -30,6 +31,12 @@ def confirm_ended(tx: Transaction, user_id: str, now: datetime) -> None:
     """What another call has ended a moment ago, and perhaps not told everybody yet, is told again: nobody gets the answer "all are over" before it
     is true everywhere. Before that moment no cache can have kept anything."""
     tx.sessions.confirm(tx.sessions.ended_since(user_id, now - CACHED_MAX))
+
+
+def note_anomaly(tx: Transaction, session: Session, anomaly: Anomaly, now: datetime, **data: Any) -> None:
+    """One audit event in the session's stream, and news for whoever listens."""
+    tx.audit([session_event(session, str(anomaly), now, **data)])
+    tx.emit(Event(EventKind.ANOMALY, session.session_id, session.version, detail=str(anomaly)))
 
 
 def session_event(session: Session, kind: str, at: datetime, **data: Any) -> AuditEvent:

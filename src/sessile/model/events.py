@@ -21,6 +21,8 @@ class EventKind(StrEnum):
     SESSION_ENDED = "session_ended"
     HANDOFF_CHANGED = "handoff_changed"
     PRESENCE_CHANGED = "presence_changed"
+    ANOMALY = "anomaly"
+    """Something looks like an attack: `detail` is a value of `sessile.model.anomaly.Anomaly`, `key` the session it is about, or empty."""
     NEWS_MISSED = "news_missed"
     """Some news may have been lost: whoever shows something looks again."""
 
@@ -38,7 +40,7 @@ class Event(Record, frozen=True):
     key: str
     version: int = 0
     detail: str = ""
-    """An end reason, the id of a checkpoint or a hand-off, the node whose devices came or went, or REFRESH."""
+    """An end reason, the id of a checkpoint or a hand-off, the node whose devices came or went, the anomaly, or REFRESH."""
     epoch: str = ""
     changes: Sequence[LoggedChange] = ()
     checkpoint: Checkpoint | None = None

@@ -23,6 +23,8 @@ class EndReason(StrEnum):
     ADMIN = "admin"
     THEFT = "theft"
     MAINTENANCE = "maintenance"
+    PROVIDER = "provider"
+    """The identity provider ended its session (OpenID Connect Back-Channel Logout 1.0)."""
 
 
 class Standing(StrEnum):
@@ -51,7 +53,7 @@ class RetiredToken(Record, frozen=True):
 class Session(Record, frozen=True, kw_only=True):
     """One browser or app that is known to us. `session_id` is the handle: public, never a credential. Times are UTC."""
 
-    _unshown: ClassVar[tuple[str, ...]] = ("data", "token_hash", "retired_tokens")
+    _unshown: ClassVar[tuple[str, ...]] = ("data", "token_hash", "retired_tokens", "fingerprint", "provider_session")
 
     session_id: str
     user_id: str | None = None
@@ -80,6 +82,10 @@ class Session(Record, frozen=True, kw_only=True):
     """When the last connection of the session was lost; None while it never was."""
     reconnected_at: datetime | None = None
     """When one came back after that."""
+    fingerprint: str | None = None
+    """A keyed hash of what the browser said of itself at the login; None where nobody asked (`fingerprint`)."""
+    provider_session: str | None = None
+    """A hash of the session at the identity provider that logged the user in."""
     standing: Standing = Standing.CURRENT
 
     @property

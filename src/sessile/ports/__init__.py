@@ -90,6 +90,10 @@ class SessionRows(Protocol):
         `after`, at most `limit`."""
         ...
 
+    def of_provider(self, provider_session: str, now: datetime) -> list[Session]:
+        """Locked: live sessions that were begun with this session of an identity provider, by handle."""
+        ...
+
     def expired(self, now: datetime, limit: int) -> list[Session]:
         """Locked: sessions past a deadline that have not ended, at most `limit`."""
         ...

@@ -42,9 +42,11 @@ class Handoffs:
         """The first device's answer. Raises HandoffRefused."""
         return drive(self._twin.confirm(session_id, handoff_id, accept=accept))
 
-    def complete(self, handoff_id: str, claim: str, *, session_id: str | None = None) -> tuple[Handoff, Issued | None]:
+    def complete(
+        self, handoff_id: str, claim: str, *, session_id: str | None = None, fingerprint: str | None = None
+    ) -> tuple[Handoff, Issued | None]:
         """The asking device comes for its session: None until the first one has agreed. Raises HandoffRefused, SessionCreationError."""
-        return drive(self._twin.complete(handoff_id, claim, session_id=session_id))
+        return drive(self._twin.complete(handoff_id, claim, session_id=session_id, fingerprint=fingerprint))
 
 
 class LegacySessions:

@@ -43,11 +43,11 @@ class AsyncHandoffs:
         return await self._engine.confirm(session_id, handoff_id, accept=accept)
 
     async def complete(
-        self, handoff_id: str, claim: str, *, session_id: str | None = None
+        self, handoff_id: str, claim: str, *, session_id: str | None = None, fingerprint: str | None = None
     ) -> tuple[Handoff, Issued | None]:
         """The asking device comes for its session: None until the first one has agreed. An anonymous `session_id` becomes the user's. The session
-        is not fresh, and ends when the first device's does at the latest. Raises HandoffRefused, SessionCreationError."""
-        return await self._engine.complete(handoff_id, claim, session_id)
+        is not fresh, and ends when the first device's does at the latest. `fingerprint`: what login takes, too. Raises HandoffRefused, SessionCreationError."""
+        return await self._engine.complete(handoff_id, claim, session_id, fingerprint)
 
 
 class AsyncLegacySessions:

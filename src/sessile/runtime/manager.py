@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from sessile.engine.caching import SessionCache
 from sessile.engine.sessions import DataChange
+from sessile.model.anomaly import Anomaly
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
@@ -210,11 +211,22 @@ class AsyncSessionManager:
         device: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
         remember: bool = False,
+        until: datetime | None = None,
+        provider_session: str | None = None,
+        fingerprint: str | None = None,
     ) -> Issued:
         """The user is authenticated now: always a new token (ASVS 7.2.4), data of an anonymous session is kept, another user's session ends.
         It begins on the platform that is named, else on the user's default. Raises PlatformRefused, SessionCreationError, InvalidValue."""
         return await self._sessions.login(
-            session_id, user_id, public=public, device=device, platform_id=platform_id, remember=remember
+            session_id,
+            user_id,
+            public=public,
+            device=device,
+            platform_id=platform_id,
+            remember=remember,
+            until=until,
+            provider_session=provider_session,
+            fingerprint=fingerprint,
         )
 
     async def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
@@ -225,6 +237,16 @@ class AsyncSessionManager:
     async def destroy_session(self, session_id: str, *, reason: EndReason = EndReason.LOGOUT) -> bool:
         """True when this call ended it. After it has returned no token of it is accepted anywhere."""
         return await self._sessions.end(session_id, reason)
+
+    async def end_provider_sessions(self, provider_session: str) -> int:
+        """For a back-channel logout (OpenID Connect Back-Channel Logout 1.0), after the application has verified the provider's logout token: ends what was
+        begun with `login(provider_session=...)`; how many. A token with a `sub` and no `sid` is `cleanup_user_sessions(user_id)`. Put the issuer before the
+        `sid` where there are several providers. Raises InvalidValue."""
+        return await self._sessions.end_of_provider(provider_session, EndReason.PROVIDER)
+
+    async def note_anomaly(self, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        """Audits something odd about a session in its stream, and tells the listeners (`EventKind.ANOMALY`). By itself it refuses nobody."""
+        await self._sessions.note(session_id, anomaly, data)
 
     async def cleanup_user_sessions(
         self, user_id: str, *, keep: str | None = None, reason: EndReason = EndReason.REVOKED

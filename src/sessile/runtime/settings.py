@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     """Documents made anonymously become the user's at login."""
     end_on_late_use: bool = False
     """End a session whose retired token is used after its window, instead of only writing an audit event."""
+    fingerprint: Literal["off", "report", "enforce"] = "off"
+    """Whether what a browser says of itself (program and system without their versions, languages) is compared with what it said at the login: `report` audits a
+    difference and tells listeners, `enforce` refuses the request as well. It is a signal, not a proof: a thief can say the same."""
     sweep_interval_s: Seconds = 1800
     """How often sessions past a deadline are marked as ended. They are refused from the deadline on, swept or not."""
     sweep_batch: Annotated[int, Field(ge=1, le=10_000)] = 100
@@ -163,6 +166,9 @@ class Settings(BaseSettings):
     """The browser keeps the cookie when it is closed. Flask and Django have their own word for it, which can only take it away, not give it back."""
     cookie_partitioned: bool = False
     """For a page inside another site's frame: a jar of its own for each site around it (CHIPS). Under https only."""
+    clear_site_data: Names = ("cache",)
+    """What a log-out over https makes the browser forget beside the cookie (`Clear-Site-Data`): of `cache`, `cookies`, `storage`; nothing turns it off. `storage` takes what
+    was typed and not sent yet as well; `cookies` takes those of every host below the domain."""
     insecure_lan: bool = False
     """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
 
@@ -190,10 +196,24 @@ class Settings(BaseSettings):
     def _preset(cls, values: Any) -> Any:
         return with_preset(values) if isinstance(values, dict) else values
 
-    @field_validator("allowed_origins", "trusted_proxies", "anonymous_keys_dropped", "legacy_user_keys", mode="before")
+    @field_validator(
+        "allowed_origins",
+        "trusted_proxies",
+        "anonymous_keys_dropped",
+        "legacy_user_keys",
+        "clear_site_data",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("clear_site_data")
+    @classmethod
+    def _known_to_browsers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(value) - {"cache", "cookies", "storage"}:
+            raise ValueError(f"has cache, cookies and storage, and not {', '.join(sorted(unknown))}")
+        return value
 
     @field_validator("legacy_secrets", mode="before")
     @classmethod

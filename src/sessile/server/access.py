@@ -15,7 +15,8 @@ from sessile.model.document import Actor
 from sessile.model.errors import AuthenticationRequired, SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.session import Session, Standing
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope, bearer_token
+from sessile.web import fingerprint
+from sessile.web.asgi import Scope, bearer_token, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.origins import OriginPolicy
 
@@ -47,7 +48,7 @@ class Access:
         """The session of this request. A bearer token goes before the cookie."""
         bearer = bearer_token(scope["headers"])
         if bearer is not None:
-            return await self._authenticate(bearer, is_bearer=True)
+            return await self._authenticate(scope, bearer, is_bearer=True)
         found = self.cookies.read(scope)
         legacy = self.cookies.legacy
         if legacy is not None and legacy.is_asked(found.token, found.reason):
@@ -56,7 +57,7 @@ class Access:
             return await self._seen(legacy.recognise(self._manager, self.cookies, scope), otherwise, is_bearer=False)
         if found.token is None:
             return Seen(None, found.reason)
-        return await self._authenticate(found.token, is_bearer=False)
+        return await self._authenticate(scope, found.token, is_bearer=False)
 
     def has_cookie(self, scope: Scope) -> bool:
         """True when the request carries a cookie of our name, or one that may be taken for a session, whatever it is worth."""
@@ -68,13 +69,20 @@ class Access:
         """The Set-Cookie value that gives the browser this token for the rest of the session's life, or (None) until it is closed."""
         return self.cookies.set_header(scope, token, left)
 
-    def clear_cookie(self, scope: Scope) -> bytes:
-        return self.cookies.clear_header(scope)
+    def log_out_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """What makes the browser forget the token, and what it kept of the site."""
+        forgotten = self.cookies.forget_site(is_secure=scheme_of(scope) == "https")
+        return [(b"set-cookie", self.cookies.clear_header(scope)), *forgotten]
 
-    async def _authenticate(self, token: str, *, is_bearer: bool) -> Seen:
-        return await self._seen(
+    async def _authenticate(self, scope: Scope, token: str, *, is_bearer: bool) -> Seen:
+        seen = await self._seen(
             self._manager.authenticate(token), Seen(None, "unknown", is_bearer), is_bearer=is_bearer
         )
+        session = seen.session
+        if session is None or session.fingerprint is None:
+            return seen
+        is_same = await fingerprint.is_same_browser(self._manager, scope, session)
+        return seen if is_same else Seen(None, fingerprint.REASON, is_bearer)
 
     async def _seen(self, asked: Awaitable[Session | None], otherwise: Seen, *, is_bearer: bool) -> Seen:
         try:

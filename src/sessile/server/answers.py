@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sessile.model.document import Document
 from sessile.web.asgi import App, Message, Receive, Scope, Send
-from sessile.web.problems import NO_STORE
+from sessile.web.problems import NO_STORE, STRICT
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -40,7 +40,8 @@ class PrivateAnswers:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers.setdefault("x-content-type-options", "nosniff")
+                for name, value in STRICT.items():
+                    headers.setdefault(name, value)
                 if "cache-control" not in headers:
                     headers["cache-control"] = NO_STORE
                     headers["vary"] = "Cookie"

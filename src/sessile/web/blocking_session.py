@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from msgspec import UNSET, UnsetType
@@ -98,13 +99,16 @@ class BlockingSession(RequestSession):
         public: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
         remember: bool = False,
+        until: datetime | None = None,
+        provider_session: str | None = None,
     ) -> None:
         """The application has made sure who this is. The browser gets a new token (ASVS 7.2.4); an anonymous session's data and documents come
         along, another user's session ends. `public` is what pages may see of the user; None leaves it. Durable when this returns.
         It begins on the platform that is named, else on the user's default. `remember` gives it the longer clock ("keep me logged in"); what needs a
-        recent login goes on needing one. Raises StoreUnavailable, SessionCreationError for a disabled user, MaintenanceUnderway, PlatformRefused,
+        recent login goes on needing one. `until` ends it earlier, where an identity provider says so, and `provider_session` is how that one names its
+        own (`end_provider_sessions`). Raises StoreUnavailable, SessionCreationError for a disabled user, MaintenanceUnderway, PlatformRefused,
         InvalidValue, ConfigurationError where no cookie can be set."""
-        drive(self._login(user_id, public, platform_id, remember))
+        drive(self._login(user_id, public, platform_id, remember, until, provider_session))
 
     def extend(self) -> None:
         """Moves the idle deadline as activity does, at once. Nothing moves the absolute one. Raises AuthenticationRequired, and SessionEnded or

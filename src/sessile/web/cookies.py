@@ -58,6 +58,7 @@ class CookiePolicy:
         self._partitioned = settings.cookie_partitioned
         self._samesite = settings.cookie_samesite
         self._insecure_lan = settings.insecure_lan
+        self._site_data = ", ".join(f'"{part}"' for part in settings.clear_site_data).encode("ascii")
         self._name_at = lru_cache(maxsize=256)(self._name_or_none)
         if settings.legacy_cookies:
             self.legacy = LegacyCookies(settings)
@@ -129,6 +130,12 @@ class CookiePolicy:
     def clear_header(self, scope: Scope) -> bytes:
         """The Set-Cookie value that makes the browser forget the token. Raises ConfigurationError like `name_for`."""
         return self._header(scope, self.name_for(scheme_of(scope), host_of(scope)), "", 0)
+
+    def forget_site(self, *, is_secure: bool) -> RawHeaders:
+        """What goes with a log-out beside the cookie (ASVS 14.3.1). Over plain http browsers do not listen (Clear Site Data, section 3.1)."""
+        if not self._site_data or not (is_secure or self._is_always_secure):
+            return []
+        return [(b"clear-site-data", self._site_data)]
 
     def apply(self, scope: Scope, headers: RawHeaders, token: str, left: timedelta) -> None:
         """Appends the Set-Cookie header for a token to the headers of a response. Raises ConfigurationError like `name_for`."""

@@ -19,6 +19,7 @@ from sessile.model.platform import Platform
 from sessile.model.record import Record
 from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
+from sessile.web import fingerprint
 from sessile.web.asgi import Scope, bearer_token, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
@@ -91,6 +92,8 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
         if token is None:
             return Loaded(source, reason=reason)
         record = await manager.authenticate(token)
+        if record.fingerprint is not None and not await fingerprint.is_same_browser(manager, scope, record):
+            return Loaded(source, reason=fingerprint.REASON)
         return Loaded(
             source, record, override=await Override.look(manager, scope, record) if names_a_platform else None
         )

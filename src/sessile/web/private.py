@@ -18,7 +18,7 @@ _PLATFORM: Final = HEADER.encode("ascii")
 def cookie_of(session: RequestSession) -> RawHeaders:
     """The Set-Cookie header, if the token changed in this request, and what makes the browser forget the cookie it replaces. Raises ConfigurationError where no cookie can be set."""
     cookie = session.cookie_header()
-    return [] if cookie is None else [(b"set-cookie", cookie), *session.forgetting]
+    return [] if cookie is None else [(b"set-cookie", cookie), *session.forgetting, *session.log_out_headers()]
 
 
 def of_session(session: RequestSession) -> RawHeaders:

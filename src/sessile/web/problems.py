@@ -23,6 +23,14 @@ logger = logging.getLogger("sessile.web")
 
 MEDIA_TYPE: Final = "application/problem+json"
 NO_STORE: Final = "private, no-store"
+STRICT: Final = {
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+"""Of every answer that is data: opened as a page it shows nothing, runs nothing, is framed and embedded by nobody (ASVS 3.2.1, 3.4)."""
 RawHeaders = list[tuple[bytes, bytes]]
 
 _CLOSE_CODES: Final[tuple[tuple[type[SessileError], int], ...]] = (
@@ -49,7 +57,7 @@ def problem_body(error: SessileError) -> dict[str, Any]:
 
 def problem_headers(error: SessileError) -> dict[str, str]:
     """Never cached; says when to try again where that is known (RFC 9110 section 10.2.3), and with 401 how to say who one is (RFC 9110 section 15.5.2)."""
-    headers = {"cache-control": NO_STORE, "vary": "Cookie", "x-content-type-options": "nosniff"}
+    headers = {"cache-control": NO_STORE, "vary": "Cookie", **STRICT}
     if error.retry_after_s:
         headers["retry-after"] = str(error.retry_after_s)
     if error.http_status == HTTPStatus.UNAUTHORIZED:

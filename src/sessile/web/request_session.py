@@ -26,9 +26,10 @@ from sessile.model.errors import (
 from sessile.model.session import Issued, Session, SessionContext, Standing
 from sessile.model.wire import platform_to_wire
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web.asgi import Scope, header_values
+from sessile.web.asgi import Scope, header_values, scheme_of
 from sessile.web.cookies import CookiePolicy
 from sessile.web.device_label import label_of
+from sessile.web.fingerprint import fingerprint_of
 from sessile.web.loading import NO_OVERRIDE, Loaded, Override, Source
 from sessile.web.mapping import Phase, SessionMapping
 from sessile.web.platforms import echo_value
@@ -130,7 +131,7 @@ class RequestSession(SessionMapping):
 
     @property
     def reason(self) -> str | None:
-        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `superseded` (the browser has a newer
+        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `fingerprint`, `superseded` (the browser has a newer
         cookie by now), `anonymous`. None when somebody is."""
         record = self._seen()
         if record is None:
@@ -185,7 +186,13 @@ class RequestSession(SessionMapping):
         return ended
 
     async def _login(
-        self, user_id: str, public: Mapping[str, Any] | None, platform_id: str | None, remember: bool
+        self,
+        user_id: str,
+        public: Mapping[str, Any] | None,
+        platform_id: str | None,
+        remember: bool,
+        until: datetime | None = None,
+        provider_session: str | None = None,
     ) -> None:
         record = self._seen()  # a superseded view may log in: it begins a session of its own
         self._check_token_can_be_given(record)
@@ -200,6 +207,9 @@ class RequestSession(SessionMapping):
             else self._device_facts(),  # what the page told of it is better
             platform_id=platform_id,
             remember=remember,
+            until=until,
+            provider_session=provider_session,
+            fingerprint=await fingerprint_of(self._manager, self._scope),
         )
         if record is not None and (known is None or issued.session.session_id != known.session_id):
             self._tracked = None  # another user's data, or an ended session's, does not come along
@@ -339,6 +349,12 @@ class RequestSession(SessionMapping):
         if self._new_token is not None and self._record is not None:
             return self._cookies.set_header(self._scope, self._new_token, self._cookie_age(self._record))
         return self._cookies.clear_header(self._scope) if self._cookie_ends else None
+
+    def log_out_headers(self) -> list[tuple[bytes, bytes]]:
+        """What a response that logs somebody out says beside the cookie. Nothing where the same response begins another session."""
+        if not self._cookie_ends or self._new_token is not None:
+            return []
+        return self._cookies.forget_site(is_secure=scheme_of(self._scope) == "https")
 
     def _cookie_age(self, record: Session) -> timedelta | None:
         """How long the browser keeps the cookie; None: until it is closed."""

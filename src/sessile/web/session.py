@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -37,13 +38,16 @@ class WebSession(RequestSession):
         public: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
         remember: bool = False,
+        until: datetime | None = None,
+        provider_session: str | None = None,
     ) -> Awaitable[None]:
         """The application has made sure who this is. The browser gets a new token (ASVS 7.2.4); an anonymous session's data and documents come
         along, another user's session ends. `public` is what pages may see of the user; None leaves it. Durable when this returns.
         It begins on the platform that is named, else on the user's default. `remember` gives it the longer clock ("keep me logged in"); what needs a
-        recent login goes on needing one. Raises StoreUnavailable, SessionCreationError for a disabled user, MaintenanceUnderway, PlatformRefused,
+        recent login goes on needing one. `until` ends it earlier, where an identity provider says so, and `provider_session` is how that one names its
+        own (`end_provider_sessions`). Raises StoreUnavailable, SessionCreationError for a disabled user, MaintenanceUnderway, PlatformRefused,
         InvalidValue, ConfigurationError where no cookie can be set."""
-        return in_lane(lambda: self._login(user_id, public, platform_id, remember))
+        return in_lane(lambda: self._login(user_id, public, platform_id, remember, until, provider_session))
 
     def extend(self) -> Awaitable[None]:
         """Moves the idle deadline as activity does, at once. Nothing moves the absolute one. Raises AuthenticationRequired, and SessionEnded or

@@ -95,6 +95,7 @@ _PARTS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
     "path": lambda environ: _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
     "root_path": lambda environ: _text(environ.get("SCRIPT_NAME", "")),
     "headers": _WsgiHeaders,
+    "client": lambda environ: (environ.get("REMOTE_ADDR", ""), 0),
 }
 
 

@@ -22,6 +22,7 @@ from sessile.web.asgi import Scope
 from sessile.web.blocking_session import BlockingSession
 from sessile.web.cookies import CookiePolicy
 from sessile.web.device_label import label_of
+from sessile.web.fingerprint import REASON, is_same_browser
 from sessile.web.loading import Loaded, Source, load, without_record
 
 USER_KEY: Final = "_auth_user_id"
@@ -159,7 +160,10 @@ class Core(BlockingSession):
         if found.token is None:
             return Loaded(Source.NONE, reason=found.reason)
         try:
-            return Loaded(Source.COOKIE, manager.authenticate(found.token))
+            record = manager.authenticate(found.token)
+            if record.fingerprint is not None and not drive(is_same_browser(self._manager, self._scope, record)):
+                return Loaded(Source.COOKIE, reason=REASON)
+            return Loaded(Source.COOKIE, record)
         except SessileError as error:
             return without_record(Source.COOKIE, error)
 

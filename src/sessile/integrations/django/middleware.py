@@ -28,6 +28,7 @@ from sessile.integrations.django.store import SessionStore
 from sessile.model.errors import SessileError
 from sessile.web import trace
 from sessile.web.asgi import Scope
+from sessile.web.fingerprint import BROWSER_KEY
 from sessile.web.problems import MEDIA_TYPE, NO_STORE, log_fault, problem_body, problem_headers
 
 logger = logging.getLogger("sessile.web")
@@ -161,6 +162,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 domain=django_settings.SESSION_COOKIE_DOMAIN,
                 samesite=django_settings.SESSION_COOKIE_SAMESITE,
             )
+            for header, what in here().cookies.forget_site(is_secure=request.is_secure()):
+                response[header.decode("ascii")] = what.decode("ascii")
 
 
 def _saves_always(request: HttpRequest) -> bool:
@@ -190,6 +193,8 @@ def _scope_of(request: HttpRequest) -> Scope:
         "headers": headers,
         COOKIES_KEY: request.COOKIES,
         USER_AGENT_KEY: meta.get("HTTP_USER_AGENT"),
+        BROWSER_KEY: (meta.get("HTTP_USER_AGENT"), meta.get("HTTP_ACCEPT_LANGUAGE")),
+        "client": (meta.get("REMOTE_ADDR"), 0),
     }
 
 

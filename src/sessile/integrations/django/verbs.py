@@ -138,9 +138,18 @@ class Verbs:
         public: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
         remember: bool = False,
+        until: datetime | None = None,
+        provider_session: str | None = None,
     ) -> None:
         """For projects without `django.contrib.auth`, which uses its own `auth.login()`. As `BlockingSession.login`."""
-        self._free().login(user_id, public=public, platform_id=platform_id, remember=remember)
+        self._free().login(
+            user_id,
+            public=public,
+            platform_id=platform_id,
+            remember=remember,
+            until=until,
+            provider_session=provider_session,
+        )
 
     def logout(self) -> bool:
         """Ends the session everywhere. True when there was one to end. `request.user` does not know of it: with `django.contrib.auth` call `auth.logout()`."""
@@ -192,8 +201,11 @@ class Verbs:
         public: Mapping[str, Any] | None = None,
         platform_id: str | None = None,
         remember: bool = False,
+        until: datetime | None = None,
+        provider_session: str | None = None,
     ) -> None:
-        await self._away(self.login, user_id, public=public, platform_id=platform_id, remember=remember)
+        named = {"platform_id": platform_id, "remember": remember, "until": until, "provider_session": provider_session}
+        await self._away(self.login, user_id, public=public, **named)
 
     async def alogout(self) -> bool:
         return await self._away(self.logout)

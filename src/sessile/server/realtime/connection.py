@@ -37,7 +37,8 @@ from sessile.server.realtime.presence import device_label
 from sessile.server.realtime.submissions import Submissions
 from sessile.server.realtime.subscription import Subscription
 from sessile.server.refusals import FrameTooLarge, MalformedFrame, UnknownFrameType
-from sessile.web.asgi import Message, Receive, Scope, Send
+from sessile.web.asgi import Message, Receive, Scope, Send, header_values
+from sessile.web.fingerprint import is_same_browser
 
 _log = logging.getLogger("sessile.server")
 
@@ -70,7 +71,6 @@ class Connection:
         send: Send,
         *,
         session: Session | None,
-        user_agent: str,
         named_session: str | None = None,
         on_proven: Callable[[], None],
     ) -> None:
@@ -91,14 +91,13 @@ class Connection:
         self._session = session
         self._has_cookie = session is not None
         self._joined_session_id: str | None = None
-        self._user_agent = user_agent
+        self._scope = scope
         self._named_session = named_session
         self._on_proven = on_proven
         self._faults = 0
         self._busy = asyncio.Lock()
         """Held while a frame is worked on: a drain lets it finish."""
-        self._is_looking = False
-        self._needs_refresh = False
+        self._is_looking = self._needs_refresh = False
         self._tasks: set[asyncio.Future[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[tuple[CloseCode, tuple[str, ...]] | None] = (
@@ -296,9 +295,10 @@ class Connection:
         if hello is None or not await self._identify(hello):
             return False
         manager, settings = self.hub.manager, self.hub.settings
-        label = device_label(hello.device.label if hello.device is not None else None, self._user_agent)
+        user_agent = next(iter(header_values(self._scope["headers"], b"user-agent")), "")
+        label = device_label(hello.device.label if hello.device is not None else None, user_agent)
         self.attendance.begin(self.session, hello.device_id, label=label, visible=hello.visible, tabs=hello.tabs)
-        self.hub.note_device(self.session, report_of(self.session, hello.device_id, hello.device, self._user_agent))
+        self.hub.note_device(self.session, report_of(self.session, hello.device_id, hello.device, user_agent))
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:
             platform, refused = await self._platform(hello.platform_id)
@@ -378,7 +378,8 @@ class Connection:
         if token is None:
             raise SessionNotFound
         session = await self.hub.manager.authenticate(token)
-        if session.standing is Standing.SUPERSEDED or self._named_session not in (None, session.session_id):
+        is_ours = session.standing is not Standing.SUPERSEDED and self._named_session in (None, session.session_id)
+        if not is_ours or not await is_same_browser(self.hub.manager, self._scope, session):
             raise SessionNotFound
         return session
 

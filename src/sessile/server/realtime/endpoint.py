@@ -14,7 +14,7 @@ from sessile.server.realtime.connection import Connection
 from sessile.server.realtime.frames import SUBPROTOCOL
 from sessile.server.realtime.hub import Hub
 from sessile.server.refusals import Draining, ForeignSession, NoSuchPage, TooMany
-from sessile.web.asgi import Receive, Scope, Send, bearer_token, header_values
+from sessile.web.asgi import Receive, Scope, Send, bearer_token
 from sessile.web.problems import refuse_socket
 
 _PATH: Final = re.compile(r"/ws(?:/session/([^/]{1,64}))?/?")
@@ -96,7 +96,6 @@ class SocketEndpoint:
             receive,
             send,
             session=session,
-            user_agent=next(iter(header_values(scope["headers"], b"user-agent")), ""),
             named_session=named_session,
             on_proven=release,
         )

@@ -20,7 +20,7 @@ from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.connection import TRANSPORT_EXTENSION, Connection
 from sessile.server.realtime.hub import Hub
 from sessile.server.refusals import FrameTooLarge, MalformedFrame
-from sessile.web.asgi import Message, Receive, Scope, Send, header_values
+from sessile.web.asgi import Message, Receive, Scope, Send
 from sessile.web.problems import NO_STORE
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -97,7 +97,6 @@ class EventStream(StreamingResponse):
             feed.receive,
             feed.send,
             session=self._session,
-            user_agent=next(iter(header_values(scope["headers"], b"user-agent")), ""),
             on_proven=_nothing,
         )
         connection.join(self._session)

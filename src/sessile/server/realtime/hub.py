@@ -217,6 +217,8 @@ class Hub:
                 channel = self._channels.get(event.key)
                 if channel is not None and event.detail != self.leases.node_id:
                     channel.around.look()
+            elif event.kind is EventKind.ANOMALY:
+                continue  # for the application's listeners
             elif event.kind is EventKind.NEWS_MISSED:
                 self._look_again_soon()
             else:

@@ -52,6 +52,8 @@ async def bundle(
         "etag": f'"{etag}"',
         "cache-control": _PINNED if v in {tag, etag} else _ASKED_EACH_TIME,
         "vary": "accept-encoding",
+        "cross-origin-resource-policy": "cross-origin",  # pages of other origins that are allowed load it
+        "content-security-policy": "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
     }
     if if_none_match is not None and f'"{etag}"' in if_none_match:
         return Response(status_code=304, headers=headers)

@@ -17,6 +17,7 @@ from sessile.server.realtime.presence import device_label
 from sessile.server.routes.documents import manager_of
 from sessile.server.routes.session import answer_with_token
 from sessile.web.asgi import host_of, scheme_of
+from sessile.web.fingerprint import fingerprint_of
 
 router = APIRouter(prefix="/api/v0/handoff", tags=["hand-off"])
 HandoffId = Annotated[str, Path(pattern=UUID_PATTERN)]
@@ -99,7 +100,8 @@ async def complete(
 ) -> Json:
     manager = manager_of(request)
     own = seen.session.session_id if seen.session is not None and not body.bearer else None
-    handoff, issued = await manager.handoffs.complete(body.handoff_id, body.claim, session_id=own)
+    browser = await fingerprint_of(manager, request.scope)
+    handoff, issued = await manager.handoffs.complete(body.handoff_id, body.claim, session_id=own, fingerprint=browser)
     if issued is None:
         return ok({"status": str(handoff.status)}, status=202)
     platform = await manager.get_session_platform(issued.session)

@@ -158,10 +158,10 @@ async def _shown(request: Request, session: Session) -> _Shown:
 
 
 def clear_cookie(request: Request, response: Response) -> None:
-    """Tells the browser to forget the token, if it sent one."""
+    """Tells the browser to forget the token, if it sent one, and what it kept of the site."""
     access: Access = request.app.state.access
     if access.has_cookie(request.scope):
-        response.raw_headers.append((b"set-cookie", access.clear_cookie(request.scope)))
+        response.raw_headers += access.log_out_headers(request.scope)
 
 
 def answer_with_token(

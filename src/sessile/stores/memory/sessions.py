@@ -73,6 +73,11 @@ class MemorySessionRows:
         self.changes.read(live)
         return sorted(live, key=lambda session: session.session_id)[:limit]
 
+    def of_provider(self, provider_session: str, now: datetime) -> list[Session]:
+        live = [session for session in self._live(now) if session.provider_session == provider_session]
+        self.changes.read(live)
+        return sorted(live, key=lambda session: session.session_id)
+
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         return sorted({s.user_id for s in self._live(now) if s.user_id is not None and s.user_id > after})[:limit]
 

@@ -35,7 +35,7 @@ from sessile.stores.sql.types import from_micros, to_micros
 _COLUMNS: Final = (
     "session_id", "user_id", "platform_id", "device_id", "device", "public", "data", "version", "created_at", "authenticated_at",
     "last_seen_at", "idle_expires_at", "absolute_expires_at", "ended_at", "end_reason", "token_hash", "token_seen_at",
-    "is_remembered", "disconnected_at", "reconnected_at",
+    "is_remembered", "disconnected_at", "reconnected_at", "fingerprint", "provider_session",
 )  # fmt: skip
 _GET = select(sessions).where(sessions.c.session_id == bindparam("session_id"))
 _GET_LOCKED = _GET.with_for_update(key_share=True)
@@ -146,6 +146,15 @@ class SqlSessionRows:
         if lock:
             statement = statement.with_for_update(key_share=True)
         return self._read(statement, is_locked=lock)
+
+    def of_provider(self, provider_session: str, now: datetime) -> list[Session]:
+        statement = (
+            select(sessions)
+            .where(sessions.c.provider_session == provider_session, *_live(now))
+            .order_by(sessions.c.session_id)
+            .with_for_update(key_share=True)
+        )
+        return self._read(statement, is_locked=True)
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         statement = (

@@ -86,6 +86,13 @@ sessions = Table(
     Column("is_remembered", Boolean, nullable=False, server_default=false()),
     Column("disconnected_at", UtcDateTime),
     Column("reconnected_at", UtcDateTime),
+    Column("fingerprint", String(64)),
+    Column("provider_session", String(64)),
+)
+Index(
+    "ix_sessions_live_of_provider",
+    sessions.c.provider_session,
+    **_where(text("provider_session IS NOT NULL AND ended_at IS NULL")),
 )
 Index("ix_sessions_live_of_user", sessions.c.user_id, sessions.c.session_id, **_where(sessions.c.ended_at.is_(None)))
 Index("ix_sessions_ended_of_user", sessions.c.user_id, sessions.c.ended_at, **_where(sessions.c.ended_at.is_not(None)))

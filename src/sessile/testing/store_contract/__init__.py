@@ -57,6 +57,7 @@ from sessile.testing.store_contract.lasting import LastingContract  # noqa: E402
 from sessile.testing.store_contract.legacy import LegacyContract  # noqa: E402
 from sessile.testing.store_contract.maintenance import MaintenanceContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
+from sessile.testing.store_contract.origins import OriginContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
 from sessile.testing.store_contract.presence import PresenceContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
@@ -95,6 +96,7 @@ class StoreContract(
     RetentionContract,
     LastingContract,
     CredentialContract,
+    OriginContract,
     RowContract,
 ):
     """The whole contract. A group can also be subclassed by itself, while a store is being written."""
@@ -118,6 +120,7 @@ __all__ = [
     "LegacyContract",
     "MaintenanceContract",
     "MergeContract",
+    "OriginContract",
     "PlatformContract",
     "PresenceContract",
     "PrincipalContract",
