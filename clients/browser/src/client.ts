@@ -1,22 +1,25 @@
 /** The client: one socket, the outbox, the documents, and who is here. */
 
 import { Account } from "./account.js";
-import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, type Prepared, type StatusChange, type Transport } from "./connection.js";
+import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, isUp, type Prepared, type StatusChange, type Transport } from "./connection.js";
 import type { Doc } from "./document.js";
 import { Documents, DOCUMENTS_MAX } from "./documents.js";
-import { browserEnvironment, type Environment } from "./environment.js";
+import { browserEnvironment, type Environment, type PageLike } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
 import { Emitter, type Events, guarded } from "./events.js";
 import type { FormOptions } from "./form.js";
-import type { OwnSession, Platform, SentVerdict, ServerFrame, Session } from "./frames.js";
+import type { OwnSession, Platform, SentVerdict, Session } from "./frames.js";
 import type { Handoffs } from "./handoff.js";
+import { helloOf } from "./hello.js";
+import { HiddenTimers } from "./hidden.js";
 import type { Host } from "./host.js";
 import { uuid7 } from "./identifiers.js";
 import { Identity } from "./identity.js";
+import { Inbox } from "./inbox.js";
+import { Life } from "./life.js";
 import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
 import { type Entry, Outbox } from "./outbox.js";
-import { deviceFacts, PageSignals } from "./page.js";
-import { Reachability } from "./reachability.js";
+import { QUIET_MS, Reachability } from "./reachability.js";
 import { Requests } from "./requests.js";
 import { baseOf, Http, ownerOf } from "./session.js";
 import { type SiblingMessage, Siblings, type Standing } from "./siblings.js";
@@ -40,7 +43,7 @@ export class Client {
   readonly #connection: Connection;
   readonly #siblings: Siblings;
   readonly #tabs: Tabs;
-  readonly #signals: PageSignals;
+  readonly #life: Life;
   readonly #docs: Documents;
   readonly #identity: Identity;
   readonly #reachability: Reachability;
@@ -48,13 +51,17 @@ export class Client {
   readonly #subscribers = new Set<() => void>();
   readonly #hashes = { hashesMatched: 0, hashesDiffered: 0, hashesSkipped: 0 };
   readonly #account: Account;
+  readonly #inbox: Inbox;
 
   #siblingTimer: unknown = null;
 
   constructor(private readonly options: ConnectOptions = {}) {
-    const environment = (this.#environment = { ...browserEnvironment(), ...options.environment });
-    const { timers, random } = environment;
     const base = baseOf(options.url);
+    const given = { ...browserEnvironment(), ...options.environment };
+    const workerUrl = options.workerUrl ?? new URL("api/v0/client/clock.js", base).href;
+    const timers = new HiddenTimers(given.timers, () => given.startWorker?.(workerUrl) ?? null);
+    const environment = (this.#environment = { ...given, timers });
+    const { random } = environment;
     const socketUrl = new URL("ws", base);
     socketUrl.protocol = base.protocol === "https:" ? "wss:" : "ws:";
     const storageName = options.storageName ?? "sessile";
@@ -75,12 +82,14 @@ export class Client {
       outbox: this.#outbox,
       wants: (name) => this.#tabs.wants(name),
       loaded: (doc) => {
-        if (this.#connection.isOpen && !doc.isSubscribed) this.#subscribe(doc);
+        if (this.#connection.isOpen && !doc.isSubscribed) this.#inbox.subscribe(doc.name);
         else if (this.isOffline) doc.offline();
       },
       unsubscribe: (document_id) => this.#connection.send({ type: "unsubscribe", document_id }),
     });
-    this.#reachability = new Reachability(timers, this.#docs, this.#requests, this.#emitter);
+    this.#reachability = new Reachability({
+      timers, docs: this.#docs, requests: this.#requests, emitter: this.#emitter, quiet_ms: options.quietReconnectMs ?? QUIET_MS, told: () => this.#touched(),
+    });
     this.#account = new Account({
       http: this.#http,
       timers,
@@ -106,27 +115,28 @@ export class Client {
       tabs: () => this.#tabs.attendance.tabs,
       prepare: (afterFailure) => this.#prepare(afterFailure),
       hello: () => this.#hello(),
+      probe: () => this.#docs.probe(),
       onFrame: (frame) => {
-        this.#frame(frame);
+        this.#inbox.frame(frame);
         this.#tabs.heardFrame(frame);
       },
       onStatus: (change) => this.#statusChanged(change),
       onTerminal: (code) => this.#terminated(code),
     });
-    this.#signals = new PageSignals(environment.page, {
-      awake: () => this.#awake(),
-      asleep: () => (this.#tabs.leave() || this.#connection.isOpen) && this.#connection.stop("idle", "page_hidden"),
-      flush: () => this.#docs.all.forEach((doc) => doc.flush()),
-      visible: () => this.#attended(),
+    this.#inbox = new Inbox({
+      account: this.#account, connection: this.#connection, docs: this.#docs, emitter: this.#emitter, reachability: this.#reachability,
+      requests: this.#requests, siblings: this.#siblings, tabs: this.#tabs, newId: () => this.#newId(),
     });
+    this.#life = this.#makeLife(environment.page, timers);
     this.#tabs.enter();
   }
 
-  get status(): ConnectionStatus { return this.#connection.status; }
+  /** How it stands with the server, as the page's events have said it: a loss that is mended at once is not shown. */
+  get status(): ConnectionStatus { return this.#reachability.shown; }
   /** `events`: no socket gets through here, so that news comes as Server-Sent Events, or is asked for every five seconds. */
   get transport(): Transport { return this.#connection.transport; }
   /** True when tries to connect have failed: what is shown may be old. */
-  get isOffline(): boolean { return this.#reachability.hasTried && !this.#connection.isOpen; }
+  get isOffline(): boolean { return this.#reachability.hasTried && !isUp(this.status); }
   /** False when changes are kept in memory only. */
   get isStorageDurable(): boolean { return this.#outbox.isDurable; }
   /** Who is here, as far as the server has said; null for nobody. */
@@ -207,7 +217,8 @@ export class Client {
     this.#connection.stop("closed", "closed");
     for (const doc of this.#docs.all) doc.close(true);
     this.#account.platforms.close();
-    this.#signals.close();
+    this.#reachability.close();
+    this.#life.close();
     this.#siblings.close();
     this.#environment.timers.clear(this.#siblingTimer);
     this.#outbox.close();
@@ -269,84 +280,61 @@ export class Client {
   }
 
   /** The page or the network is back. Without a session: somebody may have logged in elsewhere meanwhile. */
-  #awake(): void {
-    if (this.role === "follower" && this.status !== "idle") this.#siblings.tell({ kind: "wake" });
-    else if (this.status === "idle" && this.role !== "solo") this.#tabs.enter();
-    else if (this.status === "needs_auth") this.#connection.start();
-    else this.#connection.wake();
+  #awake(mayBeElsewhere = false): void {
+    const { status } = this.#connection;
+    if (this.role === "follower" && status !== "idle") this.#siblings.tell({ kind: "wake" });
+    else if (status === "idle" && this.role !== "solo") this.#tabs.enter();
+    else if (status === "needs_auth") this.#connection.start();
+    else this.#connection.wake(mayBeElsewhere);
+  }
+
+  /** The browser sees no network. It may be wrong, so a socket that is open stays; but it is no moment for keeping quiet. */
+  #offline(): void {
+    this.#reachability.speak();
+    if (this.role !== "follower") this.#connection.doubt("offline");
+  }
+
+  #makeLife(page: PageLike, timers: HiddenTimers): Life {
+    const client = this;
+    return new Life({
+      page,
+      timers,
+      http: this.#http,
+      get isConnecting() { return client.role !== "follower"; },
+      get status() { return client.#connection.status; },
+      restart: () => this.#restart(),
+      ended: () => {
+        this.#account.set(null);
+        this.#connection.stop("needs_auth", "no_session");
+      },
+      get documents() { return client.#docs.all; },
+      awake: (mayBeElsewhere) => this.#awake(mayBeElsewhere),
+      offline: () => this.#offline(),
+      asleep: () => (this.#tabs.leave() || this.#connection.isOpen) && this.#connection.stop("idle", "page_hidden"),
+      attended: () => this.#attended(),
+    });
   }
 
   // ------------------------------------------------------------------ the connection
 
   async #hello(): Promise<object> {
-    const device_id = await this.#identity.forConnection();
+    const deviceId = await this.#identity.forConnection();
     const documents = this.#docs.all.slice(0, DOCUMENTS_MAX); // the rest is asked for one by one
-    await Promise.all(documents.map((doc) => doc.prepare()));
-    return {
-      type: "hello",
-      protocol: 1,
-      device_id,
-      tab_id: this.tabId,
-      user_id: this.#identity.last?.user_id ?? null,
-      ...(this.role === "leader" ? { ...this.#tabs.attendance, term: this.#tabs.term } : { visible: this.#signals.isVisible }),
-      device: { ...deviceFacts(), ...this.options.device },
-      ...(this.options.token && { token: await this.options.token() }),
-      // A first frame with a token is at most 4 KiB: the documents follow when the server knows who is there.
-      documents: this.options.token ? [] : documents.map((doc) => doc.wanted),
-    };
-  }
-
-  #frame(frame: ServerFrame): void {
-    switch (frame.type) {
-      case "welcome":
-        this.#account.set(frame.session);
-        this.#reachability.hasTried = true;
-        this.#connection.welcomed();
-        if (this.role === "solo") this.#siblings.tell({ kind: "connected" });
-        this.#docs.opened(frame.documents);
-        // Documents that were opened here between hello and welcome.
-        for (const doc of this.#docs.all) if (!frame.documents.some(({ name }) => name === doc.name)) this.#subscribe(doc);
-        return;
-      case "subscribed": return this.#docs.opened(frame.documents);
-      case "ping":
-        for (const doc of this.#docs.all) {
-          const head = doc.id === null ? undefined : frame.heads[doc.id];
-          if (head) doc.head(...head);
-        }
-        return;
-      case "session_changed": case "session_expiring": case "session_ended": case "handoff_changed": return this.#account.frame(frame);
-      case "error": return this.#failed(frame);
-      case "answer": return this.#requests.answered(frame.request_id, frame.value);
-      case "goaway": case "part": return; // the connection's business
-      case "checkpoint_saved": this.#requests.answered(frame.request_id, frame.checkpoint); break;
-      case "session_restored": case "restore_preview": this.#requests.answered(frame.request_id, frame); break;
-    }
-    this.#docs.byId(frame.document_id)?.frame(frame).catch(reportError);
+    const userId = this.#identity.last?.user_id ?? null;
+    return helloOf({ tabId: this.tabId, userId, deviceId, isVisible: this.#life.isVisible, tabs: this.#tabs, platformId: null, documents }, this.options);
   }
 
   #send(frame: object): boolean {
     return this.role === "follower" ? this.#tabs.send(frame as { type: string }) : this.#connection.send(frame);
   }
 
-  #subscribe(doc: Doc): void {
-    if (this.role === "follower") return this.#tabs.here();
-    this.#connection.send({ type: "subscribe", request_id: this.#newId(), documents: [doc.wanted] });
-  }
-
   #statusChanged(change: StatusChange): void {
     this.#reachability.changed(change);
     this.#tabs.tell();
+    this.#life.statusChanged();
     this.#touched();
   }
 
-  #failed(frame: Extract<ServerFrame, { type: "error" }>): void {
-    const error = new SessileError(frame.code, frame.message, frame.retryable);
-    if (this.#requests.refused(frame.ref, error) || this.#tabs.hasPassed(frame.ref)) return;
-    const doc = this.#docs.byId(frame.ref);
-    doc?.failed(error);
-    if (frame.ref !== undefined && !doc && this.role === "follower") return; // the answer to another tab
-    this.#emitter.emit("serverError", { code: frame.code, message: frame.message, retryable: frame.retryable, ref: frame.ref ?? null });
-  }
 
   // ------------------------------------------------------------------ other tabs, other identities
 
@@ -401,6 +389,7 @@ export class Client {
       get owner() { return client.#identity.owner; },
       get deviceId() { return client.#identity.connectionDevice; },
       get isConnected() { return client.#connection?.isOpen ?? false; },
+      get isQuiet() { return client.#reachability?.isQuiet ?? false; },
       get isFollowing() { return client.role === "follower"; },
       get needsAuth() { return client.#connection?.status === "needs_auth"; },
       whenOwner: () => this.#identity.whenOwner,
@@ -421,6 +410,7 @@ export class Client {
   }
 
   #stored(entry: Entry): void {
+    this.#life.stored(entry.name);
     this.#siblings.tell({ kind: "outbox", owner: entry.owner, name: entry.name });
     if (this.#identity.isNewDevice(entry) && this.role !== "follower" && this.#connection.isOpen) this.#identity.goOn().catch(reportError);
   }
@@ -431,7 +421,7 @@ export class Client {
     const client = this;
     return {
       tabId: this.tabId,
-      get isVisible() { return client.#signals.isVisible; },
+      get isVisible() { return client.#life.isVisible; },
       get isConnected() { return client.#connection.isOpen; },
       get silence_ms() { return client.#connection.silence_ms; },
       verify: () => void this.#account.changed().catch(reportError),
@@ -447,10 +437,11 @@ export class Client {
       lend: ({ name, default: initial }) => this.#identity.last && this.#docs.lend(name, initial),
       returned: () => this.#docs.all.forEach((doc) => this.#docs.drop(doc)),
       send: (frame) => this.#connection.send(frame),
-      frame: (frame) => this.#frame(frame),
+      frame: (frame) => this.#inbox.frame(frame),
       awake: () => this.#awake(),
       attended: () => this.#attended(),
       roleChanged: (role, term) => {
+        this.#life?.keepTime();
         this.#emitter.emit("leaderChanged", { role, term });
         this.#touched();
       },
@@ -491,7 +482,7 @@ export class Client {
   }
 
   #touched(): void {
-    if (this.options.leaveGuard !== false) this.#signals?.guard(this.documents.some((doc) => doc.unstoredCount > 0));
+    if (this.options.leaveGuard !== false) this.#life?.guard(this.documents.some((doc) => doc.unstoredCount > 0));
     for (const callback of [...this.#subscribers]) guarded(callback);
   }
 

@@ -8,7 +8,11 @@ import type { SocketLike, Timers } from "./environment.js";
 import { reportError } from "./errors.js";
 import type { ServerFrame } from "./frames.js";
 
-export type ConnectionStatus = "idle" | "connecting" | "connected" | "reconnecting" | "needs_auth" | "stopped" | "closed";
+/** `degraded`: the socket is open, and the server has not been heard when it should have been. It is still used. */
+export type ConnectionStatus = "idle" | "connecting" | "connected" | "degraded" | "reconnecting" | "needs_auth" | "stopped" | "closed";
+
+/** True while what is sent may arrive. */
+export const isUp = (status: ConnectionStatus): boolean => status === "connected" || status === "degraded";
 
 export interface StatusChange {
   readonly from: ConnectionStatus;
@@ -38,6 +42,8 @@ export interface ConnectionOptions {
   /** Called before every socket; `afterFailure` is true when the try before it never got a welcome. */
   readonly prepare: (afterFailure: boolean) => Promise<Prepared>;
   readonly hello: () => Promise<object>;
+  /** Sends something that the server answers at once; false when there is nothing to ask. */
+  readonly probe: () => boolean;
   readonly onFrame: (frame: ServerFrame) => void;
   readonly onStatus: (change: StatusChange) => void;
   /** A close code that ends the connection for now: what to do next is the client's decision. */
@@ -53,6 +59,14 @@ const SUBPROTOCOL = "sessile.v1";
 const WELCOME_TIMEOUT_MS = 10_000;
 const LOST_AFTER_MS = 35_000;
 const TAKEOVER_GRACE_MS = 1000;
+/** A ping may be a tenth of its interval late, and the network a little. */
+const PING_LATE_MS = 2000;
+/** What the server answers at once has taken too long. */
+const ANSWER_LATE_MS = 5000;
+/** After a change of the network: the socket may lead nowhere. */
+const PROBE_MS = 3000;
+/** What the server answers, whatever it is. */
+const ANSWERED: ReadonlySet<string> = new Set(["change", "request_sync", "subscribe", "checkpoint", "restore"]);
 const OPEN = 1;
 /** A socket that never opened, so often in a row while the server answers requests: something between lets none through. */
 const BLOCKED_TRIES = 2;
@@ -73,6 +87,10 @@ export class Connection {
   #term = 0;
   #timer: unknown = null;
   #watchdog: unknown = null;
+  /** Runs while something is to be heard: a ping that is due, or an answer. */
+  #pingDue: unknown = null;
+  #answerDue: unknown = null;
+  #pingLate_ms = 0;
   #lastPing_ms = 0;
   #heardAt_ms = 0;
   #lostAfter_ms = LOST_AFTER_MS;
@@ -89,7 +107,7 @@ export class Connection {
   constructor(private readonly options: ConnectionOptions) {}
 
   get isOpen(): boolean {
-    return this.status === "connected";
+    return isUp(this.status);
   }
 
   /** Tries at once, from whatever state but `closed`. */
@@ -135,10 +153,15 @@ export class Connection {
     this.#setStatus(status, reason);
   }
 
-  /** The page is back, or the network is: a waiting try happens now, a silent socket is found out now. */
-  wake(): void {
-    if (this.status === "connected") {
-      if (this.options.timers.now() - this.#lastPing_ms >= this.#lostAfter_ms) this.#lost();
+  /**
+   * The page is back, or the network is (`mayBeElsewhere`): a waiting try happens now, a silent socket is found out now. A network that was away may
+   * be another one, in which the old socket leads nowhere: the server is asked, and has to answer.
+   */
+  wake(mayBeElsewhere = false): void {
+    if (this.isOpen) {
+      const silent_ms = this.options.timers.now() - this.#lastPing_ms;
+      if (silent_ms >= this.#lostAfter_ms) this.#fail("lost");
+      else if (mayBeElsewhere || silent_ms >= this.#pingLate_ms) this.#probe();
     } else if (this.#timer !== null && this.#socket === null) {
       this.attempt = 0;
       this.start();
@@ -148,6 +171,18 @@ export class Connection {
     }
   }
 
+  /** The page says that there is no network, which is not always so. */
+  doubt(reason: string): void {
+    if (this.status === "connected") this.#setStatus("degraded", reason);
+  }
+
+  #probe(): void {
+    if (this.#socket === null || !this.options.probe()) return;
+    const { timers } = this.options;
+    timers.clear(this.#answerDue);
+    this.#answerDue = timers.set(() => this.#fail("silent"), PROBE_MS);
+  }
+
   /** Another tab has reached the server: a waiting try happens now. The next delay is as long as it would have been. */
   hurry(): void {
     if (this.#timer !== null && this.#socket === null) this.start();
@@ -155,7 +190,9 @@ export class Connection {
 
   /** False when there is no connection, or not yet: the hello comes first. Then nothing was sent. */
   send(frame: object): boolean {
-    return this.#welcomedAt_ms !== null && this.#write(frame);
+    if (this.#welcomedAt_ms === null || !this.#write(frame)) return false;
+    if (ANSWERED.has((frame as { type: string }).type)) this.#answerDue ??= this.options.timers.set(() => this.doubt("no_answer"), ANSWER_LATE_MS);
+    return true;
   }
 
   #write(frame: object): boolean {
@@ -243,6 +280,9 @@ export class Connection {
     this.#heardAt_ms = this.options.timers.now();
     this.bytesIn += text.length;
     this.framesIn++;
+    this.options.timers.clear(this.#answerDue);
+    this.#answerDue = null;
+    if (this.status === "degraded") this.#setStatus("connected", "heard");
     const frame = this.#parsed(text);
     if (frame?.type !== "part") return frame ? this.#handle(frame) : undefined;
     const chunks = this.#parts.get(frame.ref) ?? [];
@@ -268,6 +308,7 @@ export class Connection {
   #handle(frame: ServerFrame): void {
     if (frame.type === "welcome") {
       this.#lostAfter_ms = frame.lost_after_ms;
+      this.#pingLate_ms = frame.ping_interval_ms * 1.1 + PING_LATE_MS;
       this.#welcomedAt_ms = this.options.timers.now();
       this.#isAfterFailure = false;
       this.#neverOpened = 0;
@@ -291,12 +332,12 @@ export class Connection {
 
   #heardPing(): void {
     this.#lastPing_ms = this.options.timers.now();
-    this.options.timers.clear(this.#watchdog);
-    this.#watchdog = this.options.timers.set(() => this.#lost(), this.#lostAfter_ms);
-  }
-
-  #lost(): void {
-    this.#fail("lost");
+    const { timers } = this.options;
+    timers.clear(this.#watchdog);
+    this.#watchdog = timers.set(() => this.#fail("lost"), this.#lostAfter_ms);
+    timers.clear(this.#pingDue);
+    // Where pings come so seldom that one is lost at once, there is nothing in between.
+    this.#pingDue = this.#pingLate_ms < this.#lostAfter_ms ? timers.set(() => this.doubt("no_ping"), this.#pingLate_ms) : null;
   }
 
   /** The server drains: come back at a random moment of the window it gave. */
@@ -350,10 +391,8 @@ export class Connection {
   }
 
   #clearTimers(): void {
-    this.options.timers.clear(this.#timer);
-    this.options.timers.clear(this.#watchdog);
-    this.options.timers.clear(this.#grace);
-    this.#timer = this.#watchdog = this.#grace = null;
+    for (const timer of [this.#timer, this.#watchdog, this.#grace, this.#pingDue, this.#answerDue]) this.options.timers.clear(timer);
+    this.#timer = this.#watchdog = this.#grace = this.#pingDue = this.#answerDue = null;
   }
 
   get #trying(): ConnectionStatus { return this.#hasBeenOpen ? "reconnecting" : "connecting"; }

@@ -57,7 +57,7 @@ export class Doc {
         const { owner, deviceId } = host;
         return owner === null || deviceId === null ? [] : host.outbox.entriesAfter(owner, name, deviceId, after, limit);
       },
-      generation: () => (this.#core.confirmed ? this.#core.generation : null),
+      generation: () => this.seenGeneration,
       send: (changes) => host.send({ type: "change", document_id: this.#core.documentId, changes }),
     });
   }
@@ -234,6 +234,7 @@ export class Doc {
   }
 
   get unanswered(): readonly Pending[] { return this.#core.unanswered; }
+  get seenGeneration(): number | null { return this.#core.confirmed ? this.#core.generation : null; }
 
   /** Looks up what the server has to know of this device. Before it is asked: later another tab may have sent more. */
   async prepare(): Promise<void> {
@@ -286,8 +287,12 @@ export class Doc {
     this.isSubscribed = false;
     this.#sender.close();
     this.#core.disconnected();
-    if (this.devices.length > 0) this.#setDevices([]);
     this.#notify();
+  }
+
+  /** The page has been told that there is no connection: who else has the document open is not known then. */
+  left(): void {
+    this.#setDevices([]);
   }
 
   /** The network does not answer: what is kept here will do. */
@@ -442,6 +447,7 @@ export class Doc {
   }
 
   #setDevices(devices: readonly Device[]): void {
+    if (JSON.stringify(devices) === JSON.stringify(this.devices)) return;
     this.devices = devices;
     this.host.emit("presenceChanged", { ...this.#label(), devices });
     this.#notify();
@@ -456,8 +462,10 @@ export class Doc {
   #currentStatus(): SyncStatus {
     if (this.host.needsAuth) return "needs_auth";
     if (this.#core.diverged) return "diverged";
-    if (this.pendingCount > 0) return !this.host.isConnected && this.unstoredCount === 0 ? "saved_locally" : "syncing";
-    return this.host.isConnected && this.#core.isCurrent ? "synchronized" : "behind";
+    const { isConnected, isQuiet } = this.host;
+    if (this.pendingCount > 0) return !isConnected && !isQuiet && this.unstoredCount === 0 ? "saved_locally" : "syncing";
+    if (isConnected && this.#core.isCurrent) return "synchronized";
+    return isQuiet && (this.#syncStatus === "synchronized" || this.#syncStatus === "syncing") ? "synchronized" : "behind";
   }
 
   #notify(): void {

@@ -47,6 +47,13 @@ export class Documents {
     return this.#add(name, initial);
   }
 
+  /** Asks the server for something that it answers at once; false when no document is open. */
+  probe(): boolean {
+    const doc = this.all.find(({ isSubscribed, id }) => isSubscribed && id !== null);
+    doc?.requestSync();
+    return doc !== undefined;
+  }
+
   async load(owner: string): Promise<void> {
     await Promise.all(this.all.map((doc) => doc.load(owner)));
   }

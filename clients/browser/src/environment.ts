@@ -28,6 +28,14 @@ export interface Timers {
   clear(handle: unknown): void;
 }
 
+/** A dedicated worker, as far as keeping time needs one. */
+export interface WorkerLike {
+  onmessage: ((event: MessageEvent) => void) | null;
+  onerror: ((event: { preventDefault?(): void }) => void) | null;
+  postMessage(message: unknown): void;
+  terminate(): void;
+}
+
 /** What a page can tell. `window` and `document` in a browser, any EventTarget in a test. */
 export interface PageLike {
   readonly window: EventTarget | undefined;
@@ -44,6 +52,8 @@ export interface Environment {
   readonly locks: LocksLike | undefined;
   readonly subtle: SubtleCrypto | undefined;
   readonly timers: Timers;
+  /** Starts the script at an address as a worker. Throws where a policy forbids it. */
+  readonly startWorker: ((url: string) => WorkerLike) | undefined;
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly page: PageLike;
@@ -65,6 +75,18 @@ function storageOf(scope: typeof globalThis): IDBFactory | null {
   }
 }
 
+interface TypesLike {
+  createPolicy(name: string, rules: { createScriptURL: (url: string) => string }): { createScriptURL(url: string): string };
+}
+let policy: ReturnType<TypesLike["createPolicy"]> | undefined;
+
+/** For pages that require trusted types. Their `trusted-types` has to name the policy `sessile`, if it names any. */
+export function trustedUrl(url: string): string {
+  const types = (globalThis as { trustedTypes?: TypesLike }).trustedTypes;
+  policy ??= types?.createPolicy("sessile", { createScriptURL: (given) => given });
+  return policy ? policy.createScriptURL(url) : url;
+}
+
 export function browserEnvironment(): Environment {
   const scope = globalThis;
   return {
@@ -75,6 +97,7 @@ export function browserEnvironment(): Environment {
     locks: scope.navigator?.locks,
     subtle: scope.crypto?.subtle,
     timers: browserTimers,
+    startWorker: scope.Worker && ((url) => new scope.Worker(trustedUrl(url), { name: "sessile" }) as WorkerLike),
     random: () => (scope.crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
     page: { window: scope.window, document: scope.document },
   };

@@ -47,6 +47,8 @@ export interface Host {
   /** The device id that the open connection said in its hello. */
   readonly deviceId: string | null;
   readonly isConnected: boolean;
+  /** The connection was lost a moment ago, and the page does not know. */
+  readonly isQuiet: boolean;
   /** Another tab has the socket. */
   readonly isFollowing: boolean;
   readonly needsAuth: boolean;

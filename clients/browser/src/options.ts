@@ -17,6 +17,10 @@ export interface ConnectOptions {
   readonly device?: { readonly label?: string; readonly screen?: string; readonly time_zone?: string; readonly language?: string; readonly platform?: string };
   /** Asks before the page is left while changes are not stored anywhere. On by default. */
   readonly leaveGuard?: boolean;
+  /** A connection that is back within so many milliseconds was never away, as far as the page is told; by default 1000. */
+  readonly quietReconnectMs?: number;
+  /** The file that keeps time while the page is hidden; by default the one that the server has. */
+  readonly workerUrl?: string;
   /** For tests. */
   readonly environment?: Partial<Environment>;
 }

@@ -3,8 +3,10 @@
 import type { PageLike } from "./environment.js";
 
 export interface PageHandlers {
-  /** The network or the page is back. */
-  readonly awake: () => void;
+  /** The page is back; `mayBeElsewhere`: perhaps in another network. */
+  readonly awake: (mayBeElsewhere: boolean) => void;
+  /** The browser sees no network. */
+  readonly offline: () => void;
   /** The page is frozen or put aside: a socket left open would be a dead one that nobody notices. */
   readonly asleep: () => void;
   /** A last moment in which something can still be written. */
@@ -21,14 +23,15 @@ export class PageSignals {
   constructor(private readonly page: PageLike, handlers: PageHandlers) {
     const { window, document } = page;
     this.#registrations = [
-      [window, "online", handlers.awake],
-      [window, "pageshow", handlers.awake],
-      [document, "resume", handlers.awake],
+      [window, "online", () => handlers.awake(true)],
+      [window, "offline", handlers.offline],
+      [window, "pageshow", () => handlers.awake(true)],
+      [document, "resume", () => handlers.awake(true)],
       [document, "freeze", () => { handlers.flush(); handlers.asleep(); }],
       [window, "pagehide", () => { handlers.flush(); handlers.asleep(); }],
       [document, "visibilitychange", () => {
         handlers.visible(this.isVisible);
-        if (this.isVisible) handlers.awake();
+        if (this.isVisible) handlers.awake(false);
         else handlers.flush();
       }],
     ];

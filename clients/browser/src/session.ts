@@ -76,6 +76,17 @@ export class Http {
     return response;
   }
 
+  /** A request that goes on when the page is gone. Nobody is there to hear the answer. */
+  leave(path: string, text: string): void {
+    const { fetch } = this;
+    const send = (authorization: object) => fetch(new URL(path, this.base).href, {
+      method: "POST", keepalive: true, credentials: "same-origin", body: text,
+      headers: { accept: "application/json", "content-type": "application/json", ...authorization },
+    });
+    const sent = this.token ? Promise.resolve(this.token()).then((token) => send({ authorization: `Bearer ${token}` })) : send({});
+    sent.catch(() => undefined); // the outbox has it all the same
+  }
+
   async #fetch(path: string, method: string, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
     const headers: Record<string, string> = { accept, ...(body && { "content-type": "application/json" }) };
     if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;

@@ -59,6 +59,7 @@ it("a tab without a socket hears of a change from the tab that made it", async (
   const { server, browser, client } = await started();
   const other = await started(server, browser);
   server.latest.shut(1006);
+  other.window.fire("offline");
   expect(other.client.status).toBe("reconnecting");
   const later = { ...sessionOf("u1"), expires_at: "later" };
   server.session = later as never;

@@ -90,6 +90,7 @@ export class Browser {
       locks: this.locks,
       subtle: crypto.subtle,
       timers: clock,
+      startWorker: undefined,
       random: this.#random,
       page: { window, document },
     };

@@ -23,6 +23,7 @@ class Bench {
     this.connection = new Connection({
       url: "wss://app.test/ws", WebSocket: this.server.Socket, stream: () => new this.server.Socket("events", []), timers: this.clock, random: () => this.random, attempts_max: Infinity, tabs: () => 1,
       prepare: async (afterFailure) => { this.prepares.push(afterFailure); return this.prepared; },
+      probe: () => this.connection.send({ type: "request_sync", document_id: "doc-d", reason: "user" }),
       hello: async () => ({ type: "hello", user_id: "u1", device_id: "dev", documents: [] }),
       onFrame: (frame) => { this.frames.push(frame); if (frame.type === "welcome") this.connection.welcomed(); },
       onStatus: (change) => this.statuses.push(change),

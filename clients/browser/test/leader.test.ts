@@ -244,6 +244,8 @@ it("another person's session takes the documents of the former one out of sight 
 it("without a network all tabs say so, keep what is typed, and send it once when it is back", async () => {
   const { server, leader, left, right, docs } = await trio();
   server.goDown();
+  await rest();
+  for (const { window } of [leader, left, right]) window.fire("offline");
   await until(() => right.client.isOffline && left.client.isOffline);
   const changes = docs.map((doc) => doc.increment("/n"));
   await Promise.all(changes.map((change) => change.local));

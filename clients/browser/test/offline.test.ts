@@ -36,6 +36,7 @@ it("keeps what is written without a network and sends it once when the network i
   const { client, window } = tabOf(new Browser(server));
   const doc = await client.document("intake");
   server.goDown();
+  window.fire("offline");
   const change = doc.increment("/n", 1);
   await change.local;
   expect(doc.syncStatus).toBe("saved_locally");

@@ -9,7 +9,7 @@ let window: Page, document: Page, told: string[], signals: PageSignals;
 beforeEach(() => {
   [window, document, told] = [new Page(), new Page(), []];
   signals = new PageSignals({ window, document }, {
-    awake: () => told.push("awake"), asleep: () => told.push("asleep"), flush: () => told.push("flush"),
+    awake: (mayBeElsewhere) => told.push(mayBeElsewhere ? "awake, elsewhere" : "awake"), offline: () => told.push("offline"), asleep: () => told.push("asleep"), flush: () => told.push("flush"),
     visible: (isVisible) => told.push(isVisible ? "visible" : "hidden"),
   });
 });
@@ -33,7 +33,8 @@ function turn(visibilityState: string): string[] {
 
 // shows: H03
 it("a network or a page that is back is no reason to wait any longer", () => {
-  for (const [target, event] of [[window, "online"], [window, "pageshow"], [document, "resume"]] as const) expect(after(target, event)).toEqual(["awake"]);
+  for (const [target, event] of [[window, "online"], [window, "pageshow"], [document, "resume"]] as const) expect(after(target, event)).toEqual(["awake, elsewhere"]);
+  expect(after(window, "offline")).toEqual(["offline"]);
 });
 
 // shows: H03

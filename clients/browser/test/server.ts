@@ -129,9 +129,13 @@ export class FakeServer {
   readonly routes = new Map<string, (body: any) => Response | Promise<Response>>();
   readonly calls: { route: string; body: any; headers: Headers }[] = [];
 
+  /** Of the latest request. */
+  lastInit: RequestInit | undefined;
+
   readonly fetch = (async (input: string | URL | Request, init?: RequestInit) => {
     if (!this.isUp) throw new TypeError("fetch failed");
     const path = new URL(String(input)).pathname;
+    this.lastInit = init;
     const route = `${init?.method ?? "GET"} ${path}`;
     const answer = this.routes.get(route);
     if (answer) {

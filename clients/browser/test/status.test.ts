@@ -44,6 +44,7 @@ it("is a polite status line without inline styles that follows the document", as
   expect(texts.slice(-2)).toEqual(["Saving…", "Saved"]);
   expect(all.dataset["state"]).toBe("saved");
   server.goDown();
+  window.fire("offline");
   await intake.set("/a", 2).local;
   expect(all.textContent).toBe("Offline: saved on this device");
   server.isUp = true;

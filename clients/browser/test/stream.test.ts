@@ -235,6 +235,8 @@ it("polling ends with the session, and goes on after an outage with what was typ
   const { server, tab, doc } = await behindAWall(false, false);
   server.isUp = false;
   tab.clock.advance(5000);
+  await rest();
+  tab.window.fire("offline");
   await until(() => tab.client.isOffline);
   const change = doc.increment("/n");
   await change.local;

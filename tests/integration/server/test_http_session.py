@@ -366,6 +366,19 @@ async def test_the_client_is_served_with_a_tag() -> None:
         assert (await client.head("/sessile.js")).headers["etag"] == tag
 
 
+async def test_what_the_client_loads_later_is_served_like_the_client() -> None:
+    async with service_of() as service, client_of(service) as client:
+        clock = await client.get("/api/v0/client/clock.js")
+        assert clock.headers["content-type"] == "text/javascript; charset=utf-8", (
+            "a worker is refused with another type"
+        )
+        assert "postMessage" in clock.text
+        tag = clock.headers["etag"]
+        assert (await client.get("/api/v0/client/clock.js", headers={"if-none-match": tag})).status_code == 304
+        for name in ("sessile.js", "other.js", "..%2Fsessile.js"):
+            assert (await client.get(f"/api/v0/client/{name}")).status_code == 404, name
+
+
 async def test_the_client_is_sent_packed_to_who_can_unpack_it() -> None:
     async with service_of() as service, client_of(service) as client:
         packed, plain = [

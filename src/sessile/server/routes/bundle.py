@@ -1,4 +1,4 @@
-"""`/sessile.js`: the browser client, one file, as it lies in server/static."""
+"""`/sessile.js`: the browser client, one file, as it lies in server/static; and the files that it loads when it needs them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ _PINNED: Final = "public, max-age=31536000, immutable"
 _ASKED_EACH_TIME: Final = "public, no-cache"
 
 
+_BUNDLE: Final = "sessile.js"
+_PARTS: Final = frozenset({"clock.js"})
+"""What the bundle loads when it needs it, from files of their own: a worker cannot be part of another file under a strict content security policy."""
+
+
 @cache
-def _bundle() -> tuple[bytes, bytes, str]:
+def _file(name: str) -> tuple[bytes, bytes, str]:
     """The file, the file as gzip (a third of it), and its tag. Raises FileNotFoundError where the client has not been built."""
-    content = files("sessile.server").joinpath("static", "sessile.js").read_bytes()
+    content = files("sessile.server").joinpath("static", name).read_bytes()
     return content, gzip.compress(content, compresslevel=9, mtime=0), hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -41,8 +46,25 @@ async def bundle(
     if_none_match: Annotated[str | None, Header()] = None,
     accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
+    return _answer(_BUNDLE, v, if_none_match, accept_encoding)
+
+
+@router.get("/api/v0/client/{name}", include_in_schema=False)
+@router.head("/api/v0/client/{name}", include_in_schema=False)
+async def part(
+    name: str,
+    v: Annotated[str | None, Query(max_length=64)] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+    accept_encoding: Annotated[str, Header()] = "",
+) -> Response:
+    if name not in _PARTS:
+        raise NoSuchPage
+    return _answer(name, v, if_none_match, accept_encoding)
+
+
+def _answer(name: str, v: str | None, if_none_match: str | None, accept_encoding: str) -> Response:
     try:
-        plain, packed, tag = _bundle()
+        plain, packed, tag = _file(name)
     except FileNotFoundError:
         raise NoSuchPage("The browser client has not been built.") from None
     # Two representations, two tags (RFC 9110, section 8.8.3.3); a weak one would not do for a file that is kept for good.
