@@ -105,24 +105,7 @@ export class Client {
     this.#siblings = new Siblings(environment, group, (message) => this.#heard(message));
     // A token can be another person's in every tab, and what is only in memory no other tab can send.
     this.#tabs = new Tabs(environment, this.#siblings, group, !options.token && this.#outbox.isDurable, this.#makeTabsHost());
-    this.#connection = new Connection({
-      url: socketUrl.href,
-      WebSocket: environment.WebSocket,
-      stream: () => new StreamSocket(this.#http, timers, () => this.#connection.takeOver()),
-      timers,
-      random,
-      attempts_max: options.maxReconnectAttempts ?? Infinity,
-      tabs: () => this.#tabs.attendance.tabs,
-      prepare: (afterFailure) => this.#prepare(afterFailure),
-      hello: () => this.#hello(),
-      probe: () => this.#docs.probe(),
-      onFrame: (frame) => {
-        this.#inbox.frame(frame);
-        this.#tabs.heardFrame(frame);
-      },
-      onStatus: (change) => this.#statusChanged(change),
-      onTerminal: (code) => this.#terminated(code),
-    });
+    this.#connection = this.#makeConnection(socketUrl.href);
     this.#inbox = new Inbox({
       account: this.#account, connection: this.#connection, docs: this.#docs, emitter: this.#emitter, reachability: this.#reachability,
       requests: this.#requests, siblings: this.#siblings, tabs: this.#tabs, newId: () => this.#newId(),
@@ -316,6 +299,29 @@ export class Client {
   }
 
   // ------------------------------------------------------------------ the connection
+
+  #makeConnection(url: string): Connection {
+    const { options } = this;
+    const { timers, random, WebSocket } = this.#environment;
+    return new Connection({
+      url,
+      WebSocket,
+      stream: () => new StreamSocket(this.#http, timers, () => this.#connection.takeOver()),
+      timers,
+      random,
+      attempts_max: options.maxReconnectAttempts ?? Infinity,
+      tabs: () => this.#tabs.attendance.tabs,
+      prepare: (afterFailure) => this.#prepare(afterFailure),
+      hello: () => this.#hello(),
+      probe: () => this.#docs.probe(),
+      onFrame: (frame) => {
+        this.#inbox.frame(frame);
+        this.#tabs.heardFrame(frame);
+      },
+      onStatus: (change) => this.#statusChanged(change),
+      onTerminal: (code) => this.#terminated(code),
+    });
+  }
 
   async #hello(): Promise<object> {
     const deviceId = await this.#identity.forConnection();

@@ -138,7 +138,6 @@ it("coming back to the page asks nothing of a connection that was heard a moment
   expect(server.latest.received.some(({ type }) => type === "request_sync")).toBe(false);
 });
 
-// shows: F04
 it("without a socket the session is asked for once a minute, in front only, and found to be over", async () => {
   const { server, client, document, clock } = await started({ maxReconnectAttempts: 0 });
   server.latest.shut(1006);
