@@ -64,7 +64,6 @@ _PLAIN: Final[Mapping[str, type[SessileError]]] = {
         SessionReadOnly,
         SessionUpdateError,
         StoreUnavailable,
-        TooManyTries,
     )
 }
 """Those that carry nothing but their message."""
@@ -89,6 +88,7 @@ _WITH_FIELDS: Final[Mapping[str, Callable[[Problem], SessileError]]] = {
     SessionEnded.code: lambda raw: SessionEnded(str(raw.get("reason", "unknown"))),
     SessionExpired.code: lambda raw: SessionExpired(str(raw.get("clock", "idle"))),
     SessionLimitReached.code: lambda raw: SessionLimitReached(int(raw.get("sessions_max", 0))),
+    TooManyTries.code: lambda raw: TooManyTries(int(raw.get("retry_after_s", 120))),
     VersionConflict.code: lambda raw: VersionConflict(raw.get("current")),
     VersionNotKept.code: lambda raw: VersionNotKept(int(raw.get("oldest_version", 0))),
 }

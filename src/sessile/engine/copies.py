@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sessile.engine.documents import check_name, document_event, insert_document
+from sessile.engine.documents import check_name, document_event, insert_document, spend_document
 from sessile.engine.history import NOW, Point, at_head, moved, point_at, state_at
 from sessile.engine.kinds import check_name_of_kind, check_new_state, upgraded_state
+from sessile.engine.limits import NO_QUOTA, Quota
 from sessile.engine.ownership import admit, find, find_for_change
 from sessile.model import token as tokens
 from sessile.model.canonical import json_equal
@@ -28,7 +29,10 @@ _HASHES_CHECKED: Final = 16
 class CopyEngine:
     """Fork, export, import. Raises DocumentNotFound for what is not the actor's, VersionConflict for a name that is taken."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS, quota: Quota = NO_QUOTA
+    ) -> None:
+        self._quota = quota
         self._store = store
         self._clock = clock
         self._random = random
@@ -93,6 +97,7 @@ class CopyEngine:
             updated_at=now,
             last_activity_at=now,
         )
+        spend_document(tx, self._quota, actor, now)
         insert_document(tx, fork, actor, now, forked_from=document_id, version=origin.version)
         tx.audit(
             [
@@ -122,6 +127,7 @@ class CopyEngine:
             last_activity_at=now,
             checkpoint_version=source.version,
         )
+        spend_document(tx, self._quota, actor, now)
         insert_document(tx, document, actor, now, source.base, imported_version=source.version)
         tx.documents.insert_changes([replace(line, created_at=min(line.created_at, now)) for line in source.log])
         tx.documents.put_conflicts([replace(c, opened_at=min(c.opened_at, now)) for c in source.conflicts])

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, overload
 
 from sessile.engine.kinds import as_shown, check_name_of_kind, check_new_state, for_new
+from sessile.engine.limits import NO_QUOTA, Quota
 from sessile.engine.ownership import admit, claim_documents, find, find_for_change, rolled_forward
 from sessile.model import token as tokens
 from sessile.model.audit import AuditEvent
@@ -39,7 +40,10 @@ from sessile.ports import Clock, Random, Store, Transaction
 class DocumentEngine:
     """Open, read, list, follow, rename, archive. Raises DocumentNotFound for what is not the actor's."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, kinds: Kinds = NO_KINDS, quota: Quota = NO_QUOTA
+    ) -> None:
+        self._quota = quota
         self._store = store
         self._clock = clock
         self._random = random
@@ -153,6 +157,7 @@ class DocumentEngine:
         self, tx: Transaction, actor: Actor, name: str, default: State, rules: KindRules | None, now: datetime
     ) -> Document:
         check_new_state(rules, default, "/default")
+        spend_document(tx, self._quota, actor, now)
         document = Document(
             document_id=tokens.uuid7(now, self._random.token_bytes(10)),
             owner=actor.owner,
@@ -239,6 +244,12 @@ def insert_document(
         )
     )
     tx.audit([document_event(document, "document_created", now, actor, name=document.name, **provenance)])
+
+
+def spend_document(tx: Transaction, quota: Quota, actor: Actor, now: datetime) -> None:
+    """One more document of somebody who asks through a session; what the application's own code makes is not counted. Raises TooManyTries."""
+    if actor.session_id is not None:
+        quota.spend(tx, f"user:{actor.user_id}" if actor.user_id is not None else f"session:{actor.session_id}", now)
 
 
 def register_device(tx: Transaction, document: Document, actor: Actor, now: datetime) -> DocumentDevice | None:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from sessile.engine.keys import KeyRing
 from sessile.engine.logins import Entry, Logins, live
-from sessile.engine.transitions import session_event
+from sessile.engine.transitions import note_system_anomaly, session_event
 from sessile.model import token as tokens
+from sessile.model.anomaly import Anomaly
 from sessile.model.errors import (
     AuthenticationRequired,
     HandoffRefused,
@@ -125,14 +126,17 @@ class HandoffEngine:
         # The address is only told apart, not kept.
         counter = f"handoff:{self._keys.sign('address', address.encode()).hex()[:32]}"
         if tx.counted(counter, now) >= HANDOFF_TRIES_MAX:
-            return TooManyTries()
+            return TooManyTries(HANDOFF_LIFETIME_S)
         seen = self._by_code(tx, code)
         # The session before the hand-off, in the order in which `offer` and `confirm` lock them.
         session = self._origin(tx, seen) if seen is not None else None
         handoff = tx.handoffs.get(seen.handoff_id, lock=True) if seen is not None else None
         is_open = handoff is not None and handoff.status is HandoffStatus.OFFERED and now < handoff.expires_at
         if handoff is None or session is None or not is_open:
-            tx.count(counter, now, LIFETIME)
+            if tx.count(counter, now, LIFETIME) == HANDOFF_TRIES_MAX:
+                note_system_anomaly(
+                    tx, Anomaly.RATE_LIMIT, now, limit="handoff", subject_hash=counter.partition(":")[2]
+                )
             return HandoffRefused("unknown")
         claim = secret_text(self._random.token_bytes(SECRET_BYTES))
         redeemed = replace(

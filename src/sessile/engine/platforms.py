@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from sessile.engine.limits import NO_QUOTA, Quota
 from sessile.engine.principals import check_user_id
 from sessile.engine.transitions import session_event
 from sessile.model.audit import AuditEvent
@@ -32,7 +33,8 @@ Known = Mapping[str, Platform]
 class PlatformEngine:
     """Mirror, list, choose, check, switch. Raises PlatformRefused, VersionConflict, InvalidValue and the errors of a session."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, quota: Quota = NO_QUOTA) -> None:
+        self._quota = quota
         self._store = store
         self._clock = clock
 
@@ -71,7 +73,7 @@ class PlatformEngine:
 
     async def switch(self, session_id: str, platform_id: str, expected: str | UnsetType | None = UNSET) -> Session:
         """The session, on that platform. Raises PlatformRefused; VersionConflict with the present `platform_id` when it is not `expected`;
-        SessionNotFound, SessionExpired, SessionEnded."""
+        TooManyTries, SessionNotFound, SessionExpired, SessionEnded."""
         return await self._store.write(self._switch, session_id, platform_id, expected)
 
     # -- inside a transaction -------------------------------------------------------------------------------------------------------
@@ -117,7 +119,10 @@ class PlatformEngine:
         _admit(platform, session.user_id)
         if expected is not UNSET and session.platform_id != expected:
             raise VersionConflict({"platform_id": session.platform_id})
-        return session if session.platform_id == platform_id else _move(tx, session, platform_id, now)
+        if session.platform_id == platform_id:
+            return session
+        self._quota.spend(tx, session.user_id or "", now)
+        return _move(tx, session, platform_id, now)
 
 
 def platform_for(tx: Transaction, user_id: str | None, platform_id: str | None, now: datetime) -> str | None:

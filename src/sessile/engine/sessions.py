@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
 from sessile.engine.principals import admit_user, check_user_id
-from sessile.engine.transitions import confirm_ended, end, note_anomaly, session_event
+from sessile.engine.transitions import confirm_ended, end, note_anomaly, note_system_anomaly, session_event
 from sessile.model import token as tokens
 from sessile.model.anomaly import Anomaly
 from sessile.model.delta import DataOperation, apply_delta
@@ -206,8 +206,8 @@ class SessionEngine:
         """Ends the sessions that were begun with this session of an identity provider; how many."""
         return await self._store.write(self._end_of_provider, _provider_hash(provider_session), reason)
 
-    async def note(self, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
-        """Audits something odd about a session, and tells who listens. Nothing for one that is unknown."""
+    async def note(self, session_id: str | None, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        """Audits something odd about a session (None: about none), and tells who listens. Nothing for one that is unknown."""
         await self._store.write(self._note, session_id, anomaly, data)
 
     async def of_user(self, user_id: str, after: str | None = None, limit: int | None = None) -> list[Session]:
@@ -368,7 +368,10 @@ class SessionEngine:
         tx.sessions.confirm([])
         return end(tx, live, reason, now)
 
-    def _note(self, tx: Transaction, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+    def _note(self, tx: Transaction, session_id: str | None, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        if session_id is None:
+            note_system_anomaly(tx, anomaly, self._clock.now(), **data)
+            return
         session = tx.sessions.get(session_id, lock=True)
         if session is not None:
             note_anomaly(tx, session, anomaly, self._clock.now(), **data)

@@ -39,6 +39,12 @@ def note_anomaly(tx: Transaction, session: Session, anomaly: Anomaly, now: datet
     tx.emit(Event(EventKind.ANOMALY, session.session_id, session.version, detail=str(anomaly)))
 
 
+def note_system_anomaly(tx: Transaction, anomaly: Anomaly, now: datetime, **data: Any) -> None:
+    """The same where it is about no session."""
+    tx.audit([AuditEvent(stream="system", type=str(anomaly), at=now, data=data)])
+    tx.emit(Event(EventKind.ANOMALY, "", detail=str(anomaly)))
+
+
 def session_event(session: Session, kind: str, at: datetime, **data: Any) -> AuditEvent:
     """An event of the session's own stream."""
     return AuditEvent(

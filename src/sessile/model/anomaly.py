@@ -15,4 +15,4 @@ class Anomaly(StrEnum):
     RATE_LIMIT = "excess_rate_limit_exceeded"
     """Somebody does something more often than is allowed."""
     ID_GUESSING = "session_id_guessing"
-    """Many tokens of our shape that stand for nothing came from one address."""
+    """Many tokens that stand for nothing came from one address."""

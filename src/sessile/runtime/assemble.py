@@ -18,6 +18,7 @@ from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.keys import KeyRing
 from sessile.engine.legacy import LegacyEngine
+from sessile.engine.limits import Quota, TryLimit
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.platforms import PlatformEngine
@@ -60,6 +61,7 @@ class Engines:
     backups: BackupEngine
     presence: PresenceEngine
     legacy: LegacyEngine
+    try_limit: TryLimit
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -118,13 +120,14 @@ def make_engines(
         end_on_late_use=settings.end_on_late_use,
     )
     keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
-    documents = DocumentEngine(store, clock, random, kinds)
+    new_documents = Quota("documents", settings.documents_per_hour_max)
+    documents = DocumentEngine(store, clock, random, kinds, new_documents)
     changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
     sessions = SessionEngine(store, clock, random, rules, reader)
     return Engines(
         sessions,
         PrincipalEngine(store, clock, limit),
-        PlatformEngine(store, clock),
+        PlatformEngine(store, clock, Quota("switches", settings.platform_switches_per_hour_max)),
         documents,
         changes,
         CheckpointEngine(store, clock, random, kinds, settings.checkpoints_kept),
@@ -135,7 +138,7 @@ def make_engines(
                 settings.log_versions_kept, timedelta(days=settings.log_retention_d), settings.compaction_batch
             ),
         ),
-        CopyEngine(store, clock, random, kinds),
+        CopyEngine(store, clock, random, kinds, new_documents),
         ActivityEngine(store, clock),
         HandoffEngine(store, clock, random, keys, Logins(clock, random, rules)),
         AuditEngine(store),
@@ -145,6 +148,7 @@ def make_engines(
         BackupEngine(store, changes),
         PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
         LegacyEngine(store, clock, random, rules, sessions),
+        TryLimit(store, clock, keys, settings.login_tries_max, timedelta(seconds=settings.login_window_s)),
     )
 
 

@@ -91,6 +91,7 @@ class SessionManager:
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
+        self._try_limit = engines.try_limit
         background = BlockingBackground(
             Background(self._store, engines, self.settings, self.clock, Touches(self._sessions)), self.settings
         )
@@ -249,14 +250,19 @@ class SessionManager:
         """True when this call ended it."""
         return drive(self._sessions.end(session_id, reason))
 
+    def count_login_try(self, name: str, address: str) -> None:
+        """Before a password is looked at: counts the try over all processes, by name and address (`login_tries_max` within `login_window_s`), and by each of them
+        alone (ten times as many). Raises TooManyTries, StoreUnavailable: while nobody can count, nobody tries."""
+        drive(self._try_limit.spend(name, address))
+
     def end_provider_sessions(self, provider_session: str) -> int:
         """For a back-channel logout (OpenID Connect Back-Channel Logout 1.0), after the application has verified the provider's logout token: ends what was
         begun with `login(provider_session=...)`; how many. A token with a `sub` and no `sid` is `cleanup_user_sessions(user_id)`. Put the issuer before the
         `sid` where there are several providers. Raises InvalidValue."""
         return drive(self._sessions.end_of_provider(provider_session, EndReason.PROVIDER))
 
-    def note_anomaly(self, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
-        """Audits something odd about a session in its stream, and tells the listeners (`EventKind.ANOMALY`). By itself it refuses nobody."""
+    def note_anomaly(self, session_id: str | None, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        """Audits something odd about a session in its stream, or (None) in `system`, and tells the listeners (`EventKind.ANOMALY`). By itself it refuses nobody."""
         drive(self._sessions.note(session_id, anomaly, data))
 
     def cleanup_user_sessions(

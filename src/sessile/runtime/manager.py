@@ -73,6 +73,7 @@ class AsyncSessionManager:
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
+        self._try_limit = engines.try_limit
         probe = probe or no_probe
         self._news = make_news(self.settings, self._store)
         self._data_commits = SessionCommits(self._sessions)
@@ -238,14 +239,19 @@ class AsyncSessionManager:
         """True when this call ended it. After it has returned no token of it is accepted anywhere."""
         return await self._sessions.end(session_id, reason)
 
+    async def count_login_try(self, name: str, address: str) -> None:
+        """Before a password is looked at: counts the try over all processes, by name and address (`login_tries_max` within `login_window_s`), and by each of them
+        alone (ten times as many). Raises TooManyTries, StoreUnavailable: while nobody can count, nobody tries."""
+        await self._try_limit.spend(name, address)
+
     async def end_provider_sessions(self, provider_session: str) -> int:
         """For a back-channel logout (OpenID Connect Back-Channel Logout 1.0), after the application has verified the provider's logout token: ends what was
         begun with `login(provider_session=...)`; how many. A token with a `sub` and no `sid` is `cleanup_user_sessions(user_id)`. Put the issuer before the
         `sid` where there are several providers. Raises InvalidValue."""
         return await self._sessions.end_of_provider(provider_session, EndReason.PROVIDER)
 
-    async def note_anomaly(self, session_id: str, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
-        """Audits something odd about a session in its stream, and tells the listeners (`EventKind.ANOMALY`). By itself it refuses nobody."""
+    async def note_anomaly(self, session_id: str | None, anomaly: Anomaly, data: Mapping[str, Any]) -> None:
+        """Audits something odd about a session in its stream, or (None) in `system`, and tells the listeners (`EventKind.ANOMALY`). By itself it refuses nobody."""
         await self._sessions.note(session_id, anomaly, data)
 
     async def cleanup_user_sessions(

@@ -92,6 +92,15 @@ class Settings(BaseSettings):
     fingerprint: Literal["off", "report", "enforce"] = "off"
     """Whether what a browser says of itself (program and system without their versions, languages) is compared with what it said at the login: `report` audits a
     difference and tells listeners, `enforce` refuses the request as well. It is a signal, not a proof: a thief can say the same."""
+    login_tries_max: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """How many tries to log in count for one name from one address within `login_window_s` (`count_login_try`); ten times as many for the name alone and the address
+    alone. 0 is any number."""
+    login_window_s: Seconds = 300
+    """The window of `login_tries_max`, and what `Retry-After` says."""
+    platform_switches_per_hour_max: Annotated[int, Field(ge=0, le=1_000_000)] = 600
+    """How often a user may switch the platform within an hour; 0 is any number."""
+    documents_per_hour_max: Annotated[int, Field(ge=0, le=1_000_000)] = 600
+    """How many documents a user, or an anonymous session, may make within an hour, copies included; 0 is any number. What the application makes is not counted."""
     sweep_interval_s: Seconds = 1800
     """How often sessions past a deadline are marked as ended. They are refused from the deadline on, swept or not."""
     sweep_batch: Annotated[int, Field(ge=1, le=10_000)] = 100

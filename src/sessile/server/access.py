@@ -18,6 +18,7 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import fingerprint
 from sessile.web.asgi import Scope, bearer_token, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
+from sessile.web.guessing import note_unknown
 from sessile.web.origins import OriginPolicy
 
 
@@ -79,6 +80,8 @@ class Access:
             self._manager.authenticate(token), Seen(None, "unknown", is_bearer), is_bearer=is_bearer
         )
         session = seen.session
+        if seen.reason == "unknown":
+            await note_unknown(self._manager, scope)
         if session is None or session.fingerprint is None:
             return seen
         is_same = await fingerprint.is_same_browser(self._manager, scope, session)

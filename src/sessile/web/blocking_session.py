@@ -92,6 +92,11 @@ class BlockingSession(RequestSession):
         like `platform_id`."""
         return drive(self._context())
 
+    def count_login_try(self, name: str) -> None:
+        """Before a password is looked at: counts the try by that name and by the address it comes from, over all processes. Raises TooManyTries (429 with
+        `Retry-After`; `login_tries_max`), StoreUnavailable."""
+        drive(self._count_login_try(name))
+
     def login(
         self,
         user_id: str,

@@ -22,6 +22,7 @@ from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import fingerprint
 from sessile.web.asgi import Scope, bearer_token, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
+from sessile.web.guessing import note_unknown
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
 
 
@@ -98,6 +99,8 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
             source, record, override=await Override.look(manager, scope, record) if names_a_platform else None
         )
     except SessileError as error:
+        if type(error) is SessionNotFound:
+            await note_unknown(manager, scope)
         return without_record(source, error)
 
 

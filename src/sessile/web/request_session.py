@@ -219,6 +219,10 @@ class RequestSession(SessionMapping):
         self._adopt(issued)
         self._override = await Override.look(self._manager, self._scope, self._record)
 
+    async def _count_login_try(self, name: str) -> None:
+        client = self._scope.get("client")
+        await self._manager.count_login_try(name, str(client[0] if client else ""))
+
     async def _logout(self) -> bool:
         record = self._seen()
         if not self._is_socket and self._phase is not Phase.OPEN:

@@ -31,6 +31,11 @@ class WebSession(RequestSession):
         """The documents of this user, or of this anonymous visitor."""
         return SessionDocuments(self._manager.documents, self)
 
+    def count_login_try(self, name: str) -> Awaitable[None]:
+        """Before a password is looked at: counts the try by that name and by the address it comes from, over all processes. Raises TooManyTries (429 with
+        `Retry-After`; `login_tries_max`), StoreUnavailable."""
+        return in_lane(lambda: self._count_login_try(name))
+
     def login(
         self,
         user_id: str,

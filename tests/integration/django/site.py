@@ -50,6 +50,16 @@ def enter(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(request.session.user_id)
 
 
+def try_login(request: HttpRequest, name: str) -> HttpResponse:
+    request.session.count_login_try(name)
+    return HttpResponse("go on")
+
+
+async def atry_login(request: HttpRequest, name: str) -> HttpResponse:
+    await request.session.acount_login_try(name)
+    return HttpResponse("go on")
+
+
 def leave(request: HttpRequest) -> HttpResponse:
     logout(request)
     return HttpResponse(status=204)
@@ -208,6 +218,8 @@ urlpatterns = [
     path("put/<key>/<value>", put),
     path("basket/<sku>", basket),
     path("login/<name>", enter),
+    path("try/<name>", try_login),
+    path("async/try/<name>", atry_login),
     path("logout", leave),
     path("whoami", whoami),
     path("intake", intake),

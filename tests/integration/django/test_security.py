@@ -8,6 +8,7 @@ from django.test import Client, override_settings
 from sessile.integrations.django import get_manager, process
 from sessile.integrations.django.configuration import configuration
 from sessile.testing.shows import shows_security
+from sessile.web.guessing import UNKNOWN_MAX
 from tests.integration.fastapi.test_security import CHROME, FIREFOX, UPDATED
 
 pytestmark = pytest.mark.usefixtures("memory", "users")
@@ -59,3 +60,25 @@ def test_the_providers_log_out_ends_the_session_here() -> None:
     assert client.get("/async/whoami").json()["sessile"] == "own"
     assert get_manager().end_provider_sessions("sid-1") == 1
     assert client.get("/async/whoami").json()["sessile"] is None
+
+
+@shows_security("C-9", "V4.1.3")
+def test_guessing_of_tokens_is_noticed_once_for_each_address() -> None:
+    handle = get_manager().create_session("ada").session.session_id
+    for number in range(UNKNOWN_MAX + 5):
+        client = Client(headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        client.cookies["sessionid"] = f"{handle}.{'A' * 43}"
+        client.get("/get/x")
+    kinds = [event.type for event in get_manager().audit.events("system")]
+    assert kinds.count("session_id_guessing") == 1
+
+
+@shows_security("C-9", "V16.5.3")
+def test_tries_to_log_in_are_limited() -> None:
+    with override_settings(SESSILE={"DATABASE_URL": "memory://", "LOGIN_TRIES_MAX": 2}):
+        process.use(process.Process(configuration()))
+        client = Client(headers={"X-Forwarded-For": "203.0.113.9"})
+        assert [client.get("/try/ada").status_code for _ in range(2)] == [200, 200]
+        for path in ("/try/ada", "/async/try/ada"):
+            refused = client.get(path, headers={"X-Forwarded-For": "203.0.113.10"})
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "300")

@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Depends
 
-from sessile.integrations.fastapi import CurrentSession
+from sessile.integrations.fastapi import CurrentSession, require_fresh
 from sessile.testing.shows import shows_security
+from sessile.web.guessing import UNKNOWN_MAX
 from tests.integration.fastapi.site import Site, site
 
 FIREFOX = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "accept-language": "de,en;q=0.7"}  # fmt: skip
@@ -20,6 +22,11 @@ def with_routes(made: Site) -> Site:
     @made.app.post("/login")
     async def login(session: CurrentSession) -> None:
         await session.login("ada", provider_session="sid-1")
+
+    @made.app.post("/try/{name}")
+    async def try_login(session: CurrentSession, name: str) -> str:
+        await session.count_login_try(name)
+        return "go on"
 
     @made.app.post("/logout")
     async def logout(session: CurrentSession, again: bool = False) -> None:
@@ -105,3 +112,67 @@ async def test_the_providers_log_out_ends_the_session_here() -> None:
             assert (await client.get("/me")).json()["user"] == "ada"
             assert await made.manager.end_provider_sessions("sid-1") == 1
             assert (await client.get("/me")).json() == {"user": None, "reason": "ended:provider"}
+
+
+@shows_security("C-9", "V16.5.2", "V16.5.3")
+async def test_tries_to_log_in_are_limited_and_nobody_tries_while_nobody_can_count() -> None:
+    async with site(login_tries_max=2) as made:
+        with_routes(made)
+        async with made.client() as client:
+            spoofed = {"x-forwarded-for": "203.0.113.9", "x-real-ip": "203.0.113.9", "forwarded": "for=203.0.113.9"}
+            for headers in ({}, spoofed):
+                assert (await client.post("/try/ada", headers=headers)).status_code == 200
+            refused = await client.post("/try/ada", headers=spoofed)
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_many")
+            assert refused.headers["retry-after"] == "300"
+            assert (await client.post("/try/eve")).status_code == 200
+            made.store.is_away = True
+            away = await client.post("/try/bob")
+            assert (away.status_code, away.json()["code"]) == (503, "store_unavailable")
+
+
+@shows_security("C-9", "V4.1.3")
+async def test_guessing_of_tokens_is_noticed_once_for_each_address() -> None:
+    async with site() as made:
+        with_routes(made)
+        handle = (await made.manager.create_session("ada")).session.session_id
+        guess = {"cookie": f"sessile={handle}.{'A' * 43}"}
+        async with made.client() as client:
+            for number in range(UNKNOWN_MAX + 5):
+                path = "/me" if number % 2 else "/api/v0/session"
+                assert (
+                    await client.get(path, headers={**guess, "x-forwarded-for": f"203.0.113.{number}"})
+                ).status_code == 200
+        events = [event for event in await made.manager.audit.events("system") if event.type == "session_id_guessing"]
+        assert [event.data["count"] for event in events] == [UNKNOWN_MAX]
+
+
+@shows_security("V7.5.1")
+async def test_a_recent_login_has_a_default_age() -> None:
+    async with site(fresh_timeout_s=60) as made:
+        with_routes(made)
+
+        @made.app.get("/danger", dependencies=[Depends(require_fresh())])
+        async def danger() -> str:
+            return "done"
+
+        async with made.client() as client:
+            await client.post("/login")
+            assert (await client.get("/danger")).status_code == 200
+            made.clock.advance(61)
+            refused = await client.get("/danger")
+            assert (refused.status_code, refused.json()["max_age_s"]) == (403, 60)
+
+
+@shows_security("N-1", "N-4")
+async def test_with_a_preset_the_browser_forgets_the_cookie_and_the_server_keeps_the_time() -> None:
+    async with site(preset="aal2") as made:
+        with_routes(made)
+        async with made.client(scheme="https") as client:
+            answer = await client.post("/login")
+            assert "Max-Age" not in answer.headers["set-cookie"]
+            made.clock.advance(31)
+            refreshed = await client.post("/api/v0/session/refresh", headers={"origin": "https://testserver"})
+            assert "Max-Age" not in refreshed.headers["set-cookie"]
+            made.clock.advance(3600)
+            assert (await client.get("/me")).json() == {"user": None, "reason": "expired:idle"}

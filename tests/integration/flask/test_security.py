@@ -6,6 +6,7 @@ import pytest
 
 from sessile.integrations.flask import session
 from sessile.testing.shows import shows_security
+from sessile.web.guessing import UNKNOWN_MAX
 from tests.integration.fastapi.test_security import CHROME, FIREFOX, UPDATED
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import site
@@ -66,3 +67,33 @@ def test_the_providers_log_out_and_its_time_end_the_session_here() -> None:
         client.post("/sso")
         made.clock.advance(60)
         assert client.get("/me").json["reason"] == "expired:absolute"
+
+
+@shows_security("C-9", "V16.5.2", "V16.5.3")
+def test_tries_to_log_in_are_limited_and_nobody_tries_while_nobody_can_count() -> None:
+    with site(login_tries_max=2) as made:
+
+        @made.app.post("/try/<name>")
+        def try_login(name: str) -> str:
+            session.count_login_try(name)
+            return "go on"
+
+        client = made.client()
+        spoofed = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9"}
+        assert [client.post("/try/ada", headers=spoofed).status_code for _ in range(2)] == [200, 200]
+        refused = client.post("/try/ada")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "300")
+        made.store.is_away = True
+        assert client.post("/try/bob").status_code == 503
+
+
+@shows_security("C-9", "V4.1.3")
+def test_guessing_of_tokens_is_noticed_once_for_each_address() -> None:
+    with site() as made:
+        client = with_routes(made).client(cookies=False)
+        handle = made.manager.create_session("ada").session.session_id
+        for number in range(UNKNOWN_MAX + 5):
+            guess = {"Cookie": f"sessile={handle}.{'A' * 43}", "X-Forwarded-For": f"203.0.113.{number}"}
+            assert client.get("/me", headers=guess).status_code == 200
+        kinds = [event.type for event in made.manager.audit.events("system")]
+        assert kinds.count("session_id_guessing") == 1

@@ -23,6 +23,7 @@ from sessile.web.blocking_session import BlockingSession
 from sessile.web.cookies import CookiePolicy
 from sessile.web.device_label import label_of
 from sessile.web.fingerprint import REASON, is_same_browser
+from sessile.web.guessing import note_unknown
 from sessile.web.loading import Loaded, Source, load, without_record
 
 USER_KEY: Final = "_auth_user_id"
@@ -165,6 +166,8 @@ class Core(BlockingSession):
                 return Loaded(Source.COOKIE, reason=REASON)
             return Loaded(Source.COOKIE, record)
         except SessileError as error:
+            if type(error) is SessionNotFound:
+                drive(note_unknown(self._manager, self._scope))
             return without_record(Source.COOKIE, error)
 
     def take(self, loaded: Loaded) -> None:

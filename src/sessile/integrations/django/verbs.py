@@ -131,6 +131,12 @@ class Verbs:
         """Session, user and platform at once; None when there is no live session."""
         return self._free().context()
 
+    def count_login_try(self, name: str) -> None:
+        """Before a password is looked at: counts the try by that name and by the address it comes from, over all processes. Raises TooManyTries (429 with
+        `Retry-After`; `login_tries_max`), StoreUnavailable."""
+        refuse_on_loop()
+        self._core.count_login_try(name)
+
     def login(
         self,
         user_id: str,
@@ -193,6 +199,9 @@ class Verbs:
 
     async def acontext(self) -> SessionContext | None:
         return await self._away(self.context)
+
+    async def acount_login_try(self, name: str) -> None:
+        await self._away(self.count_login_try, name)
 
     async def alogin(
         self,

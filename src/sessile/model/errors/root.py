@@ -11,7 +11,7 @@ class SessileError(Exception):
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
-    retry_after_s: ClassVar[int] = 0
+    retry_after_s: int = 0
     """What an answer says in Retry-After; 0: nothing."""
     default_message: ClassVar[str] = "Something went wrong on the server."
     """For where nothing else is said."""

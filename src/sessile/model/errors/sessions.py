@@ -197,15 +197,19 @@ class HandoffRefused(SessileError):
 
 
 class TooManyTries(SessileError):
-    """Guessing is slowed down, by address."""
+    """Something was done more often than is allowed within a time. `retry_after_s` is that time, so trying again then is surely in time."""
 
     code = "too_many"
     http_status = 429
     retryable = True
-    default_message = "Too many wrong tries from here. Wait two minutes."
+    default_message = "Too many tries. Wait a moment, and try again."
     retry_after_s = 120
-    cause = "Five wrong hand-off codes came from one address."
+    cause = "Five wrong hand-off codes from one address, or more logins, platform switches or new documents than the settings allow."
     cure = "Wait for `Retry-After`. Behind a proxy name it in `trusted_proxies`, or all visitors are one address."
+
+    def __init__(self, retry_after_s: int = 120) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
 
 
 class PlatformRefused(SessileError):

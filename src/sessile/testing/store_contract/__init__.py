@@ -55,6 +55,7 @@ from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
 from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
 from sessile.testing.store_contract.lasting import LastingContract  # noqa: E402
 from sessile.testing.store_contract.legacy import LegacyContract  # noqa: E402
+from sessile.testing.store_contract.limits import LimitContract  # noqa: E402
 from sessile.testing.store_contract.maintenance import MaintenanceContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.origins import OriginContract  # noqa: E402
@@ -97,6 +98,7 @@ class StoreContract(
     LastingContract,
     CredentialContract,
     OriginContract,
+    LimitContract,
     RowContract,
 ):
     """The whole contract. A group can also be subclassed by itself, while a store is being written."""
@@ -118,6 +120,7 @@ __all__ = [
     "KindContract",
     "LastingContract",
     "LegacyContract",
+    "LimitContract",
     "MaintenanceContract",
     "MergeContract",
     "OriginContract",
