@@ -205,6 +205,8 @@ const RULES: Readonly<Partial<Record<string, Rule>>> = {
   resolve: { conflict_id: isText, choice: (choice) => choice === "mine" || choice === "theirs" || choice === "value" },
 };
 
+const TEST_FIELDS = ["path", "equals", "exists", "version_at_most"];
+
 const refuse = (why: string): never => {
   throw new SessileError("invalid_change", why);
 };
@@ -226,11 +228,15 @@ function checkedOperation(operation: Operation): Operation {
   const kind = String(checked["op"]);
   const rule = (Object.hasOwn(RULES, kind) ? RULES[kind] : undefined) ?? refuse(`a page cannot make the operation ${JSON.stringify(kind)}`);
   for (const [field, isFit] of Object.entries(rule)) if (!isFit(checked[field])) refuse(`${kind}: ${field} is missing or does not fit`);
-  if (checked["path"] !== undefined && parsePointer(checked["path"] as string).length > DEPTH_MAX) refuse(`${kind}: the path is deeper than ${DEPTH_MAX} levels`);
   if (kind === "set" && checked["path"] === "" && !isObject(checked["value"])) refuse("the whole state must be an object");
-  if (kind === "resolve" && checked["choice"] === "value" && checked["value"] === undefined) refuse("resolve: value is missing");
+  const hasValue = kind === "resolve" && checked["choice"] === "value";
+  if (hasValue && checked["value"] === undefined) refuse("resolve: value is missing");
   if (kind === "test") checkTest(checked);
-  return checked as unknown as Operation;
+  // Nothing else is sent: the server would leave it out, and what comes back would not be known for our own.
+  const fields = kind === "test" ? TEST_FIELDS : [...Object.keys(rule), ...(hasValue ? ["value"] : [])];
+  const kept = Object.fromEntries(fields.flatMap((field) => (checked[field] === undefined ? [] : [[field, checked[field]]])));
+  if (typeof kept["path"] === "string" && parsePointer(kept["path"]).length > DEPTH_MAX) refuse(`${kind}: the path is deeper than ${DEPTH_MAX} levels`);
+  return { op: kind, ...kept } as unknown as Operation;
 }
 
 function checkTest({ path, equals, exists, version_at_most: version }: JsonObject): void {

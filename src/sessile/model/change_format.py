@@ -108,6 +108,8 @@ def _parse_change(raw: Any, at: str, device_id: str) -> Change:
 
 
 def _integer(value: Any, at: str, least: int) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a float with an integral value is the integer
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= NUMBER_MAX:
         raise InvalidChange(at, f"a whole number of at least {least} is needed")
     return value
@@ -185,9 +187,9 @@ def _item(raw: Mapping[str, Any], at: str) -> Any:
 
 
 def _id(raw: Mapping[str, Any], field: str, at: str, *, or_null: bool) -> Any:
-    value = raw.get(field)
+    value = check_value(raw.get(field), f"{at}/{field}")
     if (value is None and or_null) or (isinstance(value, _ITEM_ID) and not isinstance(value, bool)):
-        return check_value(value, f"{at}/{field}")
+        return value
     raise InvalidChange(f"{at}/{field}", "an item id is text or a whole number" + (", or null" if or_null else ""))
 
 
@@ -232,6 +234,7 @@ def _resolve(raw: Mapping[str, Any], at: str) -> dict[str, Any]:
     conflict_id, choice = raw.get("conflict_id"), raw.get("choice")
     if not isinstance(conflict_id, str) or len(conflict_id) > KEY_BYTES_MAX:
         raise InvalidChange(f"{at}/conflict_id", "a conflict's id is needed")
+    _check_text(conflict_id, f"{at}/conflict_id")
     if choice not in ("mine", "theirs", "value"):
         raise InvalidChange(f"{at}/choice", "mine, theirs or value is needed")
     resolve: dict[str, Any] = {"conflict_id": conflict_id, "choice": choice}

@@ -1,0 +1,1 @@
+"""The server's reducer and the browser's, given the same."""
