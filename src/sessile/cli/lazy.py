@@ -44,6 +44,13 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
         "Start the demo: one intake, several devices, and a server that may be killed at any time.",
     ),
     "sessions": Lazy("sessile.cli.sessions:app", "Look at sessions and end them."),
+    "documents": Lazy("sessile.cli.documents:app", "Look at documents, compare and restore them."),
+    "platforms": Lazy("sessile.cli.platforms:app", "Look at platforms, and choose where new sessions begin."),
+    "cache": Lazy("sessile.cli.cache:app", "Look at the cache in front of the database, and empty it."),
+    "sweep": Lazy(
+        "sessile.cli.sweep:sweep",
+        "End sessions past a deadline, forget what is older than it is kept, shorten logs.",
+    ),
     "config": Lazy("sessile.cli.config:app", "Look at the configuration."),
     "db": Lazy("sessile.cli.database:app", "Look after the schema of the database."),
     "import": Lazy(

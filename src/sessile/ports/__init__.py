@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from sessile.model.audit import AuditEvent, AuditPlace, AuditStream
 from sessile.model.batch import Progress, Surroundings
+from sessile.model.census import Census
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
@@ -100,6 +101,14 @@ class SessionRows(Protocol):
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         """Ids above `after` of users who have live sessions, in order."""
+        ...
+
+    def live(self, now: datetime, *, after: str = "", limit: int) -> list[Session]:
+        """Live sessions of everybody in the order of their handles, those behind the handle `after`."""
+        ...
+
+    def census(self, now: datetime, active_since: datetime, busiest: int) -> Census:
+        """Live sessions counted, and at most `busiest` users with the most of them."""
         ...
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:

@@ -21,13 +21,14 @@ from sessile.engine.legacy import LegacyEngine
 from sessile.engine.limits import Quota, TryLimit
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
+from sessile.engine.operators import OperatorEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.presence import PresenceEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
 from sessile.model.errors import ConfigurationError
-from sessile.ports import Clock, Random, SessionReader, Store
+from sessile.ports import Cache, Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
 from sessile.runtime.settings import Settings
 
@@ -62,6 +63,7 @@ class Engines:
     presence: PresenceEngine
     legacy: LegacyEngine
     try_limit: TryLimit
+    operators: OperatorEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -103,6 +105,7 @@ def make_engines(
     random: Random,
     registered: Sequence[DocumentKind] = (),
     reader: SessionReader | None = None,
+    cache: Cache | None = None,
 ) -> Engines:
     """Raises ConfigurationError for document kinds that cannot be."""
     kinds = kinds_of(registered, settings.documents)
@@ -149,6 +152,7 @@ def make_engines(
         PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
         LegacyEngine(store, clock, random, rules, sessions),
         TryLimit(store, clock, keys, settings.login_tries_max, timedelta(seconds=settings.login_window_s)),
+        OperatorEngine(store, clock, random, cache),
     )
 
 

@@ -35,6 +35,7 @@ from sessile.runtime.caching import make_cache, make_reader, make_session_cache
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
+from sessile.runtime.operators import Operators
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -85,7 +86,7 @@ class SessionManager:
             reader = self._cached = make_session_cache(
                 self._cache, self._store, random, reader, period_s, blocking=True
             )
-        engines = make_engines(self.settings, self._store, self.clock, random, self._kinds, reader)
+        engines = make_engines(self.settings, self._store, self.clock, random, self._kinds, reader, self._cache)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
@@ -109,6 +110,7 @@ class SessionManager:
         self.audit = Audit(engines.audit)
         self.maintenance = MaintenanceMode(engines.maintenance)
         self.presence = Presence(engines.presence)
+        self.operators = Operators(engines.operators)
         self.documents = Documents(engines, submit, reached)
 
     @property

@@ -31,6 +31,7 @@ from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
+from sessile.runtime.operators import AsyncOperators
 from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.session_commits import SessionCommits
 from sessile.runtime.settings import Settings
@@ -67,7 +68,7 @@ class AsyncSessionManager:
             reader = self._cached = make_session_cache(
                 self._cache, self._store, random, reader, period_s, blocking=False
             )
-        engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader)
+        engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader, self._cache)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
@@ -86,6 +87,7 @@ class AsyncSessionManager:
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
         self.presence = AsyncPresence(engines.presence)
+        self.operators = AsyncOperators(engines.operators)
         self.documents = AsyncDocuments(engines, self._commits.submit, probe)
         self._opening = asyncio.Lock()
         self._is_open = False

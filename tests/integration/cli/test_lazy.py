@@ -75,7 +75,7 @@ def test_completion_offers_commands_and_their_verbs() -> None:
         return CliRunner(env=asked).invoke(app, [], prog_name="sessile").output.split()
 
     assert offered("sessile se", 1) == ["serve", "sessions"]
-    assert offered("sessile sessions e", 2) == ["end"]
+    assert offered("sessile sessions e", 2) == ["end", "extend"]
     assert "--user" in offered("sessile sessions list --u", 3)
 
 

@@ -106,10 +106,10 @@ def test_sessions_are_listed_and_ended(tmp_path: Path) -> None:
     assert all(issued.session.session_id in text for issued in tokens)
     assert not any(issued.token in text for issued in tokens)
     one = tokens[0].session.session_id
-    assert json.loads(sessile("sessions", "end", one, "--json", database=database).stdout) == {"ended": 1}
-    again = sessile("sessions", "end", one, database=database)
+    assert json.loads(sessile("sessions", "end", one, "--yes", "--json", database=database).stdout) == {"ended": 1}
+    again = sessile("sessions", "end", one, "--yes", database=database)
     assert (again.returncode, "no such session" in again.stderr) == (1, True)
-    assert "2 ended" in sessile("sessions", "end", "--user", "ada", database=database).stdout
+    assert "2 ended" in sessile("sessions", "end", "--user", "ada", "--yes", database=database).stdout
     assert "no live session" in sessile("sessions", "list", "--user", "ada", database=database).stdout
     assert sessile("sessions", "end", database=database).returncode == 2
 
@@ -119,7 +119,9 @@ async def test_ending_a_session_closes_the_socket_of_a_running_server(tmp_path: 
     with process_on(tmp_path / "a.db") as server:
         async with connected(server.socket_url) as peer:
             await peer.open(token=server.token())
-            ended = await asyncio.to_thread(sessile, "sessions", "end", "--user", "ada", database=tmp_path / "a.db")
+            ended = await asyncio.to_thread(
+                sessile, "sessions", "end", "--user", "ada", "--yes", database=tmp_path / "a.db"
+            )
             assert ended.returncode == 0
             assert await peer.expect_close() == 4501
             assert peer.frames[-1]["reason"] == "admin"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
+from sessile.model.census import Census
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
 from sessile.model.session import Principal, Session, Standing
@@ -80,6 +82,22 @@ class MemorySessionRows:
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         return sorted({s.user_id for s in self._live(now) if s.user_id is not None and s.user_id > after})[:limit]
+
+    def live(self, now: datetime, *, after: str = "", limit: int) -> list[Session]:
+        found = [s for s in self._live(now) if s.session_id > after]
+        return sorted(found, key=lambda session: session.session_id)[:limit]
+
+    def census(self, now: datetime, active_since: datetime, busiest: int) -> Census:
+        live = self._live(now)
+        of_users = Counter(s.user_id for s in live if s.user_id is not None)
+        return Census(
+            sessions=len(live),
+            users=len(of_users),
+            anonymous=len(live) - of_users.total(),
+            active=sum(s.last_seen_at >= active_since for s in live),
+            overdue=sum(s.ended_at is None for s in self._sessions.rows()) - len(live),
+            busiest=sorted(of_users.items(), key=lambda one: (-one[1], one[0]))[:busiest],
+        )
 
     def _live(self, now: datetime) -> list[Session]:
         return [s for s in self._sessions.rows() if s.ended_at is None and s.expires_at > now]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    case,
     delete,
     func,
     select,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
+from sessile.model.census import Census
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
 from sessile.model.session import EndReason, Principal, RetiredToken, Session, Standing
@@ -155,6 +157,33 @@ class SqlSessionRows:
             .with_for_update(key_share=True)
         )
         return self._read(statement, is_locked=True)
+
+    def live(self, now: datetime, *, after: str = "", limit: int) -> list[Session]:
+        statement = select(sessions).where(*_live(now), sessions.c.session_id > after)
+        rows = self._connection.execute(statement.order_by(sessions.c.session_id).limit(limit))
+        return [_session(row) for row in rows]
+
+    def census(self, now: datetime, active_since: datetime, busiest: int) -> Census:
+        counted = self._connection.execute(
+            select(
+                func.count(),
+                func.count(sessions.c.user_id.distinct()),
+                func.count(sessions.c.user_id),
+                func.count(case((sessions.c.last_seen_at >= active_since, 1))),
+            ).where(*_live(now))
+        ).one()
+        open_ones = select(func.count()).select_from(sessions).where(sessions.c.ended_at.is_(None))
+        number = func.count().label("number")
+        of_users = select(sessions.c.user_id, number).where(*_live(now), sessions.c.user_id.is_not(None))
+        first = of_users.group_by(sessions.c.user_id).order_by(number.desc(), sessions.c.user_id).limit(busiest)
+        return Census(
+            sessions=counted[0],
+            users=counted[1],
+            anonymous=counted[0] - counted[2],
+            active=counted[3],
+            overdue=self._connection.execute(open_ones).scalar_one() - counted[0],
+            busiest=[(row.user_id, row.number) for row in self._connection.execute(first)],
+        )
 
     def live_users(self, now: datetime, after: str, limit: int) -> list[str]:
         statement = (

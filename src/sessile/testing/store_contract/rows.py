@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from sessile.model.census import Census
 from sessile.model.document import CheckpointKind, Owner
 from sessile.model.errors import ConfigurationError, SessionCreationError
 from sessile.model.session import EndReason, Session
@@ -69,6 +70,24 @@ class RowContract(Contract):
         assert await listed("", 2) == ["a", "b"]
         assert await listed("b", 2) == ["c"]
         assert await listed("c", 2) == []
+
+    async def test_live_sessions_of_everybody_are_listed_and_counted(self, lab: Lab) -> None:
+        bench = await lab.open()
+        await bench.sessions.create("expired")
+        lab.clock.advance(IDLE_TIMEOUT_S - 10)
+        early = sorted([(await bench.sessions.create(user_id)).session.session_id for user_id in ("a", None)])
+        lab.clock.advance(10)
+        late = sorted([(await bench.sessions.create(user_id)).session.session_id for user_id in ("b", "a")])
+        over = await bench.sessions.create("ended")
+        await bench.sessions.end(over.session.session_id, EndReason.LOGOUT)
+        live = partial(bench.store.read, _live_sessions, lab)
+        assert await live("", 10) == [*early, *late]
+        assert await live("", 3) == [*early, late[0]]
+        assert await live(early[1], 10) == late
+        counted = await bench.store.read(_census, lab, 2)
+        expected = Census(sessions=4, users=2, anonymous=1, active=2, overdue=1, busiest=[("a", 2), ("b", 1)])
+        assert counted == expected
+        assert (await bench.store.read(_census, lab, 1)).busiest == [("a", 2)]
 
     async def test_what_is_over_is_listed_from_the_longest_over(self, lab: Lab) -> None:
         bench = await lab.open()
@@ -172,6 +191,15 @@ def _put_instance(tx: Transaction, key: str, value: str | None) -> None:
 
 def _live_users(tx: Transaction, lab: Lab, after: str, limit: int) -> list[str]:
     return tx.sessions.live_users(lab.clock.now(), after, limit)
+
+
+def _live_sessions(tx: Transaction, lab: Lab, after: str, limit: int) -> list[str]:
+    return [session.session_id for session in tx.sessions.live(lab.clock.now(), after=after, limit=limit)]
+
+
+def _census(tx: Transaction, lab: Lab, busiest: int) -> Census:
+    now = lab.clock.now()
+    return tx.sessions.census(now, now - timedelta(seconds=5), busiest)
 
 
 def _ended_before(tx: Transaction, lab: Lab, seconds: float, limit: int) -> list[str]:
