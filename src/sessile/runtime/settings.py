@@ -139,6 +139,12 @@ class Settings(BaseSettings):
     """How often the server pings a socket; with each ping the session is looked at again."""
     ping_timeout_s: Seconds = 10
     """A socket that says nothing this long after a ping is closed; the client comes back."""
+    sockets_per_user_max: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """How many sockets a user, or an anonymous session, may have at one process; 0 is any number. A browser needs one, however many tabs it has."""
+    sockets_per_address_max: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    """The same for one address, behind which there can be many people. Behind a proxy name it in `trusted_proxies`, or all of them are one address."""
+    socket_frames_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = 200
+    """How fast one socket is read, over ten seconds: what comes faster waits, and is not lost. 0: as it comes."""
     hello_timeout_s: Seconds = 5
     """How long a new socket may stay silent."""
     drain_timeout_s: Seconds = 10

@@ -9,14 +9,18 @@ from typing import Final
 from sessile.model.errors import AuthenticationRequired, SessileError
 from sessile.model.session import Session
 from sessile.server.access import Access
+from sessile.server.realtime import messages
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.connection import Connection
 from sessile.server.realtime.frames import SUBPROTOCOL
 from sessile.server.realtime.hub import Hub
+from sessile.server.realtime.places import Places, paced
 from sessile.server.refusals import Draining, ForeignSession, NoSuchPage, TooMany
 from sessile.web.asgi import Receive, Scope, Send, bearer_token
 from sessile.web.problems import refuse_socket
 
+_OF_ADDRESS: Final = "There are too many sockets of this address."
+_OF_USER: Final = "There are too many sockets of this user."
 _PATH: Final = re.compile(r"/ws(?:/session/([^/]{1,64}))?/?")
 
 
@@ -31,22 +35,27 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """`scope` is of a websocket; `path` is without the prefix that the service is mounted at."""
         await receive()  # websocket.connect
-        release: Callable[[], None] = _nothing
+        held: list[Callable[[], None]] = []
         try:
-            match = _PATH.fullmatch(path)
-            if match is None:
-                raise NoSuchPage
-            session = await self._admit(scope, match[1])
-            if session is None:
-                release = self._reserve(scope)
-        except SessileError as error:
-            can_answer = "websocket.http.response" in scope.get("extensions", {})
-            await refuse_socket(error, send, accepted=False, can_answer=can_answer)
-            return
-        try:
-            await self._serve(scope, receive, send, session, match[1], release)
+            try:
+                match = _PATH.fullmatch(path)
+                if match is None:
+                    raise NoSuchPage
+                address = _address_of(scope)
+                held.append(_taken(self._hub.by_address, address, _OF_ADDRESS))
+                session = await self._admit(scope, match[1])
+                if session is None:
+                    held.append(self._reserve(address))
+                else:
+                    held.append(_taken(self._hub.by_user, _owner_of(session), _OF_USER))
+            except SessileError as error:
+                can_answer = "websocket.http.response" in scope.get("extensions", {})
+                await refuse_socket(error, send, accepted=False, can_answer=can_answer)
+                return
+            await self._serve(scope, receive, send, session, match[1], held)
         finally:
-            release()
+            for give_back in held:
+                give_back()
 
     async def _admit(self, scope: Scope, named_session: str | None) -> Session | None:
         """The session of the cookie or the Authorization header; None when there is neither and the hello must bring a token."""
@@ -65,10 +74,8 @@ class SocketEndpoint:
             raise ForeignSession
         return seen.session
 
-    def _reserve(self, scope: Scope) -> Callable[[], None]:
+    def _reserve(self, address: str) -> Callable[[], None]:
         """Takes one of the few places for sockets without a credential; returns the way to give it back, once. Raises TooMany."""
-        client = scope.get("client")
-        address = client[0] if client else ""
         if not self._hub.reserve_unproven(address):
             raise TooMany("Too many connections of this address have not shown who they are.")
         is_held = True
@@ -88,16 +95,26 @@ class SocketEndpoint:
         send: Send,
         session: Session | None,
         named_session: str | None,
-        release: Callable[[], None],
+        held: list[Callable[[], None]],
     ) -> None:
+        def proven() -> None:
+            """The peer has shown who it is: it leaves the place of those who have not, and takes one of its own."""
+            if session is not None:
+                return
+            held.pop()()
+            try:
+                held.append(_taken(self._hub.by_user, _owner_of(connection.session), _OF_USER))
+            except TooMany as error:
+                connection.close(CloseCode.UNAVAILABLE, messages.error(error))
+
         connection = Connection(
             self._hub,
             scope,
-            receive,
+            paced(receive, self._hub.settings.socket_frames_per_s),
             send,
             session=session,
             named_session=named_session,
-            on_proven=release,
+            on_proven=proven,
         )
         if session is not None:
             connection.join(session)
@@ -112,5 +129,18 @@ class SocketEndpoint:
         await connection.run()
 
 
-def _nothing() -> None:
-    pass
+def _address_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _owner_of(session: Session) -> str:
+    return f"user:{session.user_id}" if session.user_id is not None else f"session:{session.session_id}"
+
+
+def _taken(places: Places, key: str, message: str) -> Callable[[], None]:
+    """One of them; returns the way to give it back. Raises TooMany."""
+    give_back = places.take(key)
+    if give_back is None:
+        raise TooMany(message)
+    return give_back

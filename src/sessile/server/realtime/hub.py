@@ -23,6 +23,7 @@ from sessile.server.realtime.channel import Channel
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.leases import Leases
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
+from sessile.server.realtime.places import Places
 from sessile.server.realtime.wire import Flusher
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Hub:
         self._by_session: dict[str, set[Connection]] = {}
         self._channels: dict[str, Channel] = {}
         self._unproven: Counter[str] = Counter()
+        self.by_user = Places(manager.settings.sockets_per_user_max)
+        self.by_address = Places(manager.settings.sockets_per_address_max)
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._hashes: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
