@@ -24,6 +24,7 @@ from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.leases import Leases
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 from sessile.server.realtime.places import Places
+from sessile.server.realtime.terms import Terms
 from sessile.server.realtime.wire import Flusher
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Hub:
         self.jitter = random.Random()  # noqa: S311 - spreads pings over time, guards nothing
         self.connections: set[Connection] = set()
         self._by_session: dict[str, set[Connection]] = {}
+        self._terms = Terms()
         self._channels: dict[str, Channel] = {}
         self._unproven: Counter[str] = Counter()
         self.by_user = Places(manager.settings.sockets_per_user_max)
@@ -132,12 +134,17 @@ class Hub:
 
     def fence(self, connection: Connection) -> bool:
         """One socket for one browser: of those that its tabs have opened with a term, the one with the highest stays, and of two with the same the
-        newer; False when `connection` is not the one. Of this process only; elsewhere the changes' numbers see to it that nothing counts twice."""
-        term, is_latest = connection.term, True
-        if term is None:
+        newer; a term below one that was here within a minute is refused though its socket has gone. False when `connection` is not the one. Of this
+        process only; elsewhere the changes' numbers see to it that nothing counts twice."""
+        term, session_id, device_id = connection.term, connection.session.session_id, connection.device_id
+        if term is None or device_id is None:
             return True
-        for other in tuple(self._by_session.get(connection.session.session_id, ())):
-            if other is connection or other.term is None or other.device_id != connection.device_id:
+        is_latest = not self._terms.is_past(session_id, device_id, term, self.now())
+        if not is_latest:
+            connection.close(CloseCode.REPLACED)
+        self._terms.note(session_id, device_id, term, self.now())
+        for other in tuple(self._by_session.get(session_id, ())):
+            if other is connection or other.term is None or other.device_id != device_id:
                 continue
             if other.term > term:
                 is_latest = False
@@ -150,6 +157,8 @@ class Hub:
         self.connections.discard(connection)
         if session_id is None:
             return
+        if connection.term is not None and connection.device_id is not None:
+            self._terms.note(session_id, connection.device_id, connection.term, self.now())
         siblings = self._by_session.get(session_id)
         if siblings is not None:
             siblings.discard(connection)
