@@ -11,9 +11,9 @@ const banner = { js: "/* Sessile browser client. Apache-2.0. Built from clients/
 
 /** Bytes of gzip, minified. `budget`: what it had when it was last looked at, and 2 %. `goal`: what it was meant to have (see README.md). */
 const ENTRIES = [
-  { name: "sessile.js", entry: "src/global.ts", format: "iife", out: "../../src/sessile/server/static/sessile.js", banner, budget: 27_600, goal: 12 * 1024 },
+  { name: "sessile.js", entry: "src/global.ts", format: "iife", out: "../../src/sessile/server/static/sessile.js", banner, budget: 28_400, goal: 12 * 1024 },
   { name: "clock.js", entry: "src/worker.ts", format: "iife", out: "../../src/sessile/server/static/clock.js", banner, budget: 400 },
-  { name: "sessile/core", entry: "src/entry-core.ts", format: "esm", budget: 24_900, goal: 8 * 1024 },
+  { name: "sessile/core", entry: "src/entry-core.ts", format: "esm", budget: 25_800, goal: 8 * 1024 },
 ];
 /** Left readable: who bundles them minifies them. */
 const MODULES = [["src/index.ts", "dist/index.js"], ["src/entry-core.ts", "dist/core.js"]];

@@ -1,7 +1,7 @@
 /** The session of this page and what its person does with it: calls to the server, and the news of what came of them. */
 
 import type { Timers } from "./environment.js";
-import { reportError, type SessileError } from "./errors.js";
+import { reportError, SessileError } from "./errors.js";
 import type { Events } from "./events.js";
 import type { OwnSession, ServerFrame, Session } from "./frames.js";
 import { Handoffs } from "./handoff.js";
@@ -98,6 +98,23 @@ export class Account {
         const { type: _type, session_id: _session, ...state } = frame;
         return this.host.emit("handoffChanged", state);
       }
+    }
+  }
+
+  /** This tab alone is on that platform, or on the session's again (null). */
+  async show(platformId: string | null): Promise<Session> {
+    const { http } = this.host;
+    const former = http.platformId;
+    http.platformId = platformId;
+    try {
+      const { session } = await this.call<{ session: Session | null }>("api/v0/session");
+      if (!session) throw new SessileError("not_authenticated", "nobody is logged in");
+      this.#turn++;
+      this.set(session);
+      return session;
+    } catch (error) {
+      http.platformId = former;
+      throw error;
     }
   }
 

@@ -19,16 +19,14 @@ import { Inbox } from "./inbox.js";
 import { Life } from "./life.js";
 import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
 import { type Entry, Outbox } from "./outbox.js";
+import { Persistence } from "./persistence.js";
 import { QUIET_MS, Reachability } from "./reachability.js";
 import { Requests } from "./requests.js";
 import { baseOf, Http, ownerOf } from "./session.js";
-import { type SiblingMessage, Siblings, type Standing } from "./siblings.js";
+import { Siblings, type Standing } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
 import { StreamSocket } from "./stream.js";
 import { type Role, Tabs, type TabsHost } from "./tabs.js";
-
-/** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
-const SIBLING_DELAY_MS = 250;
 
 /** Connects to the server of this page. Returns at once; the connection comes and goes by itself. */
 export const connect = (options: ConnectOptions = {}): Client => new Client(options);
@@ -44,6 +42,7 @@ export class Client {
   readonly #siblings: Siblings;
   readonly #tabs: Tabs;
   readonly #life: Life;
+  readonly #persistence: Persistence;
   readonly #docs: Documents;
   readonly #identity: Identity;
   readonly #reachability: Reachability;
@@ -53,7 +52,6 @@ export class Client {
   readonly #account: Account;
   readonly #inbox: Inbox;
 
-  #siblingTimer: unknown = null;
 
   constructor(private readonly options: ConnectOptions = {}) {
     const base = baseOf(options.url);
@@ -76,6 +74,7 @@ export class Client {
       onFallback: (reason) => this.#storageFailed(reason),
     });
     this.#http = new Http(environment.fetch, timers, base, options.token);
+    this.#http.platformId = options.platform ?? null;
     this.#identity = this.#makeIdentity();
     this.#docs = new Documents({
       host: this.#makeHost(),
@@ -102,14 +101,16 @@ export class Client {
       restart: () => this.#restart(),
     });
     const group = `${storageName} ${socketUrl.href}`;
-    this.#siblings = new Siblings(environment, group, (message) => this.#heard(message));
+    this.#siblings = new Siblings(environment, group, (message) => this.#inbox.heard(message));
     // A token can be another person's in every tab, and what is only in memory no other tab can send.
-    this.#tabs = new Tabs(environment, this.#siblings, group, !options.token && this.#outbox.isDurable, this.#makeTabsHost());
+    this.#tabs = new Tabs(environment, this.#siblings, group, !options.token && options.platform === undefined && this.#outbox.isDurable, this.#makeTabsHost());
     this.#connection = this.#makeConnection(socketUrl.href);
     this.#inbox = new Inbox({
       account: this.#account, connection: this.#connection, docs: this.#docs, emitter: this.#emitter, reachability: this.#reachability,
       requests: this.#requests, siblings: this.#siblings, tabs: this.#tabs, newId: () => this.#newId(),
+      identity: this.#identity, timers, restart: () => this.#restart(),
     });
+    this.#persistence = new Persistence(options.persist === false || !this.#outbox.isDurable ? undefined : environment.persist);
     this.#life = this.#makeLife(environment.page, timers);
     this.#tabs.enter();
   }
@@ -161,7 +162,17 @@ export class Client {
   /** The platform that this tab shows: the session's, or the one that was clicked on. */
   get platform(): Platform | null { return this.#account.platforms.shown; }
   /** Shown at once. Rejected, and shown no more, when the server refuses: somebody was faster, or there is no such platform. */
-  switchPlatform(id: string): Promise<Session> { return this.#account.platforms.switch(id); }
+  switchPlatform(id: string): Promise<Session> { return this.#http.platformId === null ? this.#account.platforms.switch(id) : this.showPlatform(id); }
+  /**
+   * Puts this tab alone on another platform, on a socket of its own; null: on the session's again. Kept nowhere: after a reload it is said again, or
+   * with `connect({platform})`. Rejected with `platform_refused`.
+   */
+  async showPlatform(id: string | null): Promise<Session> {
+    const session = await this.#account.show(id);
+    this.#tabs.standAlone();
+    this.#restart();
+    return session;
+  }
   /** Going on at another device. */
   get handoff(): Handoffs { return this.#account.handoff; }
   /** The person's sessions on all devices. */
@@ -183,6 +194,7 @@ export class Client {
       pending: this.documents.reduce((sum, doc) => sum + doc.pendingCount, 0),
       durable: this.#outbox.isDurable,
       storageFailure: this.#outbox.failure,
+      persisted: this.#persistence.isGranted,
       ...this.#hashes,
     };
   }
@@ -203,7 +215,7 @@ export class Client {
     this.#reachability.close();
     this.#life.close();
     this.#siblings.close();
-    this.#environment.timers.clear(this.#siblingTimer);
+    this.#inbox.close();
     this.#outbox.close();
   }
 
@@ -327,7 +339,7 @@ export class Client {
     const deviceId = await this.#identity.forConnection();
     const documents = this.#docs.all.slice(0, DOCUMENTS_MAX); // the rest is asked for one by one
     const userId = this.#identity.last?.user_id ?? null;
-    return helloOf({ tabId: this.tabId, userId, deviceId, isVisible: this.#life.isVisible, tabs: this.#tabs, platformId: null, documents }, this.options);
+    return helloOf({ tabId: this.tabId, userId, deviceId, isVisible: this.#life.isVisible, tabs: this.#tabs, platformId: this.#http.platformId, documents }, this.options);
   }
 
   #send(frame: object): boolean {
@@ -343,35 +355,6 @@ export class Client {
 
 
   // ------------------------------------------------------------------ other tabs, other identities
-
-  #heard(message: SiblingMessage): void {
-    switch (message.kind) {
-      case "session": return this.role === "follower" ? undefined : this.#restart();
-      case "session_changed":
-        return this.role === "follower" || this.#connection.isOpen ? undefined : void this.refresh().catch(reportError);
-      case "connected": return this.#connection.hurry();
-      case "identity":
-      case "verdicts":
-      case "outbox": return message.owner === this.#identity.owner ? this.#heardOfOutbox(message) : undefined;
-      default: return this.#tabs.heard(message);
-    }
-  }
-
-  #heardOfOutbox(message: Extract<SiblingMessage, { kind: "identity" | "verdicts" | "outbox" }>): void {
-    if (message.kind === "identity") return void this.#identity.renewed().catch(reportError);
-    const doc = this.#docs.get(message.name);
-    if (message.kind === "verdicts") return doc?.heard(message.device_id, message.verdicts);
-    doc?.refresh(false).catch(reportError);
-    if (this.role === "follower") return;
-    if (this.role === "leader") {
-      if (!doc) this.#docs.loadErrands(message.owner).catch(reportError);
-      return doc?.pump(); // nobody else sends it
-    }
-    this.#siblingTimer ??= this.#environment.timers.set(() => {
-      this.#siblingTimer = null;
-      for (const open of this.#docs.all) open.pump();
-    }, SIBLING_DELAY_MS);
-  }
 
   #storageFailed(reason: unknown): readonly Entry[] {
     this.#identity.lost();
@@ -402,6 +385,7 @@ export class Client {
       send: (frame) => this.#send(frame),
       request: (frame) => this.#requests.ask(frame),
       getJson: (path) => this.#http.json(path),
+      comeBack: (body) => this.#account.call(`api/v0/session/${this.session?.session_id}/restore`, "POST", body),
       emit: (name, detail) => "name" in detail && this.#docs.isLent(detail.name) ? undefined : this.#emitter.emit(name, detail),
       stored: (entry) => this.#stored(entry),
       verdicts: (name, device_id, verdicts: readonly SentVerdict[]) => {
@@ -416,6 +400,7 @@ export class Client {
   }
 
   #stored(entry: Entry): void {
+    this.#persistence.ask();
     this.#life.stored(entry.name);
     this.#siblings.tell({ kind: "outbox", owner: entry.owner, name: entry.name });
     if (this.#identity.isNewDevice(entry) && this.role !== "follower" && this.#connection.isOpen) this.#identity.goOn().catch(reportError);

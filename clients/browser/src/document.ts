@@ -190,6 +190,18 @@ export class Doc {
     return this.host.request({ type: "restore", document_id: this.id, checkpoint_id: checkpointId, ...rest, ...(dryRun && { dry_run: true }) });
   }
 
+  /**
+   * Gives back what a page has kept by itself, as values by path, for example after days or after the server has lost the end of its log. They are set under
+   * the ordinary rules: what others have changed since `version` becomes a conflict. The outbox goes by itself. Rejected when there is no connection.
+   */
+  async restoreBackup(values: Readonly<Record<string, Json>>, seen?: { readonly epoch: string; readonly version: number }): Promise<void> {
+    await this.#allCommitted();
+    const position = seen ?? this.#core.position;
+    const backup = { ...position, values };
+    await this.host.comeBack({ document: { document_id: this.id }, device_id: this.host.deviceId, backup });
+    this.requestSync();
+  }
+
   async #allCommitted(): Promise<void> {
     if (!this.host.isConnected) throw new SessileError("not_connected", "there is no connection to the server", true);
     await this.ready;

@@ -47,6 +47,8 @@ export interface Environment {
   readonly fetch: typeof fetch;
   /** Null where the browser keeps nothing. */
   readonly indexedDB: IDBFactory | null;
+  /** What asks the browser not to throw its storage away when the disk is full. */
+  readonly persist: (() => Promise<boolean>) | undefined;
   readonly BroadcastChannel: (new (name: string) => ChannelLike) | undefined;
   /** Missing on insecure origins and in old browsers: every tab has a socket of its own then. */
   readonly locks: LocksLike | undefined;
@@ -93,6 +95,7 @@ export function browserEnvironment(): Environment {
     WebSocket: scope.WebSocket,
     fetch: (...call) => scope.fetch(...call),
     indexedDB: storageOf(scope),
+    persist: scope.navigator?.storage?.persist && (() => scope.navigator.storage.persist()),
     BroadcastChannel: scope.BroadcastChannel,
     locks: scope.navigator?.locks,
     subtle: scope.crypto?.subtle,

@@ -55,6 +55,8 @@ export interface Host {
   whenOwner(): Promise<string>;
   send(frame: object): boolean;
   request<T>(frame: object): Promise<T>;
+  /** After a long absence: what a browser kept, for the server to merge. */
+  comeBack(body: object): Promise<unknown>;
   getJson(path: string): Promise<unknown>;
   emit<Name extends keyof Events>(name: Name, detail: Events[Name]): void;
   /** A change was stored under `entry.device_id`: tell the other tabs, and reconnect if that is a new identity. */

@@ -1,15 +1,20 @@
-/** What the server says, taken to whom it concerns. */
+/** What the server and the other tabs say, taken to whom it concerns. */
 
 import type { Account } from "./account.js";
 import type { Connection } from "./connection.js";
 import type { Documents } from "./documents.js";
+import type { Timers } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
 import type { Emitter } from "./events.js";
 import type { ServerFrame } from "./frames.js";
+import type { Identity } from "./identity.js";
 import type { Reachability } from "./reachability.js";
 import type { Requests } from "./requests.js";
-import type { Siblings } from "./siblings.js";
+import type { SiblingMessage, Siblings } from "./siblings.js";
 import type { Tabs } from "./tabs.js";
+
+/** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
+const SIBLING_DELAY_MS = 250;
 
 export interface InboxOptions {
   readonly account: Account;
@@ -20,10 +25,15 @@ export interface InboxOptions {
   readonly requests: Requests;
   readonly siblings: Siblings;
   readonly tabs: Tabs;
+  readonly identity: Identity;
+  readonly timers: Timers;
   readonly newId: () => string;
+  readonly restart: () => void;
 }
 
 export class Inbox {
+  #siblingTimer: unknown = null;
+
   constructor(private readonly to: InboxOptions) {}
 
   frame(frame: ServerFrame): void {
@@ -52,6 +62,40 @@ export class Inbox {
     const doc = this.to.docs.get(name);
     if (this.to.tabs.role === "follower") this.to.tabs.here();
     else if (doc) this.to.connection.send({ type: "subscribe", request_id: this.to.newId(), documents: [doc.wanted] });
+  }
+
+  /** What another tab says. */
+  heard(message: SiblingMessage): void {
+    switch (message.kind) {
+      case "session": return this.to.tabs.role === "follower" ? undefined : this.to.restart();
+      case "session_changed":
+        return this.to.tabs.role === "follower" || this.to.connection.isOpen ? undefined : void this.to.account.refresh().catch(reportError);
+      case "connected": return this.to.connection.hurry();
+      case "identity":
+      case "verdicts":
+      case "outbox": return message.owner === this.to.identity.owner ? this.#heardOfOutbox(message) : undefined;
+      default: return this.to.tabs.heard(message);
+    }
+  }
+
+  #heardOfOutbox(message: Extract<SiblingMessage, { kind: "identity" | "verdicts" | "outbox" }>): void {
+    if (message.kind === "identity") return void this.to.identity.renewed().catch(reportError);
+    const doc = this.to.docs.get(message.name);
+    if (message.kind === "verdicts") return doc?.heard(message.device_id, message.verdicts);
+    doc?.refresh(false).catch(reportError);
+    if (this.to.tabs.role === "follower") return;
+    if (this.to.tabs.role === "leader") {
+      if (!doc) this.to.docs.loadErrands(message.owner).catch(reportError);
+      return doc?.pump(); // nobody else sends it
+    }
+    this.#siblingTimer ??= this.to.timers.set(() => {
+      this.#siblingTimer = null;
+      for (const open of this.to.docs.all) open.pump();
+    }, SIBLING_DELAY_MS);
+  }
+
+  close(): void {
+    this.to.timers.clear(this.#siblingTimer);
   }
 
   #welcome(frame: Extract<ServerFrame, { type: "welcome" }>): void {

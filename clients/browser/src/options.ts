@@ -13,8 +13,15 @@ export interface ConnectOptions {
   readonly maxReconnectAttempts?: number;
   /** For pages on another origin: a bearer token, sent in headers and in the first frame, never in an address. */
   readonly token?: Token;
+  /** The platform of this tab alone, where it is another than the session's. */
+  readonly platform?: string;
   /** What other devices see of this one. */
   readonly device?: { readonly label?: string; readonly screen?: string; readonly time_zone?: string; readonly language?: string; readonly platform?: string };
+  /**
+   * Asks the browser, with the first change that is stored, to keep this site's storage when the disk is full. On by default. Chromium and Safari decide by
+   * themselves; Firefox asks the person.
+   */
+  readonly persist?: boolean;
   /** Asks before the page is left while changes are not stored anywhere. On by default. */
   readonly leaveGuard?: boolean;
   /** A connection that is back within so many milliseconds was never away, as far as the page is told; by default 1000. */
@@ -40,6 +47,8 @@ export interface Stats {
   /** False when changes are kept in memory only; `storageFailure` says why. */
   readonly durable: boolean;
   readonly storageFailure: string | null;
+  /** Whether the browser keeps the storage when the disk is full; null while it has not been asked, or does not say. */
+  readonly persisted: boolean | null;
   readonly hashesMatched: number;
   readonly hashesDiffered: number;
   /** Not checked, because this browser offers no `crypto.subtle` here (an insecure origin). */

@@ -3,6 +3,7 @@
  * its place in one transaction, so tabs need no leader. Nothing is called stored before its transaction has completed.
  */
 
+import { reportError } from "./errors.js";
 import { uuid7 } from "./identifiers.js";
 import type { Kept, Pending } from "./core.js";
 import type { Session } from "./frames.js";
@@ -54,6 +55,7 @@ export interface OutboxOptions {
 
 /** Sorts after every string and number in IndexedDB's key order. */
 const LAST = "\uffff";
+const isFull = (error: unknown): boolean => (error as { name?: string } | null)?.name === "QuotaExceededError";
 const allOf = (...prefix: string[]): [Key, Key] => [prefix, [...prefix, LAST]];
 const seqs = (owner: string, name: string, device: string, from: number, to: number): [Key, Key] =>
   [[owner, name, device, from], [owner, name, device, to]];
@@ -78,13 +80,17 @@ export class Outbox {
     this.#backend.close();
   }
 
-  /** Runs a transaction; a failing one is tried once more on a reopened database, then memory takes over for this tab. */
+  /**
+   * Runs a transaction; a failing one is tried once more on a reopened database, then memory takes over for this tab. Where there is no room, the kept
+   * states go first: they come again from the server.
+   */
   async #transact<T>(mode: "readonly" | "readwrite", work: (tx: Transaction, isRetry: boolean) => Promise<T>): Promise<T> {
     const backend = this.#backend;
     try {
       return await backend.transact(mode, (tx) => work(tx, false));
     } catch (first) {
       if (!backend.isDurable) throw first;
+      if (isFull(first)) await this.#makeRoom(backend);
       backend.close(); // Safari loses the connection of background tabs: the next transaction opens a new one
       try {
         return await backend.transact(mode, (tx) => work(tx, true));
@@ -92,6 +98,14 @@ export class Outbox {
         await (this.#fallback ??= this.#fallBack(second));
         return this.#backend.transact(mode, (tx) => work(tx, true));
       }
+    }
+  }
+
+  async #makeRoom(backend: Backend): Promise<void> {
+    try {
+      await backend.transact("readwrite", (tx) => tx.removeRange("snapshots", [""], [LAST]));
+    } catch (error) {
+      reportError(error); // the second try says what becomes of it
     }
   }
 
@@ -252,8 +266,16 @@ export class Outbox {
     });
   }
 
-  keep(owner: string, name: string, kept: Kept): Promise<void> {
-    return this.#transact("readwrite", (tx) => tx.put("snapshots", [owner, name], { ...kept, name }));
+  /** Keeps the last state for a start without a network. Only if there is room: no change may be without it for that. */
+  async keep(owner: string, name: string, kept: Kept): Promise<void> {
+    const put = (tx: Transaction) => tx.put("snapshots", [owner, name], { ...kept, name });
+    const backend = this.#backend;
+    try {
+      await backend.transact("readwrite", put);
+    } catch (error) {
+      if (isFull(error)) return;
+      await this.#transact("readwrite", put);
+    }
   }
 
   kept(owner: string, name: string): Promise<Kept | undefined> {

@@ -29,6 +29,9 @@ const TIMEOUT_MS = 5000;
 const CHARACTERS_PER_MS = 4;
 
 export class Http {
+  /** The tab's own platform, which every request names; null: the session's. */
+  platformId: string | null = null;
+
   constructor(
     private readonly fetch: typeof globalThis.fetch,
     private readonly timers: Timers,
@@ -45,6 +48,10 @@ export class Http {
       return session ? { kind: "session", session } : { kind: "none" };
     } catch (error) {
       if (!(error instanceof SessileError)) throw error;
+      if (error.code === "platform_refused" && this.platformId !== null) {
+        this.platformId = null; // no longer the person's: back to the session's
+        return this.session();
+      }
       return error.status === 401 ? { kind: "none" } : { kind: "unknown", error };
     }
   }
@@ -89,6 +96,7 @@ export class Http {
 
   async #fetch(path: string, method: string, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
     const headers: Record<string, string> = { accept, ...(body && { "content-type": "application/json" }) };
+    if (this.platformId !== null) headers["sessile-platform"] = encodeURIComponent(this.platformId);
     if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;
     const { fetch } = this; // called as `this.fetch` it would not be the window that it is called on
     return fetch(new URL(path, this.base).href, {

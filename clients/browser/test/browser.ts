@@ -91,6 +91,7 @@ export class Browser {
       subtle: crypto.subtle,
       timers: clock,
       startWorker: undefined,
+      persist: undefined,
       random: this.#random,
       page: { window, document },
     };

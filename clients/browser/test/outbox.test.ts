@@ -163,6 +163,75 @@ it("falls back to memory, says so, and takes along what was not answered", async
   expect(await outbox.formerDevice("user:u1", entry.device_id)).toBe("old");
 });
 
+/** As a disk that is full whenever a test says so. */
+function full(inner: Backend, isFull: () => boolean): Backend {
+  return {
+    isDurable: true,
+    close: () => inner.close(),
+    transact: (mode, work) => inner.transact(mode, (tx) => work({
+      ...tx,
+      put: async (table, key, value) => {
+        if (isFull()) throw new DOMException("no room", "QuotaExceededError");
+        await tx.put(table, key, value);
+      },
+    })),
+  };
+}
+
+const KEPT = { document_id: "x", device_no: 1, epoch: "e", version: 4, generation: 0, state: { a: 1 }, conflicts: [], covered: {} };
+
+it("where there is no room the kept states go first, and the change is stored", async () => {
+  const inner = new IndexedDbBackend(new IDBFactory(), "sessile");
+  let hasRoom = true;
+  const outbox = outboxOn(full(inner, () => !hasRoom));
+  await outbox.keep("user:u1", "d", KEPT);
+  await outbox.keep("user:u2", "other", KEPT);
+  hasRoom = false;
+  const room = { ...inner, transact: inner.transact.bind(inner) };
+  vi.spyOn(inner, "transact").mockImplementation(async (mode, work) => {
+    const result = await room.transact(mode, work);
+    hasRoom ||= (await room.transact("readonly", (tx) => tx.range("snapshots", [""], ["\uffff"]))).length === 0;
+    return result as never;
+  });
+  expect((await outbox.add("user:u1", "d", draft("a"), undefined)).seq).toBe(1);
+  expect([outbox.isDurable, await outbox.kept("user:u1", "d")]).toEqual([true, undefined]);
+});
+
+it("where there is no room at all, memory takes over and says why", async () => {
+  const outbox = outboxOn(full(new IndexedDbBackend(new IDBFactory(), "sessile"), () => true));
+  expect((await outbox.add("user:u1", "d", draft("a"), undefined)).seq).toBe(1);
+  expect([outbox.isDurable, outbox.failure]).toEqual([false, "QuotaExceededError: no room"]);
+});
+
+it("a state that there is no room for is not kept, and nothing else changes", async () => {
+  const outbox = outboxOn(full(new IndexedDbBackend(new IDBFactory(), "sessile"), () => true));
+  await outbox.keep("user:u1", "d", KEPT);
+  expect([outbox.isDurable, await outbox.kept("user:u1", "d")]).toEqual([true, undefined]);
+});
+
+it("opens the database again after the browser has closed it, and lets a newer client upgrade it", async () => {
+  const factory = new IDBFactory();
+  const opened: IDBDatabase[] = [];
+  const open = factory.open.bind(factory);
+  vi.spyOn(factory, "open").mockImplementation((name, version) => {
+    const request = open(name, version);
+    request.addEventListener("success", () => opened.push(request.result));
+    return request;
+  });
+  const outbox = on(factory);
+  await outbox.add("user:u1", "d", draft("a"), undefined);
+  opened[0]?.close();
+  opened[0]?.onclose?.(new Event("close")); // as Safari does to tabs in the background
+  expect((await outbox.add("user:u1", "d", draft("b"), undefined)).seq).toBe(2);
+  expect([opened.length, outbox.isDurable]).toEqual([2, true]);
+  const newer = open("sessile", 2);
+  await new Promise<void>((resolve, reject) => {
+    newer.onsuccess = () => resolve();
+    newer.onblocked = () => reject(new Error("the older client does not let go"));
+  });
+  newer.result.close();
+});
+
 it("without IndexedDB it works from memory and does not claim to be durable", async () => {
   const outbox = outboxOn(null);
   expect(outbox.isDurable).toBe(false);

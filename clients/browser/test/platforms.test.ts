@@ -195,3 +195,31 @@ it("a closed tab switches nothing", async () => {
   await rest();
   expect(asked()).toEqual([]);
 });
+
+// shows: E05
+it("one tab may be on a platform of its own: every request and its own socket say so, and the other tabs stay where they are", async () => {
+  const { server } = serverOn("a");
+  server.ownPlatform = platform;
+  const shared = new Browser(server, { isSharing: true });
+  const [left, right] = [shared.tab(), shared.tab()];
+  tabs.push(left, right);
+  await Promise.all([left, right].map(({ client }) => client.document("d")));
+  await until(() => [left, right].some(({ client }) => client.role === "leader"));
+  const read = (headers: Headers) => platform(headers.get("sessile-platform") ?? "a");
+  server.routes.set("GET /api/v0/session", () => {
+    const own = read(new Headers(server.lastInit?.headers));
+    if (!own) return refusal(404, "platform_refused");
+    return Response.json({ session: { ...server.session, platform: own } });
+  });
+  const told: (string | null)[] = [];
+  right.client.on("platformSwitched", ({ platform_id }) => told.push(platform_id));
+  await right.client.showPlatform("b");
+  await until(() => server.latest.received[0]?.["platform_id"] === "b");
+  expect([right.client.role, right.client.platform?.id, left.client.platform?.id]).toEqual(["solo", "b", "a"]);
+  expect(told[0]).toBe("b");
+  await expect(right.client.showPlatform("nobody's")).rejects.toMatchObject({ code: "platform_refused" });
+  await right.client.switchPlatform("c"); // in such a tab it is the tab's
+  await until(() => server.latest.received[0]?.["platform_id"] === "c");
+  expect(server.calls.filter(({ route }) => route === SWITCH)).toEqual([]);
+  expect(left.client.platform?.id).toBe("a");
+});

@@ -124,6 +124,8 @@ export class FakeServer {
   readonly sockets: FakeSocket[] = [];
   readonly documents = new Map<string, ServerDocument>();
   sessionReads = 0;
+  /** What a socket on a platform of its own is told of it. */
+  ownPlatform: (id: string) => object | null = () => null;
 
   /** Further routes, like `POST /api/v0/session/extend`, and what was asked of them. */
   readonly routes = new Map<string, (body: any) => Response | Promise<Response>>();
@@ -207,7 +209,7 @@ export class FakeServer {
     socket.device = frame["device_id"];
     const documents = frame["documents"].map((wanted: Frame) => this.#opened(socket, wanted));
     socket.tell({
-      type: "welcome", connection_id: "k", server_time: "", session: this.session, ping_interval_ms: 20_000, lost_after_ms: 35_000, limits: {}, documents,
+      type: "welcome", connection_id: "k", server_time: "", session: frame["platform_id"] ? { ...this.session, platform: this.ownPlatform(frame["platform_id"]) } : this.session, ping_interval_ms: 20_000, lost_after_ms: 35_000, limits: {}, documents,
     });
     frame["documents"].forEach((wanted: Frame) => this.#resume(socket, this.document(wanted["name"]), wanted));
   }
