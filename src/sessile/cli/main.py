@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from sessile import __version__
@@ -18,8 +22,15 @@ app = typer.Typer(
 
 
 @app.callback()
-def sessile() -> None:
+def sessile(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A settings file instead of sessile.toml; the environment goes before it."),
+    ] = None,
+) -> None:
     """Sessions and live documents that keep people where they were."""
+    if config is not None:
+        os.environ["SESSILE_CONFIG"] = str(config)  # an application that is loaded reads its settings by itself
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Settings: constructor arguments, or environment variables with the prefix `SESSILE_`. What does not fit together is refused at start."""
+"""Settings: constructor arguments, environment variables with the prefix `SESSILE_`, or a file (`settings_file`). What does not fit together is refused at start."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sessile.model.legacy import LegacyKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
 from sessile.runtime.presets import Preset, weaker_than, with_preset
+from sessile.runtime.settings_file import FileSource
 
 logger = logging.getLogger("sessile.settings")
 _SERVICE_KEY_LENGTH_MIN: Final = 16
@@ -204,7 +205,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _OldNames(settings_cls)
+        return init_settings, env_settings, _OldNames(settings_cls), FileSource(settings_cls)
 
     @model_validator(mode="before")
     @classmethod
