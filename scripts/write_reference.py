@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
-from scripts import capabilities, security, torture_page
+from scripts import capabilities, planted, security, torture_page
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -38,7 +38,7 @@ def pages() -> Mapping[str, str]:
 
 def security_pages() -> Mapping[str, str]:
     """The same of `docs/security`."""
-    return {"asvs.md": security.page(NOTICE, security.tags())}
+    return {"asvs.md": security.page(NOTICE, security.tags()), "planted.md": planted.page(NOTICE)}
 
 
 def http_page() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from sessile.testing.shows import shows_security
 from tests.e2e.conftest import RESULTS
 from tests.e2e.cut_proxy import CutProxy
 from tests.e2e.served import Served, free_port
@@ -190,6 +191,7 @@ def test_every_control_has_a_name_and_every_status_is_announced(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@shows_security("V7.4.4")
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     demo: Served, conflicted: None, new_device: Callable[..., Device], scheme: str
 ) -> None:

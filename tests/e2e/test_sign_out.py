@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from sessile.testing.shows import shows_security
 from tests.e2e.served import Served
 from tests.e2e.tabs import WHAT, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 
+@shows_security("V7.4.4", "C-8")
 def test_logout_in_one_tab_stops_the_other_and_loses_nothing(
     demo: Served, four_tabs: Callable[..., list[Tab]], person: str
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sessile.model.errors import ConfigurationError
 from sessile.model.fence import CachePlace, CacheUnavailable, Miss, Publication
 from sessile.stores.redis.cache import AsyncRedisCache
+from sessile.testing.shows import shows_security
 from tests.integration.redis.conftest import Cache, Lane, Redis, Start, epoch, place_of
 
 Scenario = Callable[[Cache, CachePlace], Any]
@@ -166,6 +167,7 @@ def test_only_the_server_that_is_meant_is_asked(played: Callable[[Scenario], Non
     played(scenario)
 
 
+@shows_security("V-8")
 def test_epochs_and_namespaces_do_not_meet(lane: Lane, shared: Redis) -> None:
     async def body() -> None:
         first, second = lane.make(shared.url), lane.make(shared.url, namespace="other")

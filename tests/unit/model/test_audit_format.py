@@ -16,6 +16,7 @@ from sessile.model.audit import AuditEvent, chained, fault_of
 from sessile.model.audit_format import audit_to_wire, csv_header, csv_line, csv_row, escaped_json, json_line
 from sessile.model.audit_vocabulary import owasp_name
 from sessile.model.shown import shown
+from sessile.testing.shows import shows_security
 
 NASTY = "a\r\nb\x1b]8;;http://evil\x07\x00\u2028\u202e\u0085\ud800x"
 AT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -26,6 +27,7 @@ def event(**values: object) -> AuditEvent:
     return AuditEvent(**{"stream": "user:ada", "type": "principal_changed", "at": AT, "user_id": "ada", **values})  # type: ignore[arg-type]
 
 
+@shows_security("V-23", "V16.4.1")
 def test_a_text_is_shown_in_one_line_without_controls() -> None:
     assert shown("Zoë's phone 👋") == "Zoë's phone 👋"
     assert shown(NASTY) == "a\\r\\nb\\x1b]8;;http://evil\\x07\\x00\\u2028\\u202e\\x85\\ud800x"
@@ -33,6 +35,7 @@ def test_a_text_is_shown_in_one_line_without_controls() -> None:
     assert shown("x" * 5, 5) == "xxxxx"
 
 
+@shows_security("V16.4.1")
 def test_a_json_line_is_one_line_and_says_the_same() -> None:
     said = chained(event(user_id="a\u2028b\u202ec\x85d🦊", data={"k\r\n": "\x1b[31m"}), 1, b"", b"s" * 16)
     line = json_line(said)
@@ -59,6 +62,7 @@ def test_a_line_has_all_that_checks_the_chain() -> None:
 
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r", "|", "%", " ="])
+@shows_security("V-23")
 def test_no_cell_is_a_formula(begins: str) -> None:
     (row,) = csv.reader(io.StringIO(csv_line(event(user_id=f"{begins}cmd|' /C calc'!A0"))))
     assert len(row) == len(csv_header().split(","))
@@ -83,5 +87,6 @@ def test_no_cell_is_a_formula(begins: str) -> None:
         ("app.printed", {}, "app.printed"),
     ],
 )
+@shows_security("C-14")
 def test_the_words_of_the_vocabulary(kind: str, data: dict[str, object], name: str) -> None:
     assert owasp_name(event(type=kind, data=data)) == name

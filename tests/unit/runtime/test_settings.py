@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from sessile import ConfigurationError, Policy, Settings
+from sessile.testing.shows import shows_security
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +131,7 @@ def test_secret_keys_are_separated_by_commas_and_the_first_one_stays_first(monke
     assert [key.get_secret_value() for key in Settings(secret_keys=[older]).secret_keys] == [older]
 
 
+@shows_security("V-8", "V16.2.5")
 def test_a_secret_key_that_can_be_guessed_is_refused_and_not_shown() -> None:
     with pytest.raises(ConfigurationError, match=r"SESSILE_SECRET_KEYS.*32") as caught:
         Settings(secret_keys=["g" * 32, "h" * 31])

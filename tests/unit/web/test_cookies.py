@@ -46,6 +46,7 @@ def test_plain_http_elsewhere_is_refused_with_the_way_out(host: str) -> None:
     assert "--proxy-headers" in caught.value.message
 
 
+@shows_security("V4.4.1", "N-5")
 def test_a_cookie_is_not_believed_where_it_could_not_have_been_set() -> None:
     found = policy().read(request("sessile=t", scheme="http", host="192.168.1.5"))
     assert (found.token, found.reason) == (None, "no_cookie")

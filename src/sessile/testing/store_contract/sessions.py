@@ -202,7 +202,7 @@ class SessionContract(Contract):
         assert [s.session_id for s in await bench.sessions.of_user("ada")] == [handles[0], handles[2]]
 
     @shows("A05")
-    @shows_security("V7.4.5")
+    @shows_security("V7.4.5", "V-7")
     async def test_all_sessions_of_a_user_end_but_the_one_to_keep(self, lab: Lab) -> None:
         bench = await lab.open()
         kept = (await bench.sessions.create("ada")).session.session_id
