@@ -23,7 +23,8 @@ HEAVY = (
     "asyncio",
     "msgspec",
     "sessile.runtime",
-    "sessile.model",
+    "sessile.engine",
+    "sessile.model.document",
 )
 LOADED = """
 import sys
