@@ -94,6 +94,9 @@ export class Doc {
     devices: this.devices,
     pendingCount: this.pendingCount,
     syncStatus: this.#syncStatus,
+    version: this.version,
+    isReady: this.#isReady,
+    problem: this.problem,
   });
 
   // ------------------------------------------------------------------ changes
@@ -469,6 +472,7 @@ export class Doc {
     if (this.#isReady) return;
     this.#isReady = true;
     this.#ready.resolve(this);
+    this.#notify();
   }
 
   #currentStatus(): SyncStatus {

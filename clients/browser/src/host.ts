@@ -33,6 +33,11 @@ export interface DocSnapshot {
   readonly devices: readonly Device[];
   readonly pendingCount: number;
   readonly syncStatus: SyncStatus;
+  readonly version: number;
+  /** False while there is nothing to show but the default. */
+  readonly isReady: boolean;
+  /** Why work is not saved, in words; null when nothing is wrong. */
+  readonly problem: string | null;
 }
 
 export type Resolution = { readonly choice: "mine" | "theirs" } | { readonly value: Json };

@@ -1,44 +1,24 @@
 /** `<sessile-status>`: one line that says how safe the person's work is. */
 
 import type { Client } from "./client.js";
-import type { Doc } from "./document.js";
-
-export type SavingState = "starting" | "saved" | "saving" | "local" | "offline" | "refused" | "conflict" | "sign-in";
-
-export interface Saving {
-  readonly state: SavingState;
-  readonly text: string;
-}
-
-/** What is to be said of `documents`; the worst comes first. */
-export function savingOf(client: Pick<Client, "status" | "isOffline" | "isStorageDurable">, documents: readonly Doc[]): Saving {
-  const sum = (count: (doc: Doc) => number) => documents.reduce((total, doc) => total + count(doc), 0);
-  const pending = sum((doc) => doc.pendingCount);
-  const conflicts = sum((doc) => doc.conflicts.length);
-  const problem = documents.map((doc) => doc.problem).find((text) => text !== null) ?? null;
-  if (client.status === "needs_auth") return { state: "sign-in", text: "Sign in to continue" };
-  if (problem !== null) return { state: "refused", text: `Not saved: ${problem}` };
-  if (pending > 0 && !client.isStorageDurable && client.status !== "connected") return { state: "refused", text: "Not saved: this browser keeps nothing" };
-  if (conflicts > 0) return { state: "conflict", text: `Conflict: ${conflicts}` };
-  if (sum((doc) => doc.unstoredCount) > 0) return { state: "saving", text: "Saving…" };
-  if (client.isOffline) return { state: "offline", text: "Offline: saved on this device" };
-  if (pending > 0) return client.status === "connected" ? { state: "saving", text: "Saving…" } : { state: "local", text: "Saved on this device" };
-  return client.status === "connected" ? { state: "saved", text: "Saved" } : { state: "starting", text: "" };
-}
+import { savingOf } from "./saving.js";
 
 const STYLE = `
 :host { display: inline-flex; align-items: center; gap: .4em; font: var(--sessile-status-font, inherit); color: var(--sessile-status-color, inherit);
   --state: var(--sessile-status-quiet, #777) }
 :host([hidden]) { display: none }
 :host([data-state=saved]) { --state: var(--sessile-status-saved, #1a7f37) }
-:host([data-state=offline]), :host([data-state=local]) { --state: var(--sessile-status-offline, #9a6700) }
+:host([data-state=offline]), :host([data-state=local]), :host([data-state=degraded]) { --state: var(--sessile-status-offline, #9a6700) }
 :host([data-state=refused]), :host([data-state=conflict]), :host([data-state=sign-in]) { --state: var(--sessile-status-problem, #cf222e) }
-[part=dot] { flex: none; width: .6em; height: .6em; border-radius: 50%; background: var(--state) }
+[part=dot] { flex: none; box-sizing: border-box; width: .6em; height: .6em; border: .15em solid var(--state); border-radius: 50%; background: var(--state) }
+:host([data-state=offline]) [part=dot], :host([data-state=local]) [part=dot], :host([data-state=degraded]) [part=dot] { background: none }
+:host([data-state=refused]) [part=dot], :host([data-state=conflict]) [part=dot], :host([data-state=sign-in]) [part=dot] { border-radius: 0; transform: rotate(45deg) }
 `;
 
 /**
  * Defines the element for `clientOf()`, which is asked when the first one appears. `for="name"` limits it to one document.
- * The text is the element's own content, so that it can be read, styled and announced like any other.
+ * The text is the element's own content, so that it can be read, styled and announced like any other. The dot is full, hollow or a square, so that nobody
+ * needs colours to tell them apart, forced colours included.
  */
 export function defineStatusElement(clientOf: () => Client, tag = "sessile-status"): void {
   if (customElements.get(tag)) return;

@@ -2,7 +2,8 @@
 import { expect, it } from "vitest";
 import type { Client } from "../src/client.js";
 import type { Doc } from "../src/document.js";
-import { defineStatusElement, savingOf } from "../src/status.js";
+import { savingOf } from "../src/saving.js";
+import { defineStatusElement } from "../src/status.js";
 import { Browser } from "./browser.js";
 import { until } from "./clock.js";
 import { FakeServer } from "./server.js";
@@ -22,6 +23,8 @@ it.each([
   [offline, [doc()], "offline", "Offline: saved on this device"],
   [offline, [doc({ pendingCount: 1, unstoredCount: 1 })], "saving", "Saving…"],
   [{ ...offline, isStorageDurable: false }, [doc({ pendingCount: 1, unstoredCount: 1 })], "refused", "Not saved: this browser keeps nothing"],
+  [{ ...online, status: "degraded" as const }, [doc()], "degraded", "Saved, slow connection"],
+  [{ ...online, status: "degraded" as const }, [doc({ pendingCount: 1 })], "degraded", "Slow connection: saved on this device"],
   [online, [doc({ problem: "too long" })], "refused", "Not saved: too long"],
   [online, [doc({ conflicts: [{}, {}] }), doc({ conflicts: [{}] })], "conflict", "Conflict: 3"],
   [{ ...offline, status: "needs_auth" as const }, [doc({ pendingCount: 1 })], "sign-in", "Sign in to continue"],

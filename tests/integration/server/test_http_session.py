@@ -373,6 +373,7 @@ async def test_what_the_client_loads_later_is_served_like_the_client() -> None:
             "a worker is refused with another type"
         )
         assert "postMessage" in clock.text
+        assert "debugTools" in (await client.get("/api/v0/client/debug.js")).text
         tag = clock.headers["etag"]
         assert (await client.get("/api/v0/client/clock.js", headers={"if-none-match": tag})).status_code == 304
         for name in ("sessile.js", "other.js", "..%2Fsessile.js"):

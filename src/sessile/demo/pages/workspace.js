@@ -188,6 +188,7 @@ client.on("stateUpdateReceived", ({ changes }) => {
   if (isReady && changes.some((change) => change.operations.some((operation) => operation.op === "replace"))) steps.follow();
 });
 client.subscribe(renderSoon);
+if (new URLSearchParams(location.search).has("debug")) void sessile.debug.overlay(); // how the connection stands, for whoever shows the demo
 doc.subscribe(renderSoon);
 renderSoon();
 
