@@ -8,7 +8,7 @@ import os
 import random
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sessile.testing.servers import PostgresServer, RedisServer, ServerMissing
+from tests.sqlite_template import copied_databases
 from tests.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -93,6 +94,12 @@ def require() -> Callable[[str], str]:
         pytest.skip(f"not run: {name} is not installed here")
 
     return look
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copied_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with copied_databases(tmp_path_factory.mktemp("sqlite")):
+        yield
 
 
 @pytest.fixture

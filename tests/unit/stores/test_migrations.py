@@ -20,13 +20,20 @@ from sessile.model.audit import fault_of
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.lane import drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, migrate
+from sessile.stores.sql.database import SqliteDatabase
 from sessile.stores.sql.tables import metadata
+from tests.sqlite_template import MIGRATES
 
 
 def opened(path: Path) -> BlockingSqliteStore:
     store = BlockingSqliteStore(f"sqlite:///{path}")
     drive(store.open())
     return store
+
+
+@pytest.fixture(autouse=True)
+def _migrates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqliteDatabase, "open", MIGRATES)
 
 
 def scripts() -> ScriptDirectory:
@@ -122,7 +129,7 @@ def test_an_older_file_is_copied_before_it_is_upgraded(tmp_path: Path, monkeypat
     drive(store.write(lambda tx: tx.instance("key", "old")))
     drive(store.close())
     upgraded: list[str] = []
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _self: "0099")
+    monkeypatch.setattr(migrate, "_revisions", lambda: ("0099", "0006"))
     monkeypatch.setattr(command, "upgrade", lambda _config, revision: upgraded.append(revision))
     for _ in range(2):
         drive(opened(path).close())

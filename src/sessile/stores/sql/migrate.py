@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +31,11 @@ def upgrade(engine: Engine, path: Path) -> None:
         writing = connection.execution_options(sessile_write=True)
         with writing.begin():
             current = current_revision(writing)
-            scripts = ScriptDirectory.from_config(_config(writing))
-            head = scripts.get_current_head()
+            head = _revisions()[0]
             if current == head:
                 return
             if current is not None:
-                _check_known(current, scripts, path)
+                _check_known(current, path)
                 _copy(path, path.with_name(f"{path.name}.before-{head}"))
             command.upgrade(_config(writing), "head")
 
@@ -47,9 +47,8 @@ def upgrade_shared(connection: Connection, schema: str) -> str | None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('sessile:upgrade', 0))"))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
         current = current_revision(connection)
-        scripts = ScriptDirectory.from_config(_config(connection))
-        _check_known(current, scripts, schema)
-        if current != scripts.get_current_head():
+        _check_known(current, schema)
+        if current != _revisions()[0]:
             command.upgrade(_config(connection), "head")
         return current
 
@@ -58,16 +57,22 @@ def check_schema(connection: Connection, schema: str) -> None:
     """Raises ConfigurationError unless the schema is at the newest version, or at one that this version can still work on."""
     with _ONE_AT_A_TIME:
         current = current_revision(connection)
-        scripts = ScriptDirectory.from_config(_config(connection))
-    _check_known(current, scripts, schema)
-    if current != scripts.get_current_head():
+        head = _revisions()[0]
+    _check_known(current, schema)
+    if current != head:
         raise ConfigurationError(
-            f"The schema {schema} is at version {current or 'none'}, and {scripts.get_current_head()} is needed. Run: sessile db upgrade"
+            f"The schema {schema} is at version {current or 'none'}, and {head} is needed. Run: sessile db upgrade"
         )
 
 
-def _check_known(current: str | None, scripts: ScriptDirectory, where: object) -> None:
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+@cache
+def _revisions() -> tuple[str, ...]:
+    """All that this version knows, the newest first. Read once: Alembic compiles the scripts each time."""
+    return tuple(script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions())
+
+
+def _check_known(current: str | None, where: object) -> None:
+    if current is not None and current not in _revisions():
         raise ConfigurationError(
             f"{where} was made by a newer version of Sessile (schema {current}). Nothing was changed."
         )
