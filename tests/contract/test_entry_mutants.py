@@ -120,7 +120,7 @@ MUTANTS = [
            "test_a_document_is_removed_with_everything_that_belongs_to_it"),
     # -- clocks, credentials, counts
     Mutant("a login takes the longer clock away", f"{LOGINS}_clocks_of",
-           "entry.remember or (session.is_remembered and not was_anonymous)", "entry.remember",
+           "wishes or (session.is_remembered and not was_anonymous)", "wishes",
            "test_to_log_in_again_without_the_wish_keeps_it", BOTH),
     Mutant("each login begins the longer clock anew", f"{LOGINS}_clocks_of",
            "and remembered == session.is_remembered", "and not remembered",
