@@ -35,7 +35,7 @@ def copied_databases(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        SqliteDatabase.open = MIGRATES  # type: ignore[method-assign,assignment]
+        SqliteDatabase.open = MIGRATES  # type: ignore[method-assign]
 
 
 def _make(template: Path) -> None:
