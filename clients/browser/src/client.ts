@@ -16,6 +16,7 @@ import type { Host } from "./host.js";
 import { uuid7 } from "./identifiers.js";
 import { Identity } from "./identity.js";
 import { Inbox } from "./inbox.js";
+import { LateSocket } from "./late.js";
 import { Life } from "./life.js";
 import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
 import { type Entry, Outbox } from "./outbox.js";
@@ -25,7 +26,6 @@ import { Requests } from "./requests.js";
 import { baseOf, Http, ownerOf } from "./session.js";
 import { Siblings, type Standing } from "./siblings.js";
 import { IndexedDbBackend } from "./storage.js";
-import { StreamSocket } from "./stream.js";
 import { type Role, Tabs, type TabsHost } from "./tabs.js";
 
 /** Connects to the server of this page. Returns at once; the connection comes and goes by itself. */
@@ -318,7 +318,7 @@ export class Client {
     return new Connection({
       url,
       WebSocket,
-      stream: () => new StreamSocket(this.#http, timers, () => this.#connection.takeOver()),
+      stream: () => new LateSocket(async () => new (await import("./stream.js")).StreamSocket(this.#http, timers, () => this.#connection.takeOver())),
       timers,
       random,
       attempts_max: options.maxReconnectAttempts ?? Infinity,

@@ -24,6 +24,9 @@ export class SessileError extends Error {
   }
 }
 
+/** Also for an error of another file of ours, which has a class of its own. */
+export const isSessileError = (error: unknown): error is SessileError => error instanceof Error && error.name === "SessileError";
+
 /** Reports a fault that nobody awaits, as the browser reports an uncaught error; nothing is swallowed and nothing stops. */
 export function reportError(error: unknown): void {
   if (typeof globalThis.reportError === "function") globalThis.reportError(error);

@@ -1,7 +1,7 @@
 /** Where a server cannot push at all (plain WSGI answers 501 `live_push_unavailable`): what has happened is asked for every few seconds. */
 
 import type { Timers } from "./environment.js";
-import { SessileError } from "./errors.js";
+import { isSessileError } from "./errors.js";
 import type { InitialState, NotOpened, Opened, Session, StateUpdate, Wanted } from "./frames.js";
 import type { Http } from "./session.js";
 
@@ -73,7 +73,7 @@ export class Polling {
 
   /** The document is gone, or not this person's any more. Everything else concerns all of them. */
   #lost(id: string, error: unknown): void {
-    if (!(error instanceof SessileError) || error.status === null || error.status === 401 || error.retryable) throw error;
+    if (!isSessileError(error) || error.status === null || error.status === 401 || error.retryable) throw error;
     this.#positions.delete(id);
     this.tell({ type: "error", code: error.code, message: error.message, retryable: false, ref: id });
   }
@@ -95,7 +95,7 @@ export class Polling {
       this.#positions.set(document_id, epoch === undefined ? "" : `${epoch}.${version}`);
       return { document_id, name, device_no, last_seq, epoch: now.epoch, version: now.version };
     } catch (error) {
-      if (!(error instanceof SessileError) || error.status === null || error.status === 401) throw error;
+      if (!isSessileError(error) || error.status === null || error.status === 401) throw error;
       return { name, error: { code: error.code, message: error.message, retryable: error.retryable } };
     }
   }

@@ -6,7 +6,7 @@
 
 import { DOCUMENTS_MAX } from "./documents.js";
 import type { SocketLike, Timers } from "./environment.js";
-import { SessileError } from "./errors.js";
+import { isSessileError, type SessileError } from "./errors.js";
 import type { JsonObject } from "./values.js";
 import { type Hello, Polling } from "./polling.js";
 import type { Http } from "./session.js";
@@ -101,7 +101,7 @@ export class StreamSocket implements SocketLike {
       try {
         await work();
       } catch (error) {
-        if (!(error instanceof SessileError) || error.status === null || error.status === 401) return this.#failed(error);
+        if (!isSessileError(error) || error.status === null || error.status === 401) return this.#failed(error);
         this.#tell({ type: "error", code: error.code, message: error.message, retryable: error.retryable, ref });
       }
     };
@@ -126,7 +126,7 @@ export class StreamSocket implements SocketLike {
   /** `fetch` says with a TypeError, or with our own error, that nothing was reached; a new stream says what else it may have been. */
   #failed(error: unknown): void {
     if (this.readyState === 3) return; // closed meanwhile, which is what broke it
-    const isOut = error instanceof SessileError && error.status === 401;
+    const isOut = isSessileError(error) && error.status === 401;
     this.#end(isOut ? UNAUTHENTICATED : BROKEN);
   }
 
