@@ -15,7 +15,7 @@ from sessile.engine.platforms import platform_for
 from sessile.engine.principals import SessionLimit, admit_user
 from sessile.engine.transitions import end, session_event
 from sessile.model import token as tokens
-from sessile.model.delta import apply_delta
+from sessile.model.delta import apply_delta, is_readable
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
@@ -101,7 +101,8 @@ class Logins:
         return Issued(renewed, token)
 
     def enter(self, tx: Transaction, session_id: str | None, entry: Entry) -> Issued:
-        """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`."""
+        """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`.
+        Data that cannot be read is let go of: a log-in must be possible over it."""
         user_id = entry.user_id
         tx.sessions.principal(user_id, lock=True)
         now = self._clock.now()
@@ -127,6 +128,8 @@ class Logins:
             tx.sessions.insert(issued.session)
             tx.audit([session_event(issued.session, "session_created", now)])
             return issued
+        if not is_readable(session.data):
+            session = replace(session, data=b"{}")
         was_anonymous = session.user_id is None
         # Who has proved who they are already stays as fresh as they were when another device brings them in again.
         proved_at = authenticated_at if entry.is_proven or was_anonymous else session.authenticated_at

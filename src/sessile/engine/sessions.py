@@ -16,8 +16,15 @@ from sessile.engine.principals import admit_user, check_user_id
 from sessile.engine.transitions import confirm_ended, end, note_anomaly, note_system_anomaly, session_event
 from sessile.model import token as tokens
 from sessile.model.anomaly import Anomaly
-from sessile.model.delta import DataOperation, apply_delta
-from sessile.model.errors import AuthenticationRequired, InvalidValue, SessileError, SessionNotFound, SessionUpdateError
+from sessile.model.delta import DataOperation, apply_delta, is_readable
+from sessile.model.errors import (
+    AuthenticationRequired,
+    InvalidValue,
+    SessileError,
+    SessionDamaged,
+    SessionNotFound,
+    SessionUpdateError,
+)
 from sessile.model.events import Event, EventKind
 from sessile.model.expiry import ExpiryPolicy, check_alive
 from sessile.model.session import EndReason, Issued, Session, Standing
@@ -388,7 +395,13 @@ def _changed(tx: Transaction, session: Session | None, change: DataChange, now: 
     if session.user_id != change.user_id:
         tx.audit([session_event(session, "session_delta_dropped", now)])
         raise SessionUpdateError("The session belongs to another user by now; the change was dropped.")
-    return replace(session, data=apply_delta(session.data, change.operations), version=session.version + 1)
+    try:
+        data = apply_delta(session.data, change.operations)
+    except InvalidValue:
+        if is_readable(session.data):
+            raise
+        raise SessionDamaged(session.session_id) from None
+    return replace(session, data=data, version=session.version + 1)
 
 
 def _provider_hash(provider_session: str | None) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sessile.model import values
-from sessile.model.errors import DocumentTooLarge
+from sessile.model.errors import DocumentTooLarge, InvalidValue
 from sessile.model.limits import SESSION_DATA_BYTES_MAX
 
 DataOperation = tuple[str, tuple[str, ...], Any]
@@ -43,7 +43,7 @@ class Tracked:
 
     def __init__(self, data: bytes = b"{}") -> None:
         self._baseline = data
-        self.value: dict[str, Any] = values.decode(data)
+        self.value: dict[str, Any] = decoded(data)
         self._take_for_loaded()
 
     def _take_for_loaded(self) -> None:
@@ -131,9 +131,26 @@ class Tracked:
                     found.append(("set", here, item))
 
 
+def decoded(data: bytes) -> dict[str, Any]:
+    """The stored data as a dict. Raises InvalidValue for bytes that are none."""
+    found = values.decode(data)
+    if type(found) is not dict:
+        raise InvalidValue("", "the stored session data is no object")
+    return found
+
+
+def is_readable(data: bytes) -> bool:
+    """Whether the stored data can be read."""
+    try:
+        decoded(data)
+    except InvalidValue:
+        return False
+    return True
+
+
 def apply_delta(data: bytes, operations: Sequence[DataOperation]) -> bytes:
     """The data with the delta applied on whatever stands there now. Raises DocumentTooLarge, InvalidValue."""
-    root: dict[str, Any] = values.decode(data)
+    root = decoded(data)
     for kind, path, value in operations:
         parent = root
         for key in path[:-1]:

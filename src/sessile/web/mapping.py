@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import Any, Self
 
 from sessile.model.delta import DataOperation, Tracked
-from sessile.model.errors import SessileError, SessionClosed, SessionReadOnly
+from sessile.model.errors import InvalidValue, SessileError, SessionClosed, SessionDamaged, SessionReadOnly
 from sessile.model.session import Session
+
+logger = logging.getLogger("sessile.web")
 
 
 class Phase(Enum):
@@ -21,7 +24,7 @@ class Phase(Enum):
 class SessionMapping(MutableMapping[str, Any]):
     """Any read marks the session as `accessed`, which makes the response private. Values are what `sessile.model.values` can keep.
 
-    Raises StoreUnavailable on any use when the session could not be looked up, SessionClosed when it is written to (or, where nothing had
+    Raises StoreUnavailable on any use when the session could not be looked up, SessionDamaged when the stored data cannot be read, SessionClosed when it is written to (or, where nothing had
     been read before, read) after the response has started, SessionReadOnly for a view that must not be written to.
     """
 
@@ -120,10 +123,21 @@ class SessionMapping(MutableMapping[str, Any]):
     def _data(self) -> dict[str, Any]:
         if self._tracked is not None and self._accessed:
             return self._tracked.value
-        record = self._seen()
+        self._seen()
+        return self._held().value
+
+    def _held(self) -> Tracked:
+        """The data, without counting as a use. Raises SessionDamaged."""
         if self._tracked is None:
-            self._tracked = Tracked(record.data if record is not None else b"{}")
-        return self._tracked.value
+            record = self._record
+            try:
+                self._tracked = Tracked(record.data if record is not None else b"{}")
+            except InvalidValue as error:
+                assert record is not None, "an empty dict can be read"
+                # Whatever becomes of the error, the log has it; the bytes themselves are the user's and stay out of it.
+                logger.error("The stored data of session %s cannot be read: %s", record.session_id, error.message)  # noqa: TRY400
+                raise SessionDamaged(record.session_id) from None
+        return self._tracked
 
     def _writable(self) -> dict[str, Any]:
         self._open_for_change()

@@ -267,6 +267,38 @@ def test_the_attributes_are_djangos() -> None:
     assert not found["httponly"]
 
 
+@pytest.mark.parametrize(
+    ("host", "is_https", "said", "is_secure"),
+    [
+        ("example.com", True, {}, True),
+        ("example.com", False, {}, True),
+        ("localhost:8000", False, {}, False),
+        ("127.0.0.1", False, {}, False),
+        ("localhost", True, {}, True),
+        ("localhost", False, {"SESSION_COOKIE_SECURE": True}, True),
+        ("example.com", True, {"SESSION_COOKIE_SECURE": False}, False),
+        ("localhost", False, {"SESSION_COOKIE_SAMESITE": "None"}, True),
+        ("localhost", False, {"SESSION_COOKIE_NAME": "__Host-sessionid"}, True),
+    ],
+)
+def test_the_cookie_is_secure_unless_the_project_says_otherwise(
+    host: str, is_https: bool, said: dict[str, Any], is_secure: bool
+) -> None:
+    with override_settings(**said, SESSILE={"DATABASE_URL": "memory://"}):
+        client = Client(HTTP_HOST=host)
+        (found,) = client.get("/put/a/1", secure=is_https).cookies.values()
+        assert bool(found["secure"]) is is_secure
+        (found,) = client.get("/verb/logout", secure=is_https).cookies.values()
+        assert found.value == ""
+
+
+def test_plain_http_from_elsewhere_is_in_the_log_once(store: str, caplog: pytest.LogCaptureFixture) -> None:
+    host = f"{store.partition(':')[0]}.example"
+    for sku in ("a", "b"):
+        Client(HTTP_HOST=host).get(f"/put/{sku}/1")
+    assert [record.getMessage().count(host) for record in caplog.records] == [1]
+
+
 def test_a_second_tab_in_flight_does_not_take_the_login_away(client: Client) -> None:
     client.post("/basket/a")
     late = Client()

@@ -112,12 +112,10 @@ CACHE = "django.middleware.cache.UpdateCacheMiddleware"
         ({"MIDDLEWARE": [STOCK, OURS]}, "sessile.E004"),
         ({"MIDDLEWARE": [AUTH, OURS]}, "sessile.E005"),
         ({"MIDDLEWARE": [OURS, CACHE]}, "sessile.E005"),
-        ({"SESSION_COOKIE_NAME": "__Host-x"}, "sessile.E006"),
-        (
-            {"SESSION_COOKIE_NAME": "__Host-x", "SESSION_COOKIE_SECURE": True, "SESSION_COOKIE_PATH": "/a"},
-            "sessile.E006",
-        ),
-        ({"SESSION_COOKIE_SAMESITE": "None"}, "sessile.E006"),
+        ({"SESSION_COOKIE_NAME": "__Host-x", "SESSION_COOKIE_SECURE": False, "DEBUG": True}, "sessile.E006"),
+        ({"SESSION_COOKIE_NAME": "__Host-x", "SESSION_COOKIE_PATH": "/a"}, "sessile.E006"),
+        ({"SESSION_COOKIE_SAMESITE": "None", "SESSION_COOKIE_SECURE": False, "DEBUG": True}, "sessile.E006"),
+        ({"SESSION_COOKIE_SECURE": False}, "sessile.W013"),
         ({"SESSION_SERIALIZER": "django.core.signing.JSONSerializer"}, "sessile.W007"),
         ({"SESSION_SAVE_EVERY_REQUEST": True}, "sessile.W008"),
         ({"SESSILE": MEMORY}, "sessile.W010"),
@@ -137,7 +135,7 @@ def test_every_finding_has_a_hint_and_is_on_the_page(tmp_path: Path) -> None:
     ids = {part.partition('"')[0] for part in source.split('id="')[1:]}
     assert len(ids) >= 11
     assert [one for one in sorted(ids) if f"`{one}`" not in page] == []
-    with override_settings(SESSION_COOKIE_SAMESITE="None", SESSION_SAVE_EVERY_REQUEST=True, MIDDLEWARE=[AUTH, OURS]):
+    with override_settings(SESSION_COOKIE_SECURE=False, SESSION_SAVE_EVERY_REQUEST=True, MIDDLEWARE=[AUTH, OURS]):
         ours = [message for message in run_checks() if str(message.id).startswith("sessile.")]
     assert ours
     assert all(message.hint for message in ours)

@@ -18,6 +18,7 @@ from sessile.model.limits import DOCUMENTS_PER_SOCKET_MAX
 from sessile.server import refusals
 from sessile.server.app import Service
 from sessile.server.limits import BODY_BYTES_MAX
+from tests.integration.damaged import damage
 from tests.integration.errors.provoked import NOBODY, SECRET, Stage, Told, provokes
 from tests.integration.fastapi.site import Site, site
 from tests.integration.flask.site import site as flask_site
@@ -67,6 +68,19 @@ async def a_write_with_the_token_from_before_a_log_in(stage: Stage) -> Told:
         session = await here.manager.authenticate(client.cookies["sessile"])
         await here.manager.login(session.session_id, "ada")
         return await client.post("/")
+
+
+@provokes(errors.SessionDamaged)
+async def a_row_that_was_changed_by_hand(stage: Stage) -> Told:
+    async with visited(stage) as (here, client):
+
+        @here.app.get("/")
+        async def handler(session: CurrentSession):
+            return dict(session)
+
+        session = await here.manager.authenticate(client.cookies["sessile"])
+        await here.store.write(damage, session.session_id, SECRET.encode())
+        return await client.get("/")
 
 
 @provokes(errors.FreshnessRequired)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from sessile.integrations.django.configuration import configuration
+from sessile.integrations.django.configuration import configuration, said_secure
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
 from sessile.runtime.settings import Settings
 
@@ -131,17 +131,26 @@ def _misplaced(name: str, where: str, why: str) -> checks.CheckMessage:
 
 
 def check_cookie(**_named: Any) -> Found:
-    """E006: a cookie that browsers refuse. W008: a cookie on each response for nothing."""
+    """E006: a cookie that browsers refuse. W008: a cookie on each response for nothing. W013: one that is sent over plain http."""
     if settings.SESSION_ENGINE != ENGINE:
         return []
     found: Found = []
-    name, is_secure = str(settings.SESSION_COOKIE_NAME), bool(settings.SESSION_COOKIE_SECURE)
+    name, said = str(settings.SESSION_COOKIE_NAME), said_secure()
+    is_secure = said is not False
     if name.lower().startswith(("__secure-", "__host-")) and not is_secure:
         found.append(_refused(f"a cookie whose name begins with {name[: name.index('-') + 1]} is for https only"))
     if name.lower().startswith("__host-") and (settings.SESSION_COOKIE_DOMAIN or settings.SESSION_COOKIE_PATH != "/"):
         found.append(_refused("a __Host- cookie has the path / and no domain"))
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "none" and not is_secure:
         found.append(_refused("SameSite=None is for https only"))
+    if said is False and not settings.DEBUG:
+        found.append(
+            checks.Warning(
+                "SESSION_COOKIE_SECURE is False: the session cookie is sent over plain http, where whoever shares the network can read it.",
+                hint="Leave it out: the cookie is Secure then, but for plain http to this very machine.",
+                id="sessile.W013",
+            )
+        )
     if settings.SESSION_SAVE_EVERY_REQUEST:
         found.append(
             checks.Warning(
@@ -156,7 +165,7 @@ def check_cookie(**_named: Any) -> Found:
 def _refused(why: str) -> checks.CheckMessage:
     return checks.Error(
         f"Browsers will not keep the session cookie: {why}.",
-        hint="Set SESSION_COOKIE_SECURE = True, or change SESSION_COOKIE_NAME, _DOMAIN, _PATH or _SAMESITE.",
+        hint="Leave SESSION_COOKIE_SECURE out or set it to True, or change SESSION_COOKIE_NAME, _DOMAIN, _PATH or _SAMESITE.",
         id="sessile.E006",
     )
 

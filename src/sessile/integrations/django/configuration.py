@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
+from sessile.web.cookie_names import is_this_machine
 
+logger = logging.getLogger("sessile.cookies")
 NAME: Final = "SESSILE"
 PUBLIC: Final = "PUBLIC"
 """A key of ours beside the settings: the dotted path of a function that says what pages may see of a user."""
@@ -107,13 +111,47 @@ def _in_our_words(message: str) -> str:
     return re.sub(rf"\bSESSILE_({known})\b", rf'{NAME}["\1"]', message)
 
 
-def cookie_attributes(max_age: timedelta | int | None) -> dict[str, Any]:
-    """What `HttpResponse.set_cookie` is told beside name and value."""
+def cookie_attributes(max_age: timedelta | int | None, scheme: str, host: str) -> dict[str, Any]:
+    """What `HttpResponse.set_cookie` is told beside name and value, in the response to a request that came by this scheme to this host."""
     return {
         "max_age": max_age,
         "domain": django_settings.SESSION_COOKIE_DOMAIN,
         "path": django_settings.SESSION_COOKIE_PATH,
-        "secure": bool(django_settings.SESSION_COOKIE_SECURE),
+        "secure": is_secure(scheme, host),
         "httponly": bool(django_settings.SESSION_COOKIE_HTTPONLY),
         "samesite": django_settings.SESSION_COOKIE_SAMESITE,
     }
+
+
+def said_secure() -> bool | None:
+    """What the project says of `SESSION_COOKIE_SECURE`; None where it says nothing. (Django's own default, False, is nobody's wish.)"""
+    said = django_settings.is_overridden("SESSION_COOKIE_SECURE")
+    return bool(django_settings.SESSION_COOKIE_SECURE) if said else None
+
+
+def is_secure(scheme: str, host: str) -> bool:
+    """Whether the cookie is marked Secure (ASVS 5.0 3.3.1): as the project says; else always, but on plain http to this very machine. A proxy that ends TLS
+    without telling Django of it does no harm: the browser sees https."""
+    said = said_secure()
+    if said is not None:
+        return said
+    if scheme == "https" or not is_this_machine(host) or needs_secure():
+        if scheme != "https" and not is_this_machine(host):
+            _tell_of_plain_http(host)
+        return True
+    return False
+
+
+def needs_secure() -> bool:
+    """Whether browsers take this cookie only with Secure."""
+    name, samesite = str(django_settings.SESSION_COOKIE_NAME), str(django_settings.SESSION_COOKIE_SAMESITE)
+    return name.lower().startswith(("__secure-", "__host-")) or samesite.lower() == "none"
+
+
+@lru_cache(maxsize=16)  # one line of the log for each host
+def _tell_of_plain_http(host: str) -> None:
+    logger.warning(
+        "The session cookie was set with Secure for %s, which Django was asked for by plain http: a browser keeps it only if it sees https. Behind a proxy "
+        "that ends TLS set SECURE_PROXY_SSL_HEADER; for a trial in a network you trust set SESSION_COOKIE_SECURE = False.",
+        host,
+    )

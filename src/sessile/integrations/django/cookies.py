@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from sessile.integrations.django.configuration import cookie_attributes
 from sessile.runtime.settings import Settings
-from sessile.web.asgi import Scope
+from sessile.web.asgi import Scope, host_of, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookieFound, CookiePolicy
 
 COOKIES_KEY: Final = "sessile.django.cookies"
@@ -19,7 +19,7 @@ USER_AGENT_KEY: Final = "sessile.django.user_agent"
 
 
 class DjangoCookies(CookiePolicy):
-    """Name, domain, path and the rest are Django's, also where the API is asked. A request over plain http is not refused: `SESSION_COOKIE_SECURE` says."""
+    """Name, domain, path and the rest are Django's, also where the API is asked. A request over plain http is not refused: see `is_secure`."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -44,7 +44,7 @@ class DjangoCookies(CookiePolicy):
 
     def _header(self, scope: Scope, name: str, value: str, max_age_s: int | None) -> bytes:
         response = HttpResponse()
-        response.set_cookie(name, value, **cookie_attributes(max_age_s))
+        response.set_cookie(name, value, **cookie_attributes(max_age_s, scheme_of(scope), host_of(scope)))
         return response.cookies[name].OutputString().encode("latin-1")
 
 

@@ -14,7 +14,14 @@ from typing import Any, Final
 from sessile.integrations.django.cookies import USER_AGENT_KEY
 from sessile.integrations.django.process import Process, refuse_on_loop
 from sessile.model.delta import Tracked
-from sessile.model.errors import SessileError, SessionEnded, SessionExpired, SessionNotFound, StoreUnavailable
+from sessile.model.errors import (
+    SessileError,
+    SessionDamaged,
+    SessionEnded,
+    SessionExpired,
+    SessionNotFound,
+    StoreUnavailable,
+)
 from sessile.model.session import Session, Standing
 from sessile.runtime.lane import drive
 from sessile.web import trace
@@ -68,6 +75,11 @@ class Core(BlockingSession):
         return self._new_token if self._record is not None else None
 
     @property
+    def row_user_id(self) -> str | None:
+        """Whose session it is, as its row says; not a read."""
+        return self._record.user_id if self._record is not None else None
+
+    @property
     def holds_data(self) -> bool:
         """Whether there is anything in the dict, as far as it was loaded."""
         if self._tracked is not None:
@@ -87,7 +99,10 @@ class Core(BlockingSession):
         if self._tracked is None:
             if self._record is None or _EXPIRY_RAW not in self._record.data:
                 return None
-            value = self._data().get(EXPIRY_KEY)
+            try:
+                value = self._data().get(EXPIRY_KEY)
+            except SessionDamaged:
+                return None  # who uses the data is told
         else:
             value = self._tracked.value.get(EXPIRY_KEY)
         if isinstance(value, str):
@@ -215,6 +230,14 @@ class Core(BlockingSession):
         self._tracked = Tracked()
         self._tracked.value.update(kept)
         self.user_key = None
+
+    def let_go_of_damage(self) -> None:
+        """Ends a session whose data cannot be read: what is written from now on begins another one. Raises like `look`."""
+        try:
+            self.data()
+        except SessionDamaged:
+            self.end_current()
+            self.begin_anew()
 
     def become(self, user_id: str, public: Mapping[str, Any] | None) -> None:
         """Somebody else is logged in, as the application says in the dict, which stays as the application wants it."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings as django_settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured
 from django.core.signals import got_request_exception, setting_changed
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
@@ -154,7 +154,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
         token, max_age_s = told
         name = _cookie.look()[0]
         if token:
-            response.set_cookie(name, token, **cookie_attributes(max_age_s))
+            response.set_cookie(
+                name, token, **cookie_attributes(max_age_s, request.scheme or "http", _host_of(request))
+            )
         else:
             response.delete_cookie(
                 name,
@@ -169,6 +171,14 @@ class SessionMiddleware(DjangoSessionMiddleware):
 def _saves_always(request: HttpRequest) -> bool:
     name, saves_always = _cookie.look()
     return saves_always and name in request.COOKIES
+
+
+def _host_of(request: HttpRequest) -> str:
+    """As the browser wrote it; a host that Django does not allow counts as another machine."""
+    try:
+        return request.get_host()
+    except DisallowedHost:
+        return ""
 
 
 def problem_response(error: SessileError) -> HttpResponse:

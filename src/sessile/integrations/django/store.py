@@ -21,6 +21,7 @@ from sessile.integrations.django.verbs import Verbs
 from sessile.model import token as tokens
 from sessile.model.errors import (
     InvalidValue,
+    SessionDamaged,
     SessionEnded,
     SessionExpired,
     SessionNotFound,
@@ -35,6 +36,8 @@ from sessile.web.cookies import CookiePolicy
 logger = logging.getLogger("sessile.web")
 _GONE: Final = (SessionEnded, SessionExpired, SessionNotFound, SessionUpdateError, SessionReadOnly)
 _MISSING: Final = object()
+HASH_KEY: Final = "_auth_user_hash"
+"""Where `django.contrib.auth` writes what the user's password makes of it."""
 
 
 def _scope_without_request() -> Scope:
@@ -148,6 +151,10 @@ class SessionStore(Verbs, SessionBase):
         return self._core.data()
 
     async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
+        await self._alook()
+        return self._core.data()
+
+    async def _alook(self) -> None:
         core = self._core
         while not core.is_loaded:
             if self._loading is not None:  # somebody else in this request is at it
@@ -159,12 +166,24 @@ class SessionStore(Verbs, SessionBase):
             finally:
                 self._loading = None
                 loading.set()
-        return core.data()
 
     _session = property(_get_session)
 
     def __getitem__(self, key: str) -> Any:
-        return self._core.data()[key]
+        try:
+            return self._core.data()[key]
+        except SessionDamaged as error:
+            return self._of_login(key, error)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self._core.data().get(key, default)
+        except SessionDamaged:
+            if key == USER_KEY:
+                return self._core.row_user_id or default
+            if key != HASH_KEY:
+                raise
+            return default  # fits nobody: `auth.login()` then begins another session, also for the same user
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._core.writable()[key] = value
@@ -173,7 +192,24 @@ class SessionStore(Verbs, SessionBase):
         del self._core.writable()[key]
 
     def __contains__(self, key: object) -> bool:
-        return key in self._core.data()
+        try:
+            return key in self._core.data()
+        except SessionDamaged:
+            if key != USER_KEY:
+                raise
+            return self._core.row_user_id is not None
+
+    def has_key(self, key: str) -> bool:
+        return key in self
+
+    def _of_login(self, key: str, error: SessionDamaged) -> Any:
+        """What `django.contrib.auth` asks of a session whose data cannot be read. Who is logged in stands in the row, too; not with which backend."""
+        user_id = self._core.row_user_id
+        if key != USER_KEY:
+            raise error
+        if user_id is None:
+            raise KeyError(key)
+        return user_id
 
     def __iter__(self) -> Any:
         return iter(self._core.data())
@@ -193,6 +229,14 @@ class SessionStore(Verbs, SessionBase):
     def clear(self) -> None:
         """Empties it. Whoever was logged in by `django.contrib.auth` is not any more, when this is saved."""
         self._core.writable().clear()
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        await self._alook()
+        return self.get(key, default)
+
+    async def ahas_key(self, key: str) -> bool:
+        await self._alook()
+        return key in self
 
     async def aset(self, key: str, value: Any) -> None:
         await self._aget_session()
@@ -287,7 +331,7 @@ class SessionStore(Verbs, SessionBase):
     def cycle_key(self) -> None:
         """A new token for the same session and data, when it is saved or when the token is asked for. `auth.login()` calls this."""
         core = self._core
-        core.data()
+        core.let_go_of_damage()
         if core.is_read_only:
             # The cookie was replaced while this request was under way. Who logs in here begins a session of their own.
             core.begin_anew()
@@ -323,9 +367,12 @@ class SessionStore(Verbs, SessionBase):
         await self._core.process.in_thread(self.flush)
 
     async def acycle_key(self) -> None:
-        await self._aget_session()
+        await self._alook()
+        await self._core.process.in_thread(self._cycle_key_at_once)
+
+    def _cycle_key_at_once(self) -> None:
         self.cycle_key()
-        await self._core.process.in_thread(self._settle)
+        self._settle()
 
     @classmethod
     async def aclear_expired(cls) -> None:
@@ -396,7 +443,11 @@ class SessionStore(Verbs, SessionBase):
         """The same, where there may be nothing to do."""
         core = self._core
         core.look()
-        if self._rotation_due or (core.holds_data and core.data().get(USER_KEY) != core.user_key):
+        try:
+            is_due = self._rotation_due or (core.holds_data and core.data().get(USER_KEY) != core.user_key)
+        except SessionDamaged:
+            return  # nothing can have been written over it
+        if is_due:
             refuse_on_loop()
             self._settle()
 

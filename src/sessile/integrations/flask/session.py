@@ -9,8 +9,7 @@ from typing import Any, Final
 from flask.sessions import SessionMixin
 
 from sessile.integrations.flask.application import ApplicationSessions
-from sessile.model.delta import Tracked
-from sessile.model.errors import SessileError
+from sessile.model.errors import SessileError, SessionDamaged
 from sessile.model.session import Session, Standing
 from sessile.runtime.lane import drive
 from sessile.web import trace
@@ -20,6 +19,9 @@ from sessile.web.wsgi import WsgiScope
 
 PERMANENT: Final = "_permanent"
 """Flask's own key for it: data that moved here from another interface goes on meaning the same."""
+
+FLASK_LOGIN_USER: Final = "_user_id"
+"""Where Flask-Login writes who is logged in."""
 
 
 class FlaskSession(BlockingSession, SessionMixin):
@@ -49,6 +51,15 @@ class FlaskSession(BlockingSession, SessionMixin):
         super().take(loaded)
         self._is_new = loaded.record is None
         trace.loaded(self._scope, loaded)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        try:
+            super().__setitem__(key, value)
+        except SessionDamaged:
+            if key != FLASK_LOGIN_USER:
+                raise
+            self.logout()  # `login_user` begins with this key: a log-in must be possible over data that cannot be read
+            super().__setitem__(key, value)
 
     # -- what Flask's sessions have --------------------------------------------------------------------------------------------------------
 
@@ -148,7 +159,11 @@ class FlaskSession(BlockingSession, SessionMixin):
         record = self._record
         if self._failure is not None or (not self._has_data if record is None else record.is_read_only):
             return
-        if bool(self._peek().get(PERMANENT, False)) != wanted:
+        try:
+            known = self._held().value
+        except SessionDamaged:
+            return
+        if bool(known.get(PERMANENT, False)) != wanted:
             self[PERMANENT] = wanted
             self._sends_again = True
 
@@ -180,6 +195,7 @@ class FlaskSession(BlockingSession, SessionMixin):
 
     def _peek(self) -> Mapping[str, Any]:
         """The dict, without counting as a use."""
-        if self._tracked is None:
-            self._tracked = Tracked(self._record.data if self._record is not None else b"{}")
-        return self._tracked.value
+        try:
+            return self._held().value
+        except SessionDamaged:
+            return {}  # who uses the session is told

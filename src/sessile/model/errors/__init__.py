@@ -9,6 +9,7 @@
     │   ├── SessionEnded                ended, with the reason
     │   ├── SessionClosed               written to after the response had started
     │   │   └── SessionReadOnly         the log-in changed while the request was under way
+    │   ├── SessionDamaged              its stored data cannot be read
     │   ├── SessionCreationError        a session could not be made
     │   │   ├── SessionLimitReached     the user has as many as are allowed
     │   │   └── MaintenanceUnderway     nobody new is let in just now (retryable)
@@ -67,6 +68,7 @@ from sessile.model.errors.sessions import (
     PlatformRefused,
     SessionClosed,
     SessionCreationError,
+    SessionDamaged,
     SessionEnded,
     SessionError,
     SessionExpired,
@@ -107,6 +109,7 @@ __all__ = [
     "SessileError",
     "SessionClosed",
     "SessionCreationError",
+    "SessionDamaged",
     "SessionEnded",
     "SessionError",
     "SessionExpired",

@@ -78,6 +78,24 @@ class SessionReadOnly(SessionClosed):
     cure = "Send the request again; the browser has the newer cookie. Begin a session in an HTTP request, not over a socket."
 
 
+class SessionDamaged(SessionError):
+    """What the store holds of a session's data is not what was written there. `session_id` is its handle."""
+
+    code = "session_damaged"
+    http_status = 500
+    cause = "The row's or the cache's copy of the session's data was changed by hand, cut short, or written by another program."
+    cure = "Restore the row from a backup, or let the user log in again: that begins with empty data. Logging out works, too."
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"The stored data of session {session_id} cannot be read. A new log-in begins with empty data."
+        )
+        self.session_id = session_id
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "session_id": self.session_id}
+
+
 class SessionCreationError(SessionError):
     code = "session_creation_failed"
     http_status = 409
