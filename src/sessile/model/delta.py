@@ -4,6 +4,8 @@
 - A key that was not there before and is bound to a dict is *merged*: two requests that both begin with `setdefault("basket", {})` keep
   both their entries.
 - Any other key bound to a new object is one `set` of the whole value. Lists and tagged values are leaves.
+- A list that was declared to merge (a framework's flashed messages) gives what was taken from it and what was appended: two requests that both append keep
+  both, and who takes what was shown leaves what came meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from sessile.model.errors import DocumentTooLarge, InvalidValue
 from sessile.model.limits import SESSION_DATA_BYTES_MAX
 
 DataOperation = tuple[str, tuple[str, ...], Any]
-"""("set" | "merge" | "remove", keys, value)"""
+"""("set" | "merge" | "remove" | "take" | "append", keys, value); the value of the last two is a list of items"""
 
 _IMMUTABLE: Final = frozenset({str, int, float, bool, type(None), bytes, UUID, datetime, date, Decimal})
 
@@ -39,10 +41,12 @@ def _is_as_loaded(level: _Level) -> bool:
 class Tracked:
     """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
 
-    __slots__ = ("_baseline", "_is_simple", "_levels", "_loaded", "value")
+    __slots__ = ("_baseline", "_is_simple", "_levels", "_loaded", "_merging_lists", "value")
 
-    def __init__(self, data: bytes = b"{}") -> None:
+    def __init__(self, data: bytes = b"{}", merging_lists: frozenset[str] = frozenset()) -> None:
+        """`merging_lists`: keys at the top whose lists merge."""
         self._baseline = data
+        self._merging_lists = merging_lists
         self.value: dict[str, Any] = decoded(data)
         self._take_for_loaded()
 
@@ -113,8 +117,31 @@ class Tracked:
                 f"The session's data is {len(encoded)} bytes; the limit is {SESSION_DATA_BYTES_MAX}."
             )
         found: list[DataOperation] = []
-        self._compare((), values.decode(self._baseline), self.value, found)
+        before, now = values.decode(self._baseline), self.value
+        if self._merging_lists:
+            now = dict(now)
+            for key in self._merging_lists & (before.keys() | now.keys()):
+                self._compare_lists(key, before, now, found)
+        self._compare((), before, now, found)
         return found
+
+    @staticmethod
+    def _compare_lists(key: str, before: dict[str, Any], now: dict[str, Any], found: list[DataOperation]) -> None:
+        """What was taken and what was appended, where both are lists; then there is nothing more to compare."""
+        known, present = before.get(key, []), now.get(key, [])
+        if type(known) is not list or type(present) is not list:
+            return
+        was, is_now = [values.encode(item) for item in known], [values.encode(item) for item in present]
+        kept = next(
+            (at for at, pair in enumerate(zip(was, is_now, strict=False)) if pair[0] != pair[1]),
+            min(len(was), len(is_now)),
+        )
+        if known[kept:]:
+            found.append(("take", (key,), known[kept:]))
+        if present[kept:]:
+            found.append(("append", (key,), present[kept:]))
+        before.pop(key, None)
+        now.pop(key, None)
 
     def _compare(
         self, path: tuple[str, ...], before: Mapping[str, Any], now: Mapping[str, Any], found: list[DataOperation]
@@ -163,6 +190,10 @@ def apply_delta(data: bytes, operations: Sequence[DataOperation]) -> bytes:
             parent.pop(last, None)
         elif kind == "merge" and type(parent.get(last)) is dict:
             _merge(parent[last], value)
+        elif kind == "take":
+            _take(parent, last, value)
+        elif kind == "append" and type(parent.get(last)) is list:
+            parent[last].extend(value)
         else:
             parent[last] = value
     encoded = values.encode(root)
@@ -179,3 +210,17 @@ def _merge(target: dict[str, Any], value: Mapping[str, Any]) -> None:
             _merge(target[key], item)
         else:
             target[key] = item
+
+
+def _take(parent: dict[str, Any], key: str, items: Sequence[Any]) -> None:
+    """Removes each of the items once, where it still is. A list that is empty then goes."""
+    present = parent.get(key)
+    if type(present) is not list:
+        return
+    for item in items:
+        encoded = values.encode(item)
+        at = next((at for at, other in enumerate(present) if values.encode(other) == encoded), None)
+        if at is not None:
+            del present[at]
+    if not present:
+        del parent[key]

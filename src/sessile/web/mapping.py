@@ -28,6 +28,8 @@ class SessionMapping(MutableMapping[str, Any]):
     been read before, read) after the response has started, SessionReadOnly for a view that must not be written to.
     """
 
+    _merging_lists: frozenset[str] = frozenset()
+    """Keys whose lists merge: see `sessile.model.delta`."""
     _tracked: Tracked | None = None
     _accessed = False
     _phase = Phase.OPEN
@@ -131,7 +133,7 @@ class SessionMapping(MutableMapping[str, Any]):
         if self._tracked is None:
             record = self._record
             try:
-                self._tracked = Tracked(record.data if record is not None else b"{}")
+                self._tracked = Tracked(record.data if record is not None else b"{}", self._merging_lists)
             except InvalidValue as error:
                 assert record is not None, "an empty dict can be read"
                 # Whatever becomes of the error, the log has it; the bytes themselves are the user's and stay out of it.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -152,6 +155,64 @@ def test_flashed_messages(here: Site) -> None:
     shown = client.post("/flash", follow_redirects=True)
     assert shown.json == {"messages": [["info", "saved"], ["message", "<b>twice</b>"]]}
     assert client.get("/show").json == {"messages": []}
+
+
+@pytest.fixture(params=["none before", "one before"])
+def flashing(request: pytest.FixtureRequest, database_url: str) -> Iterator[tuple[Site, Any]]:
+    """An application whose requests to `/flash/<text>` and `/show` have all read the session before one of them is committed; and a browser."""
+    meeting = threading.Barrier(2)
+    with site(database_url) as here:
+
+        @here.app.post("/begin")
+        def begin() -> str:
+            session["a"] = 1
+            if request.param == "one before":
+                flask.flash("before")
+            return ""
+
+        @here.app.post("/flash/<text>")
+        def flash(text: str) -> str:
+            flask.flash(text)
+            meeting.wait(20)
+            return ""
+
+        @here.app.get("/show")
+        def show() -> dict[str, Any]:
+            found = get_flashed_messages()
+            if flask.request.args.get("together"):
+                meeting.wait(20)
+            return {"messages": found}
+
+        client = here.client()
+        client.post("/begin")
+        yield here, client
+
+
+def at_once(here: Site, browser: Any, *requests: tuple[str, str]) -> None:
+    """Requests of one browser, each in a thread of its own."""
+
+    def send(request: tuple[str, str]) -> None:
+        tab = here.client(cookies=False)
+        method, path = request
+        answer = tab.open(path, method=method, headers={"Cookie": f"sessile={token_of(browser)}"})
+        assert answer.status_code == 200
+
+    with ThreadPoolExecutor(len(requests)) as threads:
+        list(threads.map(send, requests))
+
+
+def test_messages_that_are_flashed_at_once_are_all_shown(flashing: tuple[Site, Any]) -> None:
+    here, browser = flashing
+    at_once(here, browser, ("POST", "/flash/one"), ("POST", "/flash/two"))
+    shown = browser.get("/show").json["messages"]
+    assert [text for text in shown if text != "before"] in (["one", "two"], ["two", "one"])
+    assert browser.get("/show").json["messages"] == []
+
+
+def test_a_message_that_comes_while_others_are_shown_is_shown_next(flashing: tuple[Site, Any]) -> None:
+    here, browser = flashing
+    at_once(here, browser, ("GET", "/show?together=1"), ("POST", "/flash/late"))
+    assert browser.get("/show").json["messages"] == ["late"]
 
 
 def max_age(cookie: str) -> int | None:

@@ -35,6 +35,7 @@ class FlaskSession(BlockingSession, SessionMixin):
         super().__init__(sessions.finished, sessions.cookies, WsgiScope(environ))
         self._sessions = sessions
 
+    _merging_lists = frozenset({"_flashes"})  # `flash()` in two requests at once: both are shown
     _wants_permanent: bool | None = None
     _is_new = True
     _is_marked = False
