@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask_login import LoginManager, UserMixin, login_user
@@ -20,7 +21,7 @@ def here(database_url: str) -> Iterator[Site]:
         yield with_routes(made)
 
 
-def damaged(here: Site, data: bytes = GARBAGE) -> tuple[object, str]:
+def damaged(here: Site, data: bytes = GARBAGE) -> tuple[Any, str]:
     """A browser whose session cannot be read, and its handle."""
     browser = here.client()
     assert browser.post("/login/ada").status_code == 200
