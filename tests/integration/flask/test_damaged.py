@@ -99,7 +99,7 @@ def test_a_rotation_does_not_lose_the_cookie(here: Site) -> None:
 def test_a_login_of_flask_login(here: Site) -> None:
     manager = LoginManager(here.app)
 
-    class User(UserMixin):
+    class User(UserMixin):  # type: ignore[misc]
         id = "ada"
 
     manager.user_loader(lambda user_id: User() if user_id == "ada" else None)
