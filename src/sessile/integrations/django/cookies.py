@@ -9,6 +9,8 @@ from django.conf import settings as django_settings
 from django.http import HttpResponse
 
 from sessile.integrations.django.configuration import cookie_attributes
+from sessile.model import token as tokens
+from sessile.model.errors import SessionNotFound
 from sessile.runtime.settings import Settings
 from sessile.web.asgi import Scope, host_of, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookieFound, CookiePolicy
@@ -59,3 +61,19 @@ class KeyCookie(CookiePolicy):
 
     def require_settable(self, scope: Scope) -> None:
         """Whoever made the store hands the key on."""
+
+
+def scope_without_request() -> Scope:
+    """For a store that belongs to no request."""
+    return {"type": "http", "method": "GET", "path": "", "headers": []}
+
+
+def is_ours(session_key: str | None) -> bool:
+    """Whether it has the shape of a token."""
+    if not isinstance(session_key, str):
+        return False
+    try:
+        tokens.parse(session_key)
+    except SessionNotFound:
+        return False
+    return True

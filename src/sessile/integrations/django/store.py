@@ -14,11 +14,11 @@ from django.conf import settings as django_settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.utils.module_loading import import_string
 
-from sessile.integrations.django.cookies import KeyCookie
+from sessile.integrations.django import login_keys
+from sessile.integrations.django.cookies import KeyCookie, is_ours, scope_without_request
 from sessile.integrations.django.core import EXPIRY_KEY, USER_KEY, Core
 from sessile.integrations.django.process import Process, here, refuse_on_loop
 from sessile.integrations.django.verbs import Verbs
-from sessile.model import token as tokens
 from sessile.model.errors import (
     InvalidValue,
     SessionDamaged,
@@ -36,12 +36,6 @@ from sessile.web.cookies import CookiePolicy
 logger = logging.getLogger("sessile.web")
 _GONE: Final = (SessionEnded, SessionExpired, SessionNotFound, SessionUpdateError, SessionReadOnly)
 _MISSING: Final = object()
-HASH_KEY: Final = "_auth_user_hash"
-"""Where `django.contrib.auth` writes what the user's password makes of it."""
-
-
-def _scope_without_request() -> Scope:
-    return {"type": "http", "method": "GET", "path": "", "headers": []}
 
 
 class SessionStore(Verbs, SessionBase):
@@ -53,8 +47,8 @@ class SessionStore(Verbs, SessionBase):
     """
 
     def __init__(self, session_key: str | None = None) -> None:
-        token = session_key if _is_ours(session_key) else None
-        self._attach(here(), KeyCookie(token), _scope_without_request(), token, counts_reads=True)
+        token = session_key if is_ours(session_key) else None
+        self._attach(here(), KeyCookie(token), scope_without_request(), token, counts_reads=True)
 
     @classmethod
     def of_request(cls, process: Process, scope: Scope, token: str | None) -> Self:
@@ -135,7 +129,7 @@ class SessionStore(Verbs, SessionBase):
     @_session_key.setter
     def _session_key(self, value: str | None) -> None:
         kept = self._core.data() if self._core.holds_data else {}
-        self._attach(self._core.process, KeyCookie(value), _scope_without_request(), value, counts_reads=True)
+        self._attach(self._core.process, KeyCookie(value), scope_without_request(), value, counts_reads=True)
         self.update(kept)
 
     def is_empty(self) -> bool:
@@ -173,17 +167,13 @@ class SessionStore(Verbs, SessionBase):
         try:
             return self._core.data()[key]
         except SessionDamaged as error:
-            return self._of_login(key, error)
+            return login_keys.item(self._core, key, error)
 
     def get(self, key: str, default: Any = None) -> Any:
         try:
             return self._core.data().get(key, default)
-        except SessionDamaged:
-            if key == USER_KEY:
-                return self._core.row_user_id or default
-            if key != HASH_KEY:
-                raise
-            return default  # fits nobody: `auth.login()` then begins another session, also for the same user
+        except SessionDamaged as error:
+            return login_keys.lookup(self._core, key, default, error)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._core.writable()[key] = value
@@ -194,22 +184,11 @@ class SessionStore(Verbs, SessionBase):
     def __contains__(self, key: object) -> bool:
         try:
             return key in self._core.data()
-        except SessionDamaged:
-            if key != USER_KEY:
-                raise
-            return self._core.row_user_id is not None
+        except SessionDamaged as error:
+            return login_keys.holds(self._core, key, error)
 
     def has_key(self, key: str) -> bool:
         return key in self
-
-    def _of_login(self, key: str, error: SessionDamaged) -> Any:
-        """What `django.contrib.auth` asks of a session whose data cannot be read. Who is logged in stands in the row, too; not with which backend."""
-        user_id = self._core.row_user_id
-        if key != USER_KEY:
-            raise error
-        if user_id is None:
-            raise KeyError(key)
-        return user_id
 
     def __iter__(self) -> Any:
         return iter(self._core.data())
@@ -262,7 +241,7 @@ class SessionStore(Verbs, SessionBase):
     def exists(self, session_key: str | None) -> bool:
         """Whether this token stands for a live session. A retired one does not."""
         refuse_on_loop()
-        if session_key is None or not _is_ours(session_key):
+        if session_key is None or not is_ours(session_key):
             return False
         try:
             found = self._core.process.opened().authenticate(session_key)
@@ -308,7 +287,7 @@ class SessionStore(Verbs, SessionBase):
         if session_key is None or session_key == self._known_key():
             self._core.end_current()
             return
-        if not _is_ours(session_key):
+        if not is_ours(session_key):
             return
         manager = self._core.process.opened()
         try:
@@ -510,16 +489,6 @@ class SessionStore(Verbs, SessionBase):
         if self.get_expire_at_browser_close() or not self._core.process.settings.cookie_persistent:
             return None
         return self.get_expiry_age() if self._core.expiry is not None else self.absolute_left_s
-
-
-def _is_ours(session_key: str | None) -> bool:
-    if not isinstance(session_key, str):
-        return False
-    try:
-        tokens.parse(session_key)
-    except SessionNotFound:
-        return False
-    return True
 
 
 __all__ = ["EXPIRY_KEY", "SessionStore"]
