@@ -72,7 +72,8 @@ class SessionMiddleware(AsgiSessionMiddleware):
       needs no signature. One of less than 32 characters is not used, and the log says so.
     - `session_cookie` is `cookie_name`; under https a prefix is added that keeps other hosts and page script away from it.
     - `max_age` is `idle_timeout_s`, in seconds: the session ends so long after the last use. `absolute_timeout_s` and `remember_timeout_s` become at least
-      as long. None leaves the clocks to the settings: there is no session without an end, and none that ends when the browser is closed.
+      as long. None, as in Starlette, is a cookie that the browser forgets when it is closed (but that of `login(remember=True)`). On the server the
+      clocks of the settings hold all the same: there is no session without an end.
     - `path` is `cookie_path`, `same_site` is `cookie_samesite`.
     - `https_only` is `cookie_secure`: `Secure` also where the server does not know that a proxy speaks https for it. Over https the cookie always is.
     - `domain` is `cookie_domain`, `partitioned` is `cookie_partitioned`. Any host below a domain can read and plant the cookie.
@@ -114,6 +115,7 @@ class SessionMiddleware(AsgiSessionMiddleware):
         self._owns_manager = manager is None
         self.manager = manager or AsyncSessionManager(_settings(secret_key, max_age, settings))
         super().__init__(app, self.manager, peer_left=(WebSocketDisconnect,), without_session=without_session)
+        self._cookies.ends_with_browser = max_age is None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and self._owns_manager:

@@ -46,6 +46,8 @@ class CookieFound:
 class CookiePolicy:
     """Raises ConfigurationError for a name or path that browsers would refuse or that is weaker than it looks."""
 
+    ends_with_browser = False
+    """Whether the browser forgets the cookie when it is closed, except that of a session that is remembered."""
     legacy: LegacyCookies | None = None
     """Cookies of the library that was here before, where the settings name some."""
 

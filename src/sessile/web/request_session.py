@@ -362,6 +362,8 @@ class RequestSession(SessionMapping):
 
     def _cookie_age(self, record: Session) -> timedelta | None:
         """How long the browser keeps the cookie; None: until it is closed."""
+        if self._cookies.ends_with_browser and not record.is_remembered:
+            return None
         if not self._manager.settings.cookie_persistent:
             return None
         return record.absolute_expires_at - self._manager.clock.now()

@@ -101,6 +101,32 @@ def test_without_max_age_the_settings_have_the_clocks(
     assert settings_of(**arguments).idle_timeout_s == 1234
 
 
+@pytest.mark.parametrize(
+    ("arguments", "login", "has_age"),
+    [
+        ({"max_age": None}, "", False),
+        ({"max_age": None}, "?remember=1", True),
+        ({"max_age": 3600}, "", True),
+        ({}, "", True),
+    ],
+)
+def test_max_age_none_is_a_cookie_until_the_browser_is_closed(
+    arguments: dict[str, Any], login: str, has_age: bool
+) -> None:
+    async def enter(request: Request) -> PlainTextResponse:
+        await request.session.login("ada", remember="remember" in request.query_params)
+        return PlainTextResponse("")
+
+    app = Starlette(routes=[*ROUTES, Route("/login", enter)])
+    app.add_middleware(SessionMiddleware, database_url="memory://", **arguments)
+    with TestClient(app) as client:
+        if not login:
+            assert ("Max-Age" in client.get("/").headers["set-cookie"]) is has_age
+        cookie = client.get(f"/login{login}").headers["set-cookie"]
+        assert ("Max-Age" in cookie) is has_age
+        assert client.get("/view").status_code == 200
+
+
 def test_the_secret_key_joins_the_ring_behind_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key.get_secret_value() for key in settings_of(secret_key=Secret(KEY)).secret_keys] == [KEY]
     monkeypatch.setenv("SESSILE_SECRET_KEYS", "e" * 40)

@@ -53,8 +53,9 @@ ERROR_CODES: Final = frozenset(
         "schema_unknown",
         "schema_upgrade_failed",
         "store_unavailable",
+        "live_push_unavailable",
         "too_many",
         "internal",
     }
 )
-"""What an `error` frame may say. HTTP problems use these too, and a few that only HTTP needs (see sessile.server.refusals)."""
+"""What an `error` frame may say, and what a client must know of the answers to its requests (`live_push_unavailable` is none of a frame). HTTP problems use these too, and a few that only HTTP needs (see sessile.server.refusals)."""
