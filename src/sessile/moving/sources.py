@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import DateTime, LargeBinary, String, column, create_engine, select, table
 from sqlalchemy.engine import Engine, make_url
@@ -20,6 +20,10 @@ from sessile.model.errors import ConfigurationError, StoreUnavailable
 from sessile.model.legacy import LegacyKind
 from sessile.moving.payload import PAYLOAD_BYTES_MAX
 from sessile.ports import Clock
+
+if TYPE_CHECKING:
+    from sessile.stores.redis.address import Node
+    from sessile.stores.redis.blocking_connection import BlockingConnection
 
 PIECE: Final = 200
 """Keys or rows read at a time."""
@@ -93,7 +97,7 @@ def _table_prefix(kind: LegacyKind, prefix: str | None) -> str:
 
 
 class RedisSource:
-    """A replica will do, and one node of a cluster is read by itself. Raises ConfigurationError for an address that cannot be."""
+    """A replica will do; of a cluster each master is read after the other. Raises ConfigurationError for an address that cannot be."""
 
     def __init__(self, address: str, prefix: str, clock: Clock) -> None:
         try:
@@ -106,36 +110,64 @@ class RedisSource:
             self._address = parse_address(address)
         except ConfigurationError as error:
             raise ConfigurationError(error.message.replace("SESSILE_REDIS_URL", "The address of the source")) from None
-        if self._address.topology is not Topology.SINGLE:
+        if self._address.topology is Topology.SENTINEL:
             raise ConfigurationError(
-                "The source is read from one server: name it with redis:// (of a cluster each master after the other)"
+                "The source is not looked for by way of Sentinel: name the server that has the sessions with redis:// or rediss://, its master or a replica"
             )
+        self._is_cluster = self._address.topology is Topology.CLUSTER
         self._prefix = prefix.encode()
         self._clock = clock
 
     def pieces(self) -> Iterator[Sequence[Found]]:
-        from sessile.stores.redis.blocking_connection import open_socket
+        from sessile.model.fence import CacheUnavailable
         from sessile.stores.redis.wire import ProtocolFault, ServerFault
 
+        try:
+            for node in self._masters() if self._is_cluster else self._address.nodes[:1]:
+                yield from self._pieces_of(node)
+        except (OSError, UnicodeError, ProtocolFault, ServerFault, CacheUnavailable) as error:
+            reason = f"it answered {error.code}" if isinstance(error, ServerFault) else type(error).__name__
+            raise StoreUnavailable(f"The source at {self._address} cannot be read ({reason}).") from error
+
+    def _connected(self, node: Node) -> BlockingConnection:
+        from sessile.stores.redis.blocking_connection import open_socket
+
+        connection = open_socket(node, self._address.tls_context(), _CALL_TIMEOUT_S, _CALL_TIMEOUT_S)
+        try:
+            _good(connection.exchange(self._greeting()))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _masters(self) -> list[Node]:
+        """Of the first node that answers. What moves from one to another meanwhile may be seen twice, or not: then import again."""
+        from sessile.stores.redis.slots import read_slots
+
+        missed: OSError | None = None
+        for node in self._address.nodes:
+            try:
+                with closing(self._connected(node)) as connection:
+                    (reply,) = _good(connection.exchange([("CLUSTER", "SLOTS")]))
+            except OSError as error:
+                missed = error
+                continue
+            return list(dict.fromkeys(master for _, _, master in read_slots(reply, node)))
+        raise missed or OSError("no node is named")
+
+    def _pieces_of(self, node: Node) -> Iterator[Sequence[Found]]:
         pattern = (
             b"".join(b"\\" + bytes([byte]) if byte in b"*?[]^\\-" else bytes([byte]) for byte in self._prefix) + b"*"
         )
-        try:
-            tls = self._address.tls_context()
-            connection = open_socket(self._address.nodes[0], tls, _CALL_TIMEOUT_S, _CALL_TIMEOUT_S)
-            with closing(connection):
-                _good(connection.exchange(self._greeting()))
-                cursor: bytes = b"0"
-                while True:
-                    (scanned,) = _good(connection.exchange([("SCAN", cursor, "MATCH", pattern, "COUNT", PIECE)]))
-                    cursor, keys = scanned
-                    for begin in range(0, len(keys), _VALUES_AT_ONCE):
-                        yield self._found(connection, keys[begin : begin + _VALUES_AT_ONCE])
-                    if cursor == b"0":
-                        return
-        except (OSError, UnicodeError, ProtocolFault, ServerFault) as error:
-            reason = f"it answered {error.code}" if isinstance(error, ServerFault) else type(error).__name__
-            raise StoreUnavailable(f"The source at {self._address} cannot be read ({reason}).") from error
+        with closing(self._connected(node)) as connection:
+            cursor: bytes = b"0"
+            while True:
+                (scanned,) = _good(connection.exchange([("SCAN", cursor, "MATCH", pattern, "COUNT", PIECE)]))
+                cursor, keys = scanned
+                for begin in range(0, len(keys), _VALUES_AT_ONCE):
+                    yield self._found(connection, keys[begin : begin + _VALUES_AT_ONCE])
+                if cursor == b"0":
+                    return
 
     def _greeting(self) -> list[tuple[str | bytes | int, ...]]:
         hello: tuple[str | bytes | int, ...] = ("HELLO", "3")

@@ -322,7 +322,7 @@ def test_where_the_users_id_stands_can_be_said(redis: RedisServer, manager: Sess
     [
         (LegacyKind.FLASK_COOKIE, "redis://localhost", "nothing to import"),
         (LegacyKind.STARSESSIONS, "sqlite:///old.db", "begins with redis://"),
-        (LegacyKind.FLASK_SESSION, "redis+cluster://localhost", "one server"),
+        (LegacyKind.FLASK_SESSION, "redis+sentinel://localhost/main", "its master or a replica"),
         (LegacyKind.FLASK_SESSION, "redis://:secret@host:x", "The address of the source"),
         (LegacyKind.DJANGO, "nonsense", "database URL"),
         (LegacyKind.DJANGO, "cobol://localhost/a", "database URL"),
