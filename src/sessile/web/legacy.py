@@ -22,6 +22,7 @@ from sessile.moving.signed import SignedCookies
 from sessile.runtime.settings import Settings
 from sessile.web.asgi import Scope, host_of, scheme_of
 from sessile.web.cookie_names import carries, values_of
+from sessile.web.legacy_guessing import FailedLookups
 
 if TYPE_CHECKING:
     from sessile.runtime.manager import AsyncSessionManager
@@ -47,6 +48,7 @@ class LegacyCookies:
         self._user_keys = settings.legacy_user_keys
         secrets = [secret.get_secret_value() for secret in settings.legacy_secrets]
         max_age = None if settings.legacy_max_age_s is None else timedelta(seconds=settings.legacy_max_age_s)
+        self._failed = FailedLookups()
         self._signed = {kind: SignedCookies(kind, secrets, max_age) for kind in self._kinds.values() if kind.is_signed}
 
     def has_one(self, scope: Scope) -> bool:
@@ -59,11 +61,11 @@ class LegacyCookies:
 
     async def look(self, manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> LegacyFound | None:
         """The session that an old cookie of this request leads to; None when there is no such cookie. Raises SessionNotFound, SessionEnded,
-        SessionExpired, StoreUnavailable."""
+        SessionExpired, StoreUnavailable, TooManyTries."""
         for name, kind in self._kinds.items():
             value = self._value(scope, name)
             if value is not None and _is_settable(cookies, scope):
-                arrived = await self._arrive(manager, kind, value, can_replace=scope["type"] == "http")
+                arrived = await self._arrive(manager, scope, kind, value, can_replace=scope["type"] == "http")
                 return LegacyFound(arrived, self._forgetting(cookies, scope, name) if arrived.token is not None else ())
         return None
 
@@ -72,11 +74,11 @@ class LegacyCookies:
         for name, kind in self._kinds.items():
             value = self._value(scope, name)
             if value is not None and _is_settable(cookies, scope):
-                return (await self._arrive(manager, kind, value, can_replace=False)).session
+                return (await self._arrive(manager, scope, kind, value, can_replace=False)).session
         return None
 
     async def _arrive(
-        self, manager: AsyncSessionManager, kind: LegacyKind, value: str, *, can_replace: bool
+        self, manager: AsyncSessionManager, scope: Scope, kind: LegacyKind, value: str, *, can_replace: bool
     ) -> Arrived:
         legacy = manager.legacy
         if not kind.is_signed:
@@ -84,7 +86,13 @@ class LegacyCookies:
             legacy_id = value.partition(".")[0] if kind is LegacyKind.FLASK_SESSION else value
             if not has_own_shape(kind, legacy_id):
                 raise SessionNotFound
-            return await legacy.arrive(hash_legacy(legacy_id), can_replace=can_replace)
+            value_hash, now = hash_legacy(legacy_id), manager.clock.now()
+            self._failed.check(scope, now)
+            try:
+                return await legacy.arrive(value_hash, can_replace=can_replace)
+            except SessionNotFound:
+                self._failed.note(scope, value_hash, now)
+                raise
         run = Import(None, kind, self._until())
         return await legacy.arrive_signed(run, self._read(kind, value, manager.clock.now()), can_replace=can_replace)
 

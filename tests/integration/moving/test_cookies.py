@@ -23,6 +23,7 @@ from sessile.runtime.settings import Settings
 from sessile.testing.shows import shows_security
 from sessile.web.blocking_session import BlockingSession, finished
 from sessile.web.cookies import CookiePolicy
+from sessile.web.legacy_guessing import FAILED_MAX
 from sessile.web.private import cookie_of
 from sessile.web.wsgi import scope_of
 from tests.integration.fastapi.site import START, Site, set_cookies, site, token_of
@@ -361,3 +362,36 @@ def test_blocking_frameworks_do_the_same_at_the_first_use() -> None:
 def _blocking(manager: SessionManager) -> BlockingSession:
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "localhost", "HTTP_COOKIE": f"session={OLD}"}
     return BlockingSession(finished(manager), CookiePolicy(manager.settings), scope_of(environ))
+
+
+async def tried(at: Site, address: str, count: int, *, same: bool = False) -> list[int]:
+    """The statuses of requests with old ids that nobody has, from that address."""
+    transport = httpx.ASGITransport(at.app, client=(address, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        return [
+            (await client.get("/who", headers={"cookie": f"session={0 if same else number:043d}"})).status_code
+            for number in range(count)
+        ]
+
+
+async def test_guesses_of_old_ids_are_limited_for_each_address() -> None:
+    async with moved() as at:
+        assert await tried(at, "8.8.8.8", FAILED_MAX + 2) == [200] * FAILED_MAX + [429] * 2
+        at.forget()
+        assert await tried(at, "8.8.8.8", 1) == [429]
+        assert at.store.reads == [], "nobody asks the store for one who is over the limit"
+        assert await tried(at, "9.9.9.9", 1) == [200]
+        transport = httpx.ASGITransport(at.app, client=("8.8.8.8", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            good = await client.get("/who", headers={"cookie": f"session={OLD}"})
+            assert (good.status_code, good.json()["code"]) == (429, "too_many"), "not: nobody is logged in"
+            assert (await client.get("/plain", headers={"cookie": f"session={OLD}"})).status_code == 200
+            at.clock.advance(61)
+            assert (await client.get("/who", headers={"cookie": f"session={OLD}"})).json()["user"] == "ada"
+
+
+async def test_a_stale_cookie_is_no_guess_and_a_proxy_is_everybody() -> None:
+    async with moved() as at:
+        assert await tried(at, "8.8.8.8", FAILED_MAX + 2, same=True) == [200] * (FAILED_MAX + 2)
+        for proxy in ("127.0.0.1", "10.0.0.7", "unix"):
+            assert set(await tried(at, proxy, FAILED_MAX + 2)) == {200}
