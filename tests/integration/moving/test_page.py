@@ -30,7 +30,7 @@ SETTINGS = [block for block in SHELL if any(line.startswith("export ") for line 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_is_one_that_there_is(command: list[str]) -> None:
     group: Any = typer.main.get_command(app)
-    found = group.commands[command[0]]
+    found = group.get_command(typer.Context(group), command[0])
     with found.make_context(command[0], command[1:]) as context:
         assert not context.args
         source = context.params.get("source")
