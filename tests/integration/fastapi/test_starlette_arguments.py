@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from sessile import AsyncSessionManager, Settings
-from sessile.integrations.starlette import SessionMiddleware
+from sessile.integrations.starlette import SessionMiddleware, session_of
 from sessile.model.errors import ConfigurationError, StoreUnavailable
 
 with warnings.catch_warnings():
@@ -114,7 +114,7 @@ def test_max_age_none_is_a_cookie_until_the_browser_is_closed(
     arguments: dict[str, Any], login: str, has_age: bool
 ) -> None:
     async def enter(request: Request) -> PlainTextResponse:
-        await request.session.login("ada", remember="remember" in request.query_params)
+        await session_of(request).login("ada", remember="remember" in request.query_params)
         return PlainTextResponse("")
 
     app = Starlette(routes=[*ROUTES, Route("/login", enter)])
