@@ -19,6 +19,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 "idle_timeout_s": 30 * _DAY_S,
                 "fresh_timeout_s": 3600,
                 "cookie_persistent": True,
+                "end_others_needs_fresh": False,
             }
         ),
         "aal2": MappingProxyType(
@@ -28,6 +29,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 "idle_timeout_s": 3600,
                 "fresh_timeout_s": 900,
                 "cookie_persistent": False,
+                "end_others_needs_fresh": True,
             }
         ),
         "aal3": MappingProxyType(
@@ -37,12 +39,16 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 "idle_timeout_s": 900,
                 "fresh_timeout_s": 300,
                 "cookie_persistent": False,
+                "end_others_needs_fresh": True,
             }
         ),
     }
 )
 """What holds where nothing else is said, and the most that may be said beside it. The overall times and those of inactivity are NIST's; AAL1 asks for no time
 of inactivity, so there it is the overall one. Freshness and whether a browser keeps the cookie are ours."""
+
+
+_STRONGER_WHEN_TRUE: Final = frozenset({"end_others_needs_fresh"})
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,9 +61,9 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
 def weaker_than(preset: str, values: Mapping[str, Any]) -> list[str]:
     """What is weaker than the preset, in words that name both."""
     return [
-        f"{name} is {_shown(values[name])}, and the preset {preset} allows {_shown(bound)} at most: make it shorter, or take another preset"
+        f"{name} is {_shown(values[name])}, and the preset {preset} allows {_shown(bound)} at most: say nothing weaker, or take another preset"
         for name, bound in PRESETS[preset].items()
-        if values[name] > bound
+        if (values[name] < bound if name in _STRONGER_WHEN_TRUE else values[name] > bound)
     ]
 
 

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
@@ -64,10 +65,10 @@ class Settings(BaseSettings):
     allowed_origins: Names = ()
     """Origins besides the application's own that may send changes and open sockets, exactly as browsers send them."""
     trusted_proxies: Names = ()
-    """Addresses whose X-Forwarded-* headers `sessile serve` believes."""
+    """Addresses and networks of proxies, whose X-Forwarded-* headers `sessile serve` believes. Nobody else's count."""
     preset: Preset | None = None
     """`aal1`, `aal2` or `aal3`: the times of that assurance level of NIST SP 800-63B-4, for `idle_timeout_s`, `absolute_timeout_s`, `remember_timeout_s`,
-    `fresh_timeout_s` and `cookie_persistent`. Each can still be set, but to nothing weaker."""
+    `fresh_timeout_s`, `cookie_persistent` and `end_others_needs_fresh`. Each can still be set, but to nothing weaker."""
     idle_timeout_s: Seconds = 86400
     """A session ends this long after the last activity."""
     absolute_timeout_s: Seconds = 172800
@@ -80,6 +81,8 @@ class Settings(BaseSettings):
     """A page is warned this long before its session ends; where that is not shorter than `idle_timeout_s`, by default a quarter of it."""
     rotation_window_s: Seconds = 30
     """How long the previous token still serves requests that were under way, counted from the first use of the new one."""
+    end_others_needs_fresh: bool = False
+    """Ending other sessions over the service's own API asks for a login within `fresh_timeout_s` (ASVS 7.5.2). One's own session can always be ended."""
     sessions_per_user_max: Annotated[int, Field(ge=0, le=10_000)] = 0
     """How many sessions a user may have at once; 0 is any number. A user can have a limit of their own."""
     session_limit_action: LimitAction = LimitAction.EVICT_OLDEST
@@ -223,6 +226,18 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                network = ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"has addresses and networks (10.0.0.0/8), and not {proxy!r}") from None
+            if network.prefixlen == 0:
+                raise ValueError(f"{proxy} is everybody: whoever connects could say where they come from")
+        return value
 
     @field_validator("clear_site_data")
     @classmethod

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
 from sessile.model.document import Document
 from sessile.web.asgi import App, Message, Receive, Scope, Send
 from sessile.web.problems import NO_STORE, STRICT
 
+_STRICT: Final = [(name.encode(), value.encode()) for name, value in STRICT.items()]
+_UNSTORED: Final = ((b"cache-control", NO_STORE.encode()), (b"vary", b"Cookie"))
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -39,12 +40,12 @@ class PrivateAnswers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                for name, value in STRICT.items():
-                    headers.setdefault(name, value)
-                if "cache-control" not in headers:
-                    headers["cache-control"] = NO_STORE
-                    headers["vary"] = "Cookie"
+                headers = message.setdefault("headers", [])
+                known = {name for name, _ in headers}
+                headers += [(name, value) for name, value in _STRICT if name not in known]
+                if b"cache-control" not in known:
+                    headers[:] = [pair for pair in headers if pair[0] != b"vary"]
+                    headers += _UNSTORED
             await send(message)
 
         await self._app(scope, receive, marked)

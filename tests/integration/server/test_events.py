@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,10 @@ async def test_a_session_that_ends_while_the_stream_begins_gets_no_welcome(monke
         streams = server.service.api.state.streams
         answer = streams.response
 
-        def late(session: Session, text: str) -> EventStream:
+        def late(session: Session, text: str, held: Sequence[Callable[[], None]]) -> EventStream:
             """Between the look at the cookie and the first byte."""
             server.service.hub._on_events([Event(EventKind.SESSION_ENDED, session.session_id, detail="revoked")])
-            stream: EventStream = answer(session, text)
+            stream: EventStream = answer(session, text, held)
             return stream
 
         monkeypatch.setattr(streams, "response", late)

@@ -415,3 +415,21 @@ async def test_the_description_names_every_body() -> None:
                 assert not reference or reference in schemas, (path, method)
             if method in {"post", "put", "patch"} and not path.endswith(BODILESS):
                 assert content, (path, method)
+
+
+@shows_security("V7.5.2")
+async def test_ending_other_sessions_asks_for_a_recent_login_where_that_is_set() -> None:
+    clock = SettableClock()
+    async with service_of(clock=clock, end_others_needs_fresh=True, fresh_timeout_s=60) as service:
+        made, other = await issued(service), await issued(service)
+        async with client_of(service, token=made.token) as client:
+            clock.advance(61)
+            address = f"/api/v0/sessions/{other.session.session_id}"
+            for refused in (await client.delete(address), await client.post("/api/v0/session/logout-others")):
+                assert (refused.status_code, refused.json()["code"]) == (403, "freshness_required")
+            assert await service.manager.validate_session(other.session.session_id)
+            again = await service.manager.login(made.session.session_id, "ada")
+        async with client_of(service, token=again.token) as client:
+            assert (await client.delete(address)).status_code == 204
+            clock.advance(61)
+            assert (await client.delete(f"/api/v0/sessions/{made.session.session_id}")).status_code == 204

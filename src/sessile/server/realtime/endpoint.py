@@ -14,13 +14,11 @@ from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.connection import Connection
 from sessile.server.realtime.frames import SUBPROTOCOL
 from sessile.server.realtime.hub import Hub
-from sessile.server.realtime.places import Places, paced
+from sessile.server.realtime.places import OF_ADDRESS, OF_USER, address_of, owner_of, paced, taken
 from sessile.server.refusals import Draining, ForeignSession, NoSuchPage, TooMany
 from sessile.web.asgi import Receive, Scope, Send, bearer_token
 from sessile.web.problems import refuse_socket
 
-_OF_ADDRESS: Final = "There are too many sockets of this address."
-_OF_USER: Final = "There are too many sockets of this user."
 _PATH: Final = re.compile(r"/ws(?:/session/([^/]{1,64}))?/?")
 
 
@@ -41,13 +39,13 @@ class SocketEndpoint:
                 match = _PATH.fullmatch(path)
                 if match is None:
                     raise NoSuchPage
-                address = _address_of(scope)
-                held.append(_taken(self._hub.by_address, address, _OF_ADDRESS))
+                address = address_of(scope)
+                held.append(taken(self._hub.by_address, address, OF_ADDRESS))
                 session = await self._admit(scope, match[1])
                 if session is None:
                     held.append(self._reserve(address))
                 else:
-                    held.append(_taken(self._hub.by_user, _owner_of(session), _OF_USER))
+                    held.append(taken(self._hub.by_user, owner_of(session), OF_USER))
             except SessileError as error:
                 can_answer = "websocket.http.response" in scope.get("extensions", {})
                 await refuse_socket(error, send, accepted=False, can_answer=can_answer)
@@ -103,7 +101,7 @@ class SocketEndpoint:
                 return
             held.pop()()
             try:
-                held.append(_taken(self._hub.by_user, _owner_of(connection.session), _OF_USER))
+                held.append(taken(self._hub.by_user, owner_of(connection.session), OF_USER))
             except TooMany as error:
                 connection.close(CloseCode.UNAVAILABLE, messages.error(error))
 
@@ -127,20 +125,3 @@ class SocketEndpoint:
         if self._hub.draining:
             connection.close(CloseCode.DRAIN)
         await connection.run()
-
-
-def _address_of(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-def _owner_of(session: Session) -> str:
-    return f"user:{session.user_id}" if session.user_id is not None else f"session:{session.session_id}"
-
-
-def _taken(places: Places, key: str, message: str) -> Callable[[], None]:
-    """One of them; returns the way to give it back. Raises TooMany."""
-    give_back = places.take(key)
-    if give_back is None:
-        raise TooMany(message)
-    return give_back

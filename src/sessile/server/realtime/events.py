@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -51,9 +52,9 @@ class EventStreams:
         self._open: set[object] = set()
         self._watch: asyncio.Task[None] | None = None
 
-    def response(self, session: Session, hello: str) -> EventStream:
-        """The answer to a request that may have a stream."""
-        return EventStream(self, self._hub, session, hello)
+    def response(self, session: Session, hello: str, held: Sequence[Callable[[], None]]) -> EventStream:
+        """The answer to a request that may have a stream. `held` is given back when it ends."""
+        return EventStream(self, self._hub, session, hello, held)
 
     def opened(self, stream: object, scope: Scope) -> None:
         self._open.add(stream)
@@ -82,7 +83,10 @@ def is_server_leaving() -> bool:
 class EventStream(StreamingResponse):
     """Writes the response itself. A stream that cannot be welcomed any more ends with its close event, as a socket would with its close code."""
 
-    def __init__(self, streams: EventStreams, hub: Hub, session: Session, hello: str) -> None:
+    def __init__(
+        self, streams: EventStreams, hub: Hub, session: Session, hello: str, held: Sequence[Callable[[], None]]
+    ) -> None:
+        self._held = held
         super().__init__(iter(()), media_type=MEDIA_TYPE, headers=_HEADERS)
         self._streams = streams
         self._hub = hub
@@ -106,6 +110,8 @@ class EventStream(StreamingResponse):
             if await self._begin(connection, send):
                 await connection.run()
         finally:
+            for give_back in self._held:
+                give_back()
             self._streams.closed(self)
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

@@ -7,8 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from sessile.web.asgi import Message, Receive
+from sessile.model.session import Session
+from sessile.server.refusals import TooMany
+from sessile.web.asgi import Message, Receive, Scope
 
+OF_ADDRESS: Final = "There are too many sockets of this address."
+OF_USER: Final = "There are too many sockets of this user."
 BURST_S: Final = 10.0
 """A socket may be ahead of its pace by what it may send in this time: a page that comes back sends everything that waited."""
 
@@ -39,6 +43,25 @@ class Places:
 
     def taken(self, key: str) -> int:
         return self._taken.get(key, 0)
+
+
+def taken(places: Places, key: str, message: str) -> Callable[[], None]:
+    """One of them; returns the way to give it back. Raises TooMany."""
+    give_back = places.take(key)
+    if give_back is None:
+        raise TooMany(message)
+    return give_back
+
+
+def address_of(scope: Scope) -> str:
+    """Where the connection comes from, as the server tells it: of headers only those count that a trusted proxy has set."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def owner_of(session: Session) -> str:
+    """Whose socket it is: the user's, or an anonymous session's."""
+    return f"user:{session.user_id}" if session.user_id is not None else f"session:{session.session_id}"
 
 
 def paced(receive: Receive, frames_per_s: float) -> Receive:

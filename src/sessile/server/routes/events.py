@@ -10,7 +10,8 @@ from fastapi.responses import StreamingResponse
 from sessile.server.access import Access
 from sessile.server.realtime.events import MEDIA_TYPE, EventStream, EventStreams, checked_hello
 from sessile.server.realtime.hub import Hub
-from sessile.server.refusals import Draining
+from sessile.server.realtime.places import OF_ADDRESS, OF_USER, address_of, owner_of, taken
+from sessile.server.refusals import Draining, TooMany
 from sessile.web.asgi import bearer_token
 
 router = APIRouter(prefix="/api/v0/events", tags=["events"])
@@ -40,4 +41,11 @@ async def events(request: Request, hello: Annotated[str, Query(description=_HELL
     access.origins.check_stream(request.scope, has_token=has_token)
     text = checked_hello(hello)
     hub.start()
-    return streams.response((await access.look(request.scope)).required(), text)
+    session = (await access.look(request.scope)).required()
+    held = [taken(hub.by_address, address_of(request.scope), OF_ADDRESS)]
+    try:
+        held.append(taken(hub.by_user, owner_of(session), OF_USER))
+    except TooMany:
+        held.pop()()
+        raise
+    return streams.response(session, text, held)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from sessile import __version__
-from sessile.model.errors import AuthenticationRequired, PlatformRefused, StoreUnavailable
+from sessile.model.errors import AuthenticationRequired, FreshnessRequired, PlatformRefused, StoreUnavailable
 from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session, Standing
 from sessile.model.wire import iso, maintenance_to_wire, session_to_wire
@@ -136,8 +137,19 @@ async def logout(request: Request, seen: CurrentSeen) -> Response:
 async def logout_others(request: Request, session: Current) -> Json:
     if session.user_id is None:
         raise AuthenticationRequired("anonymous")
+    check_may_end_others(request, session)
     ended = await _manager(request).cleanup_user_sessions(session.user_id, keep=session.session_id)
     return ok({"ended": ended})
+
+
+def check_may_end_others(request: Request, session: Session) -> None:
+    """Raises FreshnessRequired where the settings ask for a recent login (ASVS 7.5.2)."""
+    manager = _manager(request)
+    proved_at, max_age_s = session.authenticated_at, manager.settings.fresh_timeout_s
+    if not manager.settings.end_others_needs_fresh:
+        return
+    if proved_at is None or manager.clock.now() - proved_at > timedelta(seconds=max_age_s):
+        raise FreshnessRequired(max_age_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sessile.server.answers import Json, ok
 from sessile.server.bodies import NewSessionBody, body_of, described
 from sessile.server.realtime.frames import UUID_PATTERN
 from sessile.server.refusals import ForeignSession, NoSuchPage
-from sessile.server.routes.session import clear_cookie
+from sessile.server.routes.session import check_may_end_others, clear_cookie
 from sessile.web.device_label import UNKNOWN_LABEL
 
 router = APIRouter(prefix="/api/v0/sessions", tags=["sessions"])
@@ -43,6 +43,8 @@ async def end_session(request: Request, handle: Handle, seen: CurrentSeen) -> Re
     if handle not in {session.session_id for session in await _own(request, current)}:
         raise ForeignSession
     is_current = handle == current.session_id
+    if not is_current:
+        check_may_end_others(request, current)
     await _manager(request).destroy_session(handle, reason=EndReason.LOGOUT if is_current else EndReason.REVOKED)
     response = Response(status_code=204)
     if is_current and not seen.is_bearer:
