@@ -32,7 +32,7 @@ class Site:
 def host_wsgi(name: str, *, threads: int) -> Site:
     """The WSGI application `module:app` in threads, with the service before it. Raises ConfigurationError."""
     hosting.host()
-    bridge = WsgiHost(_application(name), threads=threads)
+    bridge = WsgiHost(load_application(name), threads=threads)
     return _beside(bridge, has_lifespan=False, at_end=bridge.close)
 
 
@@ -40,7 +40,7 @@ def host_asgi(name: str) -> Site:
     """The ASGI application `module:app`. One that has the service already (`Sessile(app)` of FastAPI and Starlette, `with_service` of Django) is run as it is.
     Raises ConfigurationError."""
     hosting.host()
-    application = _with_django(_application(name))
+    application = _with_django(load_application(name))
     own = getattr(getattr(application, "state", None), "sessile", None) or application
     drain = getattr(own, "drain", None)
     if callable(drain):
@@ -69,7 +69,7 @@ def _with_django(application: Any) -> Any:
     return application
 
 
-def _application(name: str) -> Any:
+def load_application(name: str) -> Any:
     """`module:attribute`, looked for from the current folder on. Raises ConfigurationError; what the module itself raises goes on."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:

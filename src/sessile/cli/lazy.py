@@ -43,6 +43,11 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
         "sessile.cli.demo:demo",
         "Start the demo: one intake, several devices, and a server that may be killed at any time.",
     ),
+    "doctor": Lazy(
+        "sessile.cli.doctor:doctor",
+        "Find out what is wrong, why it matters, and the command that mends it.",
+    ),
+    "recover": Lazy("sessile.cli.recovering:app", "Repair what was lost, after a look at what would be done."),
     "sessions": Lazy("sessile.cli.sessions:app", "Look at sessions and end them."),
     "documents": Lazy("sessile.cli.documents:app", "Look at documents, compare and restore them."),
     "platforms": Lazy("sessile.cli.platforms:app", "Look at platforms, and choose where new sessions begin."),

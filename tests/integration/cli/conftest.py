@@ -90,6 +90,7 @@ def servers() -> Iterator[tuple[PostgresServer, RedisServer]]:
     postgres, redis = postgres_or_skip(), redis_or_skip()
     with postgres, redis:
         yield postgres, redis
+        postgres.kill()  # nothing of it is kept, so it need not write down what it has in memory
 
 
 @pytest.fixture

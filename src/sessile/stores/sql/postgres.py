@@ -194,8 +194,12 @@ class BlockingPostgresStore(_PostgresStore):
         event.listen(self._engine, "checkout", _check_connected)
 
     async def open(self) -> None:
-        with errors(), self._engine.connect() as connection:
-            prepare(connection)
+        try:
+            with errors(), self._engine.connect() as connection:
+                prepare(connection)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     async def close(self) -> None:
         self._engine.dispose()

@@ -1,0 +1,315 @@
+"""What `sessile doctor` looks at. Each check says what it saw, why that matters, and what mends it; none of them changes anything."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sqlalchemy import func, inspect, select, text
+from sqlalchemy.engine import Connection, make_url
+
+from sessile.cli.naming import application_problem
+from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
+from sessile.model.fence import CacheUnavailable
+from sessile.runtime.blocking import SessionManager
+from sessile.runtime.lane import drive
+from sessile.runtime.settings import Settings
+from sessile.runtime.settings_file import settings_file
+from sessile.stores.sql.tables import metadata, platforms, sessions
+from sessile.web.cookies import CookiePolicy
+
+Severity = Literal["error", "warning", "note", "ok"]
+CLOCK_WARNING_S: Final = 2.0
+CLOCK_ERROR_S: Final = 30.0
+_SECRET: Final = ("secret_keys", "service_key", "legacy_secrets", "redis_url", "database_url")
+_NAMED_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """`error`: something does not work. `warning`: it will not, or is weaker than it need be. `note`: good to know. `cure` is a command where there is one."""
+
+    check: str
+    severity: Severity
+    what: str
+    why: str = ""
+    cure: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"check": self.check, "severity": self.severity, "what": self.what, "why": self.why, "cure": self.cure}
+
+
+def examine(database: str | None, application: str | None, *, with_audit: bool) -> Iterator[Diagnosis]:
+    """Everything, in the order in which one thing needs the other."""
+    try:
+        settings = Settings(**({} if database is None else {"database_url": database}))
+        policy = CookiePolicy(settings)
+    except SessileError as error:
+        why = "Nothing starts with settings that contradict each other."
+        yield Diagnosis("settings", "error", error.message, why, "sessile config validate")
+        return
+    yield Diagnosis("settings", "ok", "They fit together.")
+    yield from _file_rights()
+    for finding in policy.check():
+        yield Diagnosis("cookie", finding.severity, finding.what, finding.why, finding.cure)
+    if application is not None:
+        problem = application_problem(application)
+        yield (
+            Diagnosis("middleware", "ok", f"{application} has sessions.")
+            if problem is None
+            else Diagnosis(
+                "middleware", "error", problem, "Without it requests have no session.", "Add Sessile(app): docs/how-to"
+            )
+        )
+    yield from _database(settings, with_audit=with_audit)
+
+
+def _file_rights() -> Iterator[Diagnosis]:
+    file = settings_file()
+    if file is None or not any(
+        line.strip().startswith(_SECRET) for line in file.read_text(encoding="utf-8").splitlines()
+    ):
+        return
+    if file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        why = "Whoever has an account on this machine can sign for the service, or open its database."
+        yield Diagnosis("settings", "warning", f"{file} has secrets and others can read it.", why, f"chmod 600 {file}")
+
+
+def _database(settings: Settings, *, with_audit: bool) -> Iterator[Diagnosis]:
+    shown = settings.database_shown
+    if settings.database_url == "memory://":
+        yield Diagnosis(
+            "database",
+            "warning",
+            "The store is memory://.",
+            "Everything is gone with the process.",
+            "Set SESSILE_DATABASE_URL",
+        )
+        return
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        yield Diagnosis(
+            "database",
+            "warning",
+            f"{shown} does not exist yet.",
+            "It is made at the first start.",
+            "sessile db upgrade",
+        )
+        return
+    try:
+        with SessionManager(settings) as manager:
+            yield from _open_database(manager, with_audit=with_audit)
+    except StoreUnavailable as error:
+        why = "Every request is answered 503; nobody is logged out."
+        yield Diagnosis(
+            "database",
+            "error",
+            f"{shown} cannot be reached: {error.__cause__ or error.message}",
+            why,
+            "sessile db check",
+        )
+    except ConfigurationError as error:
+        yield Diagnosis("database", "error", error.message, "The service refuses to start.", "sessile db upgrade")
+
+
+def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Diagnosis]:
+    missing = manager.transact(_missing)
+    if missing:
+        why = "Every verb that needs them fails."
+        yield Diagnosis("tables", "error", f"Missing: {', '.join(missing)}.", why, "sessile recover table --yes")
+        return
+    yield Diagnosis("tables", "ok", f"{len(metadata.tables)} tables with all their columns.")
+    yield from manager.transact(partial(_of_rows, manager=manager))
+    health = manager.health()
+    if health.pool is not None:
+        yield Diagnosis(
+            "pool", "ok", f"{health.pool.size_max} connections at most; a look took {health.latency_ms:.1f} ms."
+        )
+    underway = manager.maintenance.get()
+    if underway is not None:
+        until = "until it is ended" if underway.until is None else f"until {underway.until:%Y-%m-%d %H:%M} UTC"
+        yield Diagnosis(
+            "maintenance", "warning", f"It is in force {until}.", "Nobody new can log in.", "sessile maintenance end"
+        )
+    yield from _redis(manager)
+    if with_audit:
+        yield from _audit(manager)
+
+
+def _of_rows(connection: Connection, *, manager: SessionManager) -> list[Diagnosis]:
+    checks = (_damage, _clock, _connections, _overdue, _platform_defaults, _platform_owners)
+    return [one for check in checks for one in check(connection, manager)]
+
+
+def missing_tables(connection: Connection) -> list[str]:
+    """Names of tables that should be there."""
+    return [name for name in _missing(connection) if "." not in name]
+
+
+def _missing(connection: Connection) -> list[str]:
+    """Tables and columns that should be there."""
+    seen = inspect(connection)
+    names = set(seen.get_table_names())
+    found = []
+    for table in metadata.sorted_tables:
+        if table.name not in names:
+            found.append(str(table.name))
+            continue
+        columns = {column["name"] for column in seen.get_columns(table.name)}
+        found += [
+            f"{table.name}.{column.name}"
+            for column in table.columns
+            if column.computed is None and column.name not in columns
+        ]
+    return found
+
+
+def _damage(connection: Connection, _manager: SessionManager) -> Iterator[Diagnosis]:
+    if connection.dialect.name == "sqlite":
+        told = connection.exec_driver_sql("PRAGMA quick_check(3)").scalars().all()
+        if told != ["ok"]:
+            why = "What is read from it may be wrong."
+            yield Diagnosis(
+                "tables",
+                "error",
+                f"The file is damaged: {'; '.join(map(str, told))}",
+                why,
+                "Restore a copy, then: sessile recover system --yes",
+            )
+
+
+def _clock(connection: Connection, manager: SessionManager) -> Iterator[Diagnosis]:
+    now = datetime.now(UTC)
+    skew_s = 0.0
+    if connection.dialect.name == "postgresql":
+        skew_s = abs((connection.execute(text("SELECT clock_timestamp()")).scalar_one() - now).total_seconds())
+    latest = connection.execute(select(func.max(sessions.c.last_seen_at))).scalar_one()
+    ahead_s = 0.0 if latest is None else (latest - manager.clock.now()).total_seconds()
+    if ahead_s > CLOCK_WARNING_S:
+        what = f"A session was last seen {ahead_s:.0f} s in the future."
+        why = "A clock that went back keeps sessions alive longer than it should; of two machines one is wrong."
+        yield Diagnosis("clock", "error", what, why, "timedatectl set-ntp true")
+    if skew_s > CLOCK_WARNING_S:
+        severity: Severity = "error" if skew_s > CLOCK_ERROR_S else "warning"
+        why = "Deadlines are judged by this machine's clock."
+        yield Diagnosis(
+            "clock", severity, f"The database's clock is {skew_s:.1f} s off.", why, "timedatectl set-ntp true"
+        )
+    elif ahead_s <= CLOCK_WARNING_S:
+        yield Diagnosis("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S} UTC; all times are kept in UTC.")
+
+
+def _connections(connection: Connection, manager: SessionManager) -> Iterator[Diagnosis]:
+    if connection.dialect.name != "postgresql":
+        return
+    allowed = int(connection.execute(text("SHOW max_connections")).scalar_one())
+    if manager.settings.pool_size > allowed // 2:
+        what = f"pool_size is {manager.settings.pool_size}, and the server allows {allowed} connections in all."
+        yield Diagnosis(
+            "pool", "warning", what, "Two processes cannot both have what they want.", "Make SESSILE_POOL_SIZE smaller"
+        )
+
+
+def _overdue(connection: Connection, manager: SessionManager) -> Iterator[Diagnosis]:
+    before = manager.clock.now() - timedelta(seconds=2 * manager.settings.sweep_interval_s)
+    condition = (sessions.c.ended_at.is_(None), sessions.c.idle_expires_at < before)
+    number = connection.execute(select(func.count()).select_from(sessions).where(*condition)).scalar_one()
+    if number:
+        why = "Nobody gets in with one, but no background work runs: old rows are not removed either."
+        yield Diagnosis(
+            "sweep", "warning", f"{number} sessions are long past a deadline and have not ended.", why, "sessile sweep"
+        )
+
+
+def _platform_defaults(connection: Connection, _manager: SessionManager) -> Iterator[Diagnosis]:
+    with_default = select(platforms.c.user_id).where(platforms.c.is_default, platforms.c.is_active)
+    statement = (
+        select(platforms.c.user_id).where(platforms.c.is_active, platforms.c.user_id.not_in(with_default)).distinct()
+    )
+    for user_id in connection.execute(statement.limit(_NAMED_MAX)).scalars():
+        why = "It is not settled where new sessions of this user begin."
+        cure = f"sessile platforms fix-default {user_id} --yes"
+        yield Diagnosis("platforms", "warning", f"{user_id} has platforms and no default.", why, cure)
+
+
+def _platform_owners(connection: Connection, _manager: SessionManager) -> Iterator[Diagnosis]:
+    joined = sessions.join(platforms, sessions.c.platform_id == platforms.c.platform_id)
+    wrong = (platforms.c.user_id != sessions.c.user_id) | ~platforms.c.is_active | sessions.c.user_id.is_(None)
+    statement = select(sessions.c.session_id).select_from(joined).where(sessions.c.ended_at.is_(None), wrong)
+    for session_id in connection.execute(statement.limit(_NAMED_MAX)).scalars():
+        why = "Rows were changed by hand: no verb leaves it like that."
+        cure = f"sessile sessions end {session_id} --yes"
+        yield Diagnosis(
+            "platforms", "error", f"The session {session_id} is on a platform that its user may not use.", why, cure
+        )
+
+
+def _redis(manager: SessionManager) -> Iterator[Diagnosis]:
+    address = manager.settings.redis_url
+    if address is None:
+        yield Diagnosis(
+            "redis", "note", "There is no cache.", "The database answers everything, which is right for one machine."
+        )
+        return
+    state = manager.operators.cache_state()
+    if not state.startswith("up"):
+        why = "The database answers everything meanwhile; nobody is logged out."
+        yield Diagnosis("redis", "error", f"Redis is {state}.", why, "Start Redis, or correct SESSILE_REDIS_URL")
+        return
+    yield Diagnosis("redis", "ok", f"It is {state}.")
+    facts = _configuration(address.get_secret_value())
+    if facts.get("maxmemory", "0") != "0" and facts.get("maxmemory-policy") == "noeviction":
+        why = "When its memory is full it refuses writes, and every login has to raise the fence."
+        cure = "redis-cli config set maxmemory-policy allkeys-lru"
+        yield Diagnosis(
+            "redis", "warning", "Redis may not remove entries when its memory is full (noeviction).", why, cure
+        )
+    fence = manager.operators.fence()
+    if fence.held_for_s > 0:
+        what = f"Somebody keeps the cache unused for {fence.held_for_s:.0f} s more."
+        yield Diagnosis(
+            "fence", "warning", what, "The database answers everything until then.", "sessile cache flush --yes"
+        )
+    else:
+        told = "open" if fence.is_open else "closed; it opens when it is used"
+        yield Diagnosis("fence", "ok", f"Epoch {fence.number} is {told}.")
+
+
+def _configuration(address: str) -> Mapping[str, str]:
+    """What Redis says of its memory; nothing where it does not let us ask."""
+    from sessile.stores.redis.address import parse_address
+    from sessile.stores.redis.link import Limits
+    from sessile.stores.redis.topology import blocking_route
+
+    route = blocking_route(parse_address(address), Limits())
+    try:
+        reply = drive(route.call(drive(route.server()), "sessile", ("CONFIG", "GET", "maxmemory*")))
+    except CacheUnavailable:
+        return {}
+    finally:
+        drive(route.close())
+    if isinstance(reply, dict):
+        return {_text(name): _text(value) for name, value in reply.items()}
+    parts = [_text(part) for part in reply] if isinstance(reply, list) else []
+    return dict(zip(parts[::2], parts[1::2], strict=False))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _audit(manager: SessionManager) -> Iterator[Diagnosis]:
+    report = manager.audit.verify()
+    if report.faults:
+        first = report.faults[0]
+        what = f"{len(report.faults)} places of the audit log are not as they were written, the first in {first.stream}: {first.problem}."
+        yield Diagnosis(
+            "audit", "error", what, "Somebody changed rows, or a copy was put back in part.", "sessile audit verify"
+        )
+    else:
+        yield Diagnosis("audit", "ok", f"{report.events} events in {report.streams} chains are as they were written.")

@@ -1,0 +1,106 @@
+"""What `sessile doctor --url` sees of a running service from outside: cookie, proxy, the browser's bundle, and how it says it is."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sessile.cli.examining import Diagnosis
+from sessile.runtime.settings import Settings
+from sessile.web.cookie_names import is_this_machine
+from sessile.web.cookies import CookiePolicy
+
+_TIMEOUT_S: Final = 10
+_MOUNT: Final = "Put Sessile(app) on the application, and let the proxy pass /api/v0, /ws and /sessile.js"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_given: Any, **_named: Any) -> None:
+        """A redirect is an answer like any other."""
+
+
+def visit(url: str) -> Iterator[Diagnosis]:
+    """Asks the service four things, without a session."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield Diagnosis("url", "error", f"{url} is no address.", "", "Write it as https://app.example")
+        return
+    if parts.scheme == "http" and not is_this_machine(parts.netloc):
+        why = "No session cookie is set or read over plain http, except on this machine."
+        yield Diagnosis("url", "error", f"{url} is plain http.", why, "Serve it with https")
+    try:
+        status, headers, body = _get(f"{url.rstrip('/')}/api/v0/session")
+    except OSError as error:
+        yield Diagnosis("url", "error", f"{url} does not answer: {error}", "Nobody can be served.", "sessile serve")
+        return
+    policy = CookiePolicy(Settings())
+    for finding in policy.check(None, headers):
+        if finding.severity == "error":
+            yield Diagnosis("cookie", finding.severity, finding.what, finding.why, finding.cure)
+    if status == 404:
+        yield Diagnosis("url", "error", "There is no /api/v0.", "Tabs and devices hear nothing of each other.", _MOUNT)
+    elif status >= 500:
+        told = _problem(body)
+        yield Diagnosis(
+            "url",
+            "error",
+            f"The service answers {status}: {told}",
+            "Nobody is logged out, and nobody is served.",
+            "sessile doctor",
+        )
+    else:
+        yield Diagnosis("url", "ok", f"{url} answers.")
+    status, headers, _ = _get(f"{url.rstrip('/')}/sessile.js")
+    kinds = [value for name, value in headers if name == b"content-type"]
+    if status != 200 or not any(b"javascript" in kind for kind in kinds):
+        why = "Pages load it from there; without it tabs are not told of each other."
+        yield Diagnosis("tabs", "error", f"/sessile.js answers {status}.", why, _MOUNT)
+    else:
+        yield Diagnosis("tabs", "ok", "The browser's bundle is there.")
+    yield from _readiness(url)
+
+
+def _readiness(url: str) -> Iterator[Diagnosis]:
+    status, _, body = _get(f"{url.rstrip('/')}/readyz")
+    if status == 404:
+        return  # an application has its own
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return
+    link = ((told.get("cache") or {}).get("link") or {}).get("state")
+    if status == 503:
+        yield Diagnosis(
+            "ready", "error", "The service is draining or has no database.", "It takes no work.", "sessile db check"
+        )
+    elif link == "down":
+        why = "The running process has its breaker open: the database answers everything."
+        yield Diagnosis("breaker", "warning", "The service's way to Redis is down.", why, "sessile cache inspect")
+
+
+def _get(url: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers, body. Raises OSError when nobody answers."""
+    opener = urllib.request.build_opener(_NoRedirect)
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - its scheme was looked at
+    try:
+        with opener.open(request, timeout=_TIMEOUT_S) as answer:
+            return answer.status, _headers(answer.headers), answer.read(1_000_000)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, _headers(error.headers), error.read(1_000_000)
+
+
+def _headers(given: Any) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in given.items()]
+
+
+def _problem(body: bytes) -> str:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return "something that is not JSON"
+    return str(told.get("detail") or told.get("title") or told) if isinstance(told, dict) else "something unknown"
