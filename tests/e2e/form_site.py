@@ -36,7 +36,10 @@ INTAKE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Intake</
 @app.middleware("http")
 async def strict_policy(request: Request, call_next: RequestResponseEndpoint) -> Response:
     response = await call_next(request)
-    response.headers["content-security-policy"] = "default-src 'self'"
+    trusted = (
+        "; require-trusted-types-for 'script'; trusted-types sessile" if "trusted-types" in request.query_params else ""
+    )
+    response.headers["content-security-policy"] = f"default-src 'self'{trusted}"
     return response
 
 

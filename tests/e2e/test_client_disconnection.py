@@ -42,7 +42,11 @@ def signed_in(context: BrowserContext, site: Served, person: str) -> Page:
 def test_a_hidden_page_keeps_time_in_a_worker_under_a_strict_policy(
     living: BrowserContext, site: Served, person: str
 ) -> None:
+    problems: list[str] = []
     page = signed_in(living, site, person)
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.goto(site.origin + "/intake?trusted-types")
+    page.wait_for_function(_IS_SAVED, polling=20)
     assert page.workers == [], "while it is looked at nothing is needed"
     with page.expect_worker() as started:
         living.new_page().bring_to_front()
@@ -60,6 +64,8 @@ def test_a_hidden_page_keeps_time_in_a_worker_under_a_strict_policy(
     page.bring_to_front()
     page.wait_for_function("() => document.visibilityState === 'visible'", polling=20)
     assert page.workers == []
+    assert page.evaluate("async () => (await sessile.debug.stats()).status") == "connected"
+    assert problems == []
     for other in living.pages[1:]:
         other.close()
 

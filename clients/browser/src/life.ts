@@ -49,11 +49,13 @@ export class Life {
     this.#signals = new PageSignals(host.page, {
       awake: (mayBeElsewhere) => {
         this.#isLeaving = false;
+        this.keepTime();
         host.awake(mayBeElsewhere);
       },
       offline: () => host.offline(),
       asleep: () => {
         this.#isLeaving = true;
+        this.keepTime(); // a worker could keep the page out of the back-forward cache
         this.#sayFarewell(host.documents);
         host.asleep();
       },
@@ -69,7 +71,7 @@ export class Life {
 
   /** Of the tabs of a browser only those with a socket need timers that are exact while nobody looks. */
   keepTime(): void {
-    this.host.timers.keepTime(this.host.isConnecting && !this.isVisible);
+    this.host.timers.keepTime(this.host.isConnecting && !this.isVisible && !this.#isLeaving);
   }
 
   /** A change was stored: too late for the socket, if the page is leaving. */

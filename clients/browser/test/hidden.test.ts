@@ -94,3 +94,23 @@ it("is used by the tab with the socket, while nobody looks at it", async () => {
   expect(FakeWorker.started[1]?.isTerminated).toBe(true);
   follower.client.close();
 });
+
+it("is not used by a page that is put aside, which a worker could keep out of the back-forward cache", async () => {
+  FakeWorker.started = [];
+  const { client, window, document } = new Browser(new FakeServer()).tab({ environment: { startWorker: (url) => new FakeWorker(url) } });
+  await client.document("d");
+  const turn = (state: string) => {
+    document.visibilityState = state;
+    document.fire("visibilitychange");
+  };
+  window.fire("pagehide");
+  turn("hidden"); // in this order, when a person follows a link
+  expect(FakeWorker.started).toEqual([]);
+  turn("visible");
+  window.fire("pageshow");
+  turn("hidden");
+  expect(FakeWorker.started.map(({ isTerminated }) => isTerminated)).toEqual([false]);
+  window.fire("pagehide");
+  expect(FakeWorker.started.map(({ isTerminated }) => isTerminated)).toEqual([true]);
+  client.close();
+});
