@@ -22,7 +22,7 @@ from sessile.server.app import create_app
 from sessile.server.examples import FILE
 from sessile.testing import FakeClock, SeededRandom
 
-SERVICE_KEY = "the-key-of-a-trusted-service"
+SERVICE_KEY = "the-key-of-a-trusted-service-5Rm2"
 LAPTOP = "01900000-0000-7000-8000-00000000000a"
 PHONE = "01900000-0000-7000-8000-00000000000b"
 SHORTENED = {

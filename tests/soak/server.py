@@ -24,7 +24,7 @@ from sessile.server.serving import run
 from sessile.stores.sql.transaction import SqlTransaction
 from tests.soak import application, plants
 
-SERVICE_KEY = "the-soak-has-this-service-key"
+SERVICE_KEY = "the-soak-has-this-service-key-4Tn9Vb"
 CHECKPOINT_INTERVAL_S = 1.0
 AWAY_S = 0.05
 

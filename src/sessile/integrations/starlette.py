@@ -25,9 +25,10 @@ from starlette.types import Send as StarletteSend
 from starlette.websockets import WebSocketDisconnect
 
 from sessile.model.errors import ConfigurationError
+from sessile.model.secret import check_secret
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.runtime.settings import SECRET_KEY_LENGTH_MIN, Settings
+from sessile.runtime.settings import Settings
 from sessile.server.app import create_app, owns_path
 from sessile.web.asgi import Receive, Scope, Send, path_within
 from sessile.web.current import (
@@ -135,11 +136,10 @@ def _settings(secret_key: str | Secret | None, max_age: float | UnsetType | None
             settings.setdefault("remember_timeout_s", max(known.remember_timeout_s, settings["absolute_timeout_s"]))
     if secret_key is not None:
         key = str(secret_key)
-        if len(key) < SECRET_KEY_LENGTH_MIN:
-            logger.warning(
-                "secret_key has less than %d characters and is not used; a key that was made by chance is.",
-                SECRET_KEY_LENGTH_MIN,
-            )
+        try:
+            check_secret(key)
+        except ValueError as error:
+            logger.warning("secret_key %s. It is not used; a key that was made by chance is.", error)
         else:
             ring = [one.get_secret_value() for one in Settings(**settings).secret_keys]
             settings["secret_keys"] = [*ring, *([] if key in ring else [key])]

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from sessile.model.audit import AuditEvent, AuditPlace, AuditStream
 from sessile.model.batch import Progress, Surroundings
 from sessile.model.census import Census
+from sessile.model.content import ContentKind
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
 from sessile.model.handoff import Handoff
@@ -194,6 +195,18 @@ class LegacyRows(Protocol):
         ...
 
 
+class ContentRows(Protocol):
+    """Records that have content of people's, as the store has them: for a re-encryption."""
+
+    def page(self, kind: ContentKind, after: Sequence[str], limit: int) -> list[Any]:
+        """Locked, in the order of their keys (`key_of`) behind `after`, at most `limit`."""
+        ...
+
+    def replace(self, kind: ContentKind, records: Sequence[Any]) -> None:
+        """Writes their content again. Their keys, and all else that is in their rows, are as they were."""
+        ...
+
+
 class DocumentRows(Protocol):
     def get(self, document_id: str) -> Document | None: ...
 
@@ -312,6 +325,9 @@ class Transaction(Protocol):
 
     @property
     def documents(self) -> DocumentRows: ...
+
+    @property
+    def contents(self) -> ContentRows: ...
 
     @property
     def handoffs(self) -> HandoffRows: ...
@@ -454,6 +470,7 @@ __all__ = [
     "Cache",
     "Clock",
     "CommitGuard",
+    "ContentRows",
     "DocumentRows",
     "FenceRows",
     "HandoffRows",

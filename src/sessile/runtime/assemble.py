@@ -31,6 +31,7 @@ from sessile.model.errors import ConfigurationError
 from sessile.ports import Cache, Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
 from sessile.runtime.settings import Settings
+from sessile.stores.encrypted import ContentCipher, EncryptedStore, parse_keys
 
 
 class SystemClock:
@@ -67,7 +68,15 @@ class Engines:
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
-    """The store of that URL for one of the two lanes. Raises ConfigurationError for a scheme that is not supported."""
+    """The store of that URL for one of the two lanes, encrypted where there are keys. Raises ConfigurationError for a scheme that is not supported."""
+    store = _store(settings, blocking=blocking)
+    if not settings.encryption_keys:
+        return store
+    keys = parse_keys([key.get_secret_value() for key in settings.encryption_keys])
+    return EncryptedStore(store, ContentCipher(keys, strict=settings.encryption_strict))
+
+
+def _store(settings: Settings, *, blocking: bool) -> Store:
     database_url = settings.database_url
     scheme = database_url.partition(":")[0].partition("+")[0]
     if database_url == "memory://":

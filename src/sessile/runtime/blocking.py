@@ -28,10 +28,10 @@ from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, ma
 from sessile.runtime.background import Background
 from sessile.runtime.blocking_background import BlockingBackground
 from sessile.runtime.blocking_documents import Documents
-from sessile.runtime.blocking_groups import Audit, Handoffs, LegacySessions, MaintenanceMode
+from sessile.runtime.blocking_groups import Audit, Encryption, Handoffs, LegacySessions, MaintenanceMode
 from sessile.runtime.blocking_presence import Presence
 from sessile.runtime.blocking_serving import Serving
-from sessile.runtime.caching import make_cache, make_reader, make_session_cache
+from sessile.runtime.caching import make_cache, make_reader, make_session_cache, opened
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
@@ -83,9 +83,8 @@ class SessionManager:
         self._cached: SessionCache | None = None
         if self._cache is not None:
             period_s = self.settings.fence_period_s
-            reader = self._cached = make_session_cache(
-                self._cache, self._store, random, reader, period_s, blocking=True
-            )
+            self._cached = make_session_cache(self._cache, self._store, random, period_s, blocking=True)
+            reader = opened(self._store, self._cached)
         engines = make_engines(self.settings, self._store, self.clock, random, self._kinds, reader, self._cache)
         self._sessions = engines.sessions
         self._principals = engines.principals
@@ -109,6 +108,7 @@ class SessionManager:
         self.legacy = LegacySessions(engines.legacy)
         self.audit = Audit(engines.audit)
         self.maintenance = MaintenanceMode(engines.maintenance)
+        self.encryption = Encryption(self._store)
         self.presence = Presence(engines.presence)
         self.operators = Operators(engines.operators)
         self.documents = Documents(engines, submit, reached)

@@ -16,8 +16,10 @@ from sessile.model.handoff import Handoff, Offered, Redeemed
 from sessile.model.legacy import Arrival, ImportOutcome, ImportRun, Undone
 from sessile.model.maintenance import Maintenance
 from sessile.model.session import Issued
-from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncMaintenanceMode
+from sessile.ports import Store
+from sessile.runtime.groups import AsyncAudit, AsyncEncryption, AsyncHandoffs, AsyncMaintenanceMode
 from sessile.runtime.lane import drive, drive_each
+from sessile.stores.encrypted import Rewritten
 
 
 class Handoffs:
@@ -110,6 +112,22 @@ class Audit:
     def verify(self, stream: str | None = None, *, known: Sequence[AuditStream] = ()) -> AuditReport:
         """Looks whether one chain, or each of them, is as it was written, and has still the `known` ends."""
         return drive(self._twin.verify(stream, known=known))
+
+
+class Encryption:
+    """Content that is encrypted where it is kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._twin = AsyncEncryption(store)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there are keys."""
+        return self._twin.is_on
+
+    def rewrite(self, *, after: str | None = None, limit: int = 500) -> Rewritten:
+        """Encrypts a batch of what is kept with the first key; until `after` is None. Raises ConfigurationError, InvalidValue, ContentUnreadable."""
+        return drive(self._twin.rewrite(after=after, limit=limit))
 
 
 class MaintenanceMode:

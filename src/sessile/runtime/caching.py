@@ -14,6 +14,7 @@ from sessile.model.errors import ConfigurationError
 from sessile.ports import Cache, NewsTeller, Random, SessionReader, Store
 from sessile.runtime.joined_reads import JoinedReads
 from sessile.runtime.settings import Settings
+from sessile.stores.encrypted import EncryptedStore, kept_in
 
 if TYPE_CHECKING:
     from sessile.runtime.news import RedisNews
@@ -38,13 +39,19 @@ class ThreadPause:
 
 def make_reader(store: Store, *, blocking: bool) -> SessionReader:
     """Where sessions are read when there is no cache, or it knows nothing."""
-    return StoredSessions(store) if blocking else JoinedReads(store)
+    kept = kept_in(store)
+    return opened(store, StoredSessions(kept) if blocking else JoinedReads(kept))
 
 
-def make_session_cache(
-    cache: Cache, store: Store, random: Random, reader: SessionReader, period_s: float, *, blocking: bool
-) -> SessionCache:
-    """A reader through `cache`, and from now on the guard of the store's commits."""
+def opened(store: Store, reader: SessionReader) -> SessionReader:
+    """For a reader that gives sessions as they are kept: what it gives is readable then, where the store is encrypted."""
+    return store.opened(reader) if isinstance(store, EncryptedStore) else reader
+
+
+def make_session_cache(cache: Cache, store: Store, random: Random, period_s: float, *, blocking: bool) -> SessionCache:
+    """A reader through `cache`, and from now on the guard of the store's commits. It has sessions as they are kept: `opened` makes them readable."""
+    kept = kept_in(store)
+    reader: SessionReader = StoredSessions(kept) if blocking else JoinedReads(kept)
     looks = Looks(store, SystemStopwatch(), random, period_s)
     made = SessionCache(looks, cache, reader, ThreadPause() if blocking else LoopPause(), random, keeps_itself=blocking)
     store.guard(made)
@@ -65,8 +72,8 @@ def make_cache(settings: Settings, *, blocking: bool) -> Cache | None:
 
 def make_news(settings: Settings, store: Store) -> RedisNews | None:
     """What carries the news of a database that several processes share, while Redis is up; None without Redis, and where the store needs none."""
-    if settings.redis_url is None or not isinstance(store, NewsTeller):
+    if settings.redis_url is None or not isinstance(told := kept_in(store), NewsTeller):
         return None
     from sessile.runtime.news import RedisNews
 
-    return RedisNews(settings.redis_url.get_secret_value(), store, store)
+    return RedisNews(settings.redis_url.get_secret_value(), store, told)

@@ -12,10 +12,13 @@ from sessile.engine.legacy import Arrived, Import, LegacyEngine
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.model.audit import AuditEvent, AuditPage, AuditStream
 from sessile.model.audit_format import AuditFormat, csv_header, csv_line, json_line
+from sessile.model.errors import ConfigurationError
 from sessile.model.handoff import Handoff, Offered, Redeemed
 from sessile.model.legacy import Arrival, ImportOutcome, ImportRun, Undone
 from sessile.model.maintenance import Maintenance
 from sessile.model.session import Issued
+from sessile.ports import Store
+from sessile.stores.encrypted import EncryptedStore, Rewritten
 
 
 class AsyncHandoffs:
@@ -122,6 +125,26 @@ class AsyncAudit:
         """Looks whether one chain, or each of them, is as it was written; the report names every place where it is not. `known` are ends that were noted
         elsewhere, in an export or by a sink: without them nobody can see that a chain was cut off together with its end."""
         return await self._engine.verify(stream, known)
+
+
+class AsyncEncryption:
+    """Content that is encrypted where it is kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there are keys."""
+        return isinstance(self._store, EncryptedStore)
+
+    async def rewrite(self, *, after: str | None = None, limit: int = 500) -> Rewritten:
+        """Encrypts a batch of what is kept with the first key: what is plain, and what another key encrypted. Call it with the `after` of the batch before
+        until that is None; then no other key is needed any more. It can be stopped anywhere, and begun again. Raises ConfigurationError without keys,
+        InvalidValue, and ContentUnreadable for what no key opens."""
+        if not isinstance(self._store, EncryptedStore):
+            raise ConfigurationError("Nothing is encrypted here: set SESSILE_ENCRYPTION_KEYS.")
+        return await self._store.rewrite(after, limit)
 
 
 class AsyncMaintenanceMode:

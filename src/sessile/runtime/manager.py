@@ -26,10 +26,10 @@ from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
-from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache
+from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache, opened
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
-from sessile.runtime.groups import AsyncAudit, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
+from sessile.runtime.groups import AsyncAudit, AsyncEncryption, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.operators import AsyncOperators
 from sessile.runtime.presence import AsyncPresence
@@ -65,9 +65,8 @@ class AsyncSessionManager:
         self._cached: SessionCache | None = None
         if self._cache is not None:
             period_s = self.settings.fence_period_s
-            reader = self._cached = make_session_cache(
-                self._cache, self._store, random, reader, period_s, blocking=False
-            )
+            self._cached = make_session_cache(self._cache, self._store, random, period_s, blocking=False)
+            reader = opened(self._store, self._cached)
         engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader, self._cache)
         self._sessions = engines.sessions
         self._principals = engines.principals
@@ -86,6 +85,7 @@ class AsyncSessionManager:
         self.legacy = AsyncLegacySessions(engines.legacy)
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
+        self.encryption = AsyncEncryption(self._store)
         self.presence = AsyncPresence(engines.presence)
         self.operators = AsyncOperators(engines.operators)
         self.documents = AsyncDocuments(engines, self._commits.submit, probe)

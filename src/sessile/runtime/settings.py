@@ -21,12 +21,11 @@ from sessile.model.errors import ConfigurationError
 from sessile.model.legacy import LegacyKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
+from sessile.model.secret import check_secret
 from sessile.runtime.presets import Preset, weaker_than, with_preset
 from sessile.runtime.settings_file import FileSource
 
 logger = logging.getLogger("sessile.settings")
-_SERVICE_KEY_LENGTH_MIN: Final = 16
-SECRET_KEY_LENGTH_MIN: Final = 32
 _KEEP_BOTH: Final = Policies()
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -60,6 +59,11 @@ class Settings(BaseSettings):
     """How long the cache serves without the database; and how long the end of a session may take where Redis cannot be reached."""
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys that sign what leaves the server: the first one signs, all are believed. Without any, one is made and kept in the database."""
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Keys that encrypt session data and documents where they are kept, as `id:base64` of 32 random bytes: the first one encrypts, all decrypt. Without any,
+    nothing is encrypted."""
+    encryption_strict: bool = False
+    """Refuse what is kept and not encrypted. By default it is read, and encrypted when it is written again."""
     service_key: SecretStr | None = None
     """Lets a trusted service make sessions over HTTP. Without it that route does not exist."""
     allowed_origins: Names = ()
@@ -266,7 +270,7 @@ class Settings(BaseSettings):
             raise ValueError("a cookie's name has letters, digits and !#$%&'*+-.^_`|~ only (RFC 6265)")
         return value
 
-    @field_validator("secret_keys", mode="before")
+    @field_validator("secret_keys", "encryption_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -274,8 +278,8 @@ class Settings(BaseSettings):
     @field_validator("secret_keys")
     @classmethod
     def _hard_to_guess(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < SECRET_KEY_LENGTH_MIN for key in value):
-            raise ValueError(f"each has at least {SECRET_KEY_LENGTH_MIN} characters")
+        for key in value:
+            check_secret(key.get_secret_value())
         return value
 
     @field_validator("handoff_path")
@@ -288,8 +292,8 @@ class Settings(BaseSettings):
     @field_validator("service_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < _SERVICE_KEY_LENGTH_MIN:
-            raise ValueError(f"has at least {_SERVICE_KEY_LENGTH_MIN} characters")
+        if value is not None:
+            check_secret(value.get_secret_value())
         return value
 
     @field_validator("document_policies")

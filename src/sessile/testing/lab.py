@@ -34,7 +34,7 @@ from sessile.model.kind import NO_KINDS, Kinds
 from sessile.model.merge import Policies
 from sessile.ports import Cache, Clock, Random, Store, Transaction
 from sessile.runtime.assemble import SystemRandom
-from sessile.runtime.caching import make_reader, make_session_cache
+from sessile.runtime.caching import make_session_cache, opened
 from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lanes import Lane
 
@@ -80,7 +80,7 @@ class Bench:
         self.store = store
         self.clock = clock
         self.cached = cached
-        self.sessions = SessionEngine(store, clock, random, rules, cached)
+        self.sessions = SessionEngine(store, clock, random, rules, None if cached is None else opened(store, cached))
         self.principals = PrincipalEngine(store, clock, rules.limit)
         self.platforms = PlatformEngine(store, clock)
         self.documents = DocumentEngine(store, clock, random, kinds)
@@ -149,8 +149,7 @@ class Lab:
     def _cached(self, store: Store, cache: Cache) -> SessionCache:
         self._caches.append(cache)
         blocking = self.lane.name == "blocking"
-        reader = make_reader(store, blocking=blocking)
-        return make_session_cache(cache, store, SystemRandom(), reader, FENCE_PERIOD_S, blocking=blocking)
+        return make_session_cache(cache, store, SystemRandom(), FENCE_PERIOD_S, blocking=blocking)
 
     async def together(self, *calls: Callable[[], Coroutine[Any, Any, T]]) -> list[T | BaseException]:
         """What each call returned or raised, all of them started at the same moment."""

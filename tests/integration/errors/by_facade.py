@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 from typing import Any
 
 from sessile import Actor, AsyncSessionManager, DocumentKind, SessionManager, Settings
@@ -26,6 +28,15 @@ async def two_settings_that_contradict(stage: Stage) -> Told:
 @provokes(errors.StoreUnavailable)
 async def a_store_that_is_not_open(stage: Stage) -> Told:
     await AsyncSessionManager(Settings(database_url=f"sqlite:///{stage.folder}/a.db")).ready()
+    return None
+
+
+@provokes(errors.ContentUnreadable)
+async def a_key_that_was_taken_away(stage: Stage) -> Told:
+    url = f"sqlite:///{stage.folder}/encrypted.db"
+    keys = [f"{name}:{base64.b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new")]
+    session = stage.manager(url, encryption_keys=keys[:1]).create_session(data={"x": SECRET}).session
+    stage.manager(url, encryption_keys=keys[1:]).get_session(session.session_id)
     return None
 
 

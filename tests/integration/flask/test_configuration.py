@@ -110,7 +110,7 @@ def test_before_an_application_there_is_no_manager() -> None:
 
 def test_an_application_factory(tmp_path: Path) -> None:
     """Set up first, configured later, used by two applications that have nothing in common."""
-    sessile = Sessile(secret_keys=["k" * 32])
+    sessile = Sessile(secret_keys=["N1-9fQmXo2Tz7LrVb4Ks8HwYc3Jd6Gp0Ae5Ui"])
 
     def make(name: str) -> Flask:
         app = Flask(name)

@@ -21,7 +21,7 @@ from sessile.runtime.settings import Settings
 from sessile.server.app import Service, create_app
 from sessile.server.serving import address_of, make_server
 
-SERVICE_KEY = "service-key-of-the-tests"
+SERVICE_KEY = "service-key-of-the-tests-8Qw2Zr5LmX"
 JSON = {"content-type": "application/json"}
 
 

@@ -21,7 +21,7 @@ from sessile.testing.shows import shows_security
 from tests.integration.server.peer import connected
 from tests.integration.server.running import process_on
 
-SECRET = "a-service-key-nobody-may-see"
+SECRET = "a-service-key-nobody-may-see-7Hk3Pd"
 
 pytestmark = pytest.mark.server
 

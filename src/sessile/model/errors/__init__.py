@@ -3,6 +3,7 @@
     SessileError
     ├── ConfigurationError              a setting is missing, weak or contradicts another
     ├── StoreUnavailable                cannot look: the store is down, locked or too slow (retryable)
+    │   └── ContentUnreadable           what is kept is encrypted, and no key opens it (retryable)
     ├── SessionError
     │   ├── SessionNotFound             no such session, or the token is not one of ours
     │   ├── SessionExpired              idle or absolute deadline passed
@@ -55,6 +56,7 @@ from sessile.model.errors.documents import (
 )
 from sessile.model.errors.root import (
     ConfigurationError,
+    ContentUnreadable,
     SessileError,
     StoreUnavailable,
 )
@@ -91,6 +93,7 @@ __all__ = [
     "CheckpointNotFound",
     "ConfigurationError",
     "ConflictNotFound",
+    "ContentUnreadable",
     "CsrfFailed",
     "DocumentNotFound",
     "DocumentTooLarge",

@@ -46,3 +46,15 @@ class StoreUnavailable(SessileError):
     retry_after_s = 2
     cause = "The database is down, locked, full or too slow, or the store is not open."
     cure = "Try again after `Retry-After`. An operator looks at `/readyz`, the disk and who holds the lock."
+
+
+class ContentUnreadable(StoreUnavailable):
+    """What is kept is encrypted, and no key that is configured opens it. Never taken for nothing: nobody is logged out by a missing key."""
+
+    code = "content_unreadable"
+    http_status = 503
+    retryable = True
+    default_message = "What is kept here cannot be read just now. Nothing was lost; try again later."
+    retry_after_s = 60
+    cause = "A key is missing from SESSILE_ENCRYPTION_KEYS, or what is kept was changed or moved by hand."
+    cure = "Put the key that the message names back into SESSILE_ENCRYPTION_KEYS. What was changed by hand comes from a backup."

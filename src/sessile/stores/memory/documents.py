@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sessile.model.batch import Progress, Surroundings
+from sessile.model.content import ContentKind
 from sessile.model.document import (
     PASSING_CHECKPOINTS,
     Checkpoint,
@@ -161,6 +162,24 @@ class MemoryDocumentRows:
         self.update([one.document for one in progress], with_state=[one.with_state for one in progress])
 
     # -- devices and conflicts --------------------------------------------------------------------------------------
+
+    def contents(self, kind: ContentKind) -> list[Any]:
+        """All records of that kind, in no order."""
+        tables: dict[ContentKind, Table[Any, Any]] = {
+            ContentKind.DOCUMENT: self._documents,
+            ContentKind.LOG_BASE: self._bases,
+            ContentKind.CONFLICT: self._conflicts,
+            ContentKind.CHECKPOINT: self._checkpoints,
+        }
+        if kind is ContentKind.CHANGE:
+            return [line for lines in self._logs.rows() for line in lines]
+        return list(tables[kind].rows()) if kind in tables else []
+
+    def replace_change(self, change: LoggedChange) -> None:
+        """The line of that version is that one now."""
+        lines = self._logs.get(change.document_id) or ()
+        kept = tuple(change if line.version == change.version else line for line in lines)
+        self._logs.put(change.document_id, kept)
 
     def devices(self, document_id: str) -> list[DocumentDevice]:
         found = [device for device in self._devices.rows() if device.document_id == document_id]

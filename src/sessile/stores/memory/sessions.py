@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sessile.model.census import Census
+from sessile.model.content import ContentKind
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
 from sessile.model.session import Principal, Session, Standing
@@ -125,6 +126,14 @@ class MemorySessionRows:
     def get_many(self, session_ids: Sequence[str], *, lock: bool = False) -> dict[str, Session]:
         found = [self.get(session_id) for session_id in session_ids]
         return {session.session_id: session for session in found if session is not None}
+
+    def contents(self, kind: ContentKind) -> list[Any]:
+        """All records of that kind, in no order. A re-encryption locks what it reads."""
+        if kind is ContentKind.PRINCIPAL:
+            return list(self._principals.rows())
+        found = list(self._sessions.rows()) if kind is ContentKind.SESSION else []
+        self.changes.read(found)
+        return found
 
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None:
         return self._principals.get(user_id)

@@ -24,6 +24,7 @@ from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports import CommitGuard, Listener
+from sessile.stores.memory.contents import MemoryContentRows
 from sessile.stores.memory.documents import MemoryDocumentRows
 from sessile.stores.memory.fence import MemoryFenceRows
 from sessile.stores.memory.handoffs import MemoryHandoffRows
@@ -91,6 +92,7 @@ class MemoryTransaction:
             Table(tables.checkpoints),
             Table(tables.log_bases),
         )
+        self.contents = MemoryContentRows(self.sessions, self.documents)
         self.events: list[Event] = []
 
     def hold(

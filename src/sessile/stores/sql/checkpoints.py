@@ -41,7 +41,7 @@ class SqlCheckpointRows:
             .where(checkpoints.c.document_id == document_id)
             .order_by(checkpoints.c.created_at.desc(), checkpoints.c.checkpoint_id.desc())
         )
-        return [_checkpoint(row) for row in self._connection.execute(statement)]
+        return [checkpoint_of(row) for row in self._connection.execute(statement)]
 
     def delete_checkpoints(self, checkpoint_ids: Sequence[str]) -> None:
         if checkpoint_ids:
@@ -59,9 +59,9 @@ class SqlCheckpointRows:
 
 
 def _maybe(row: Row[Any] | None) -> Checkpoint | None:
-    return None if row is None else _checkpoint(row)
+    return None if row is None else checkpoint_of(row)
 
 
-def _checkpoint(row: Row[Any]) -> Checkpoint:
+def checkpoint_of(row: Row[Any]) -> Checkpoint:
     values = row._asdict()
     return Checkpoint(**{**values, "kind": CheckpointKind(values["kind"])})

@@ -143,7 +143,7 @@ class SqlDocumentRows(SqlHistoryRows):
     def changes(self, document_id: str, *, after: int, limit: int | None = None) -> list[LoggedChange]:
         statement = _CHANGES if limit is None else _CHANGES.limit(limit)
         return [
-            _change(row) for row in self._connection.execute(statement, {"document_id": document_id, "after": after})
+            change_of(row) for row in self._connection.execute(statement, {"document_id": document_id, "after": after})
         ]
 
     def recent_changes(self, document_id: str, *, before: int | None, limit: int) -> list[LoggedChange]:
@@ -152,27 +152,27 @@ class SqlDocumentRows(SqlHistoryRows):
         )
         if before is not None:
             statement = statement.where(changes.c.version < before)
-        return [_change(row) for row in self._connection.execute(statement)]
+        return [change_of(row) for row in self._connection.execute(statement)]
 
     def change_of_device(self, document_id: str, device_id: str, seq: int) -> LoggedChange | None:
         statement = select(changes).where(
             changes.c.document_id == document_id, changes.c.device_id == device_id, changes.c.seq == seq
         )
         row = self._connection.execute(statement).one_or_none()
-        return None if row is None else _change(row)
+        return None if row is None else change_of(row)
 
     def change_by_key(self, document_id: str, idempotency_key: str) -> LoggedChange | None:
         statement = select(changes).where(
             changes.c.document_id == document_id, changes.c.idempotency_key == idempotency_key
         )
         row = self._connection.execute(statement).one_or_none()
-        return None if row is None else _change(row)
+        return None if row is None else change_of(row)
 
     def insert_changes(self, changes: Sequence[LoggedChange]) -> None:
         if not changes:
             return
         try:
-            self._connection.execute(_INSERT_CHANGE, [_change_values(change) for change in changes])
+            self._connection.execute(_INSERT_CHANGE, [change_values(change) for change in changes])
         except IntegrityError as error:
             versions = [change.version for change in changes]
             raise VersionConflict({"versions": versions}, "One of these changes is in the log already.") from error
@@ -233,7 +233,7 @@ def _device_values(device: DocumentDevice) -> dict[str, Any]:
     return {column.name: getattr(device, column.name) for column in document_devices.columns}
 
 
-def _change_values(change: LoggedChange) -> dict[str, Any]:
+def change_values(change: LoggedChange) -> dict[str, Any]:
     return {
         "document_id": change.document_id,
         "version": change.version,
@@ -256,7 +256,7 @@ def _change_values(change: LoggedChange) -> dict[str, Any]:
     }
 
 
-def _change(row: Row[Any]) -> LoggedChange:
+def change_of(row: Row[Any]) -> LoggedChange:
     values = row._asdict()
     values["verdict"] = Verdict(values["verdict"])
     values["detail"] = None if values["detail"] is ABSENT else values["detail"]

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.batches import Held, SqlBatchRows
+from sessile.stores.sql.contents import SqlContentRows
 from sessile.stores.sql.dialects import upsert
 from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.fence import SqlFenceRows
@@ -43,6 +44,7 @@ class SqlTransaction(SqlAuditRows):
         self.sessions = SqlSessionRows(connection)
         self.platforms = SqlPlatformRows(connection)
         self.documents: SqlBatchRows = _BATCHES[connection.dialect.name](connection)
+        self.contents = SqlContentRows(connection, self.sessions, self.documents)
         self.handoffs = SqlHandoffRows(connection)
         self.legacy = SqlLegacyRows(connection)
         self.presence = SqlPresenceRows(connection)
