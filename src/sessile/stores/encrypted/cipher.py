@@ -129,7 +129,7 @@ def _prefix(key_id: str) -> bytes:
 
 def _parts(sealed: bytes) -> tuple[str, bytes, bytes]:
     start = len(MAGIC) + 1
-    if not is_sealed(sealed) or len(sealed) < start + sealed[start - 1] + _NONCE_BYTES:
+    if not is_sealed(sealed) or len(sealed) < start or len(sealed) < start + sealed[start - 1] + _NONCE_BYTES:
         raise ContentUnreadable
     nonce_at = start + sealed[start - 1]
     key_id = sealed[start:nonce_at].decode("ascii", "replace")
