@@ -194,7 +194,7 @@ def untagged(value: Any) -> Any:
     Raises PayloadRefused."""
     try:
         return _untagged(value)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PayloadRefused("unreadable", "a tagged value of Flask that is damaged") from error
 
 

@@ -51,6 +51,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     is_paused = False
     """Whether the transport's buffer is over its mark."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # At DEBUG it would log the headers of each handshake, cookies included, and what people write.
+        self.conn.debug = False
+
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if not self.close_sent:  # the handshake is well-formed, and the application has not started yet

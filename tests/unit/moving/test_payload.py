@@ -211,3 +211,10 @@ def test_ids_have_the_shape_that_their_library_gives_them(kind: LegacyKind, good
 def test_dates_come_back() -> None:
     values = {"day": date(2026, 1, 2), "price": Decimal("9.90"), "user_id": "ada"}
     assert decode(content_of(FLASK, values).data) == values
+
+
+@pytest.mark.parametrize("year", ["9" * 5, "9" * 40])
+def test_a_date_that_no_clock_has_is_refused_like_any_damage(year: str) -> None:
+    with pytest.raises(PayloadRefused) as caught:
+        untagged({" d": f"Fri, 02 Jan {year} 00:00:00 GMT"})
+    assert caught.value.reason == "unreadable"
