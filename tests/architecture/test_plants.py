@@ -8,6 +8,7 @@ import pytest
 
 from tests.architecture.tree import ROOT
 from tests.contract.mutation import Mutant, plant
+from tests.security.plants import PLANTS
 
 MODULES = [
     f"tests.contract.{path.stem}"
@@ -21,6 +22,9 @@ MUTANTS: dict[str, Mutant] = {
     if isinstance(values, list)
     for mutant in values
     if isinstance(mutant, Mutant)
+}
+MUTANTS |= {
+    f"tests.security.plants: {one.name}": Mutant(one.name, one.where, one.old, one.new, one.caught_by) for one in PLANTS
 }
 
 

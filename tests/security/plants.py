@@ -200,7 +200,7 @@ PLANTS: Final = (
     ),
     Plant(
         "answers of the service may run scripts and be framed",
-        "sessile.server.answers:PrivateAnswers.__call__", "headers.setdefault(name, value)", "pass",
+        "sessile.server.answers:PrivateAnswers.__call__", "headers += [(name, value) for name, value in _STRICT if name not in known]", "pass",
         f"{SERVER}test_strict_answers:test_an_answer_renders_nothing_runs_nothing_and_is_embedded_by_nobody",
         {"method": "GET", "path": "/api/v0/session"},
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sessile.engine.ownership import claim_documents
@@ -33,6 +33,8 @@ class SessionRules:
     anonymous_keys_dropped: tuple[str, ...] = ()
     claim_on_login: bool = True
     end_on_late_use: bool = False
+    idle_max: timedelta | None = None
+    """How far off an application may put an idle deadline by hand; None: as far as the absolute one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

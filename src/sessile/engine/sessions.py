@@ -321,6 +321,8 @@ class SessionEngine:
     def _set_idle_deadline(self, tx: Transaction, session_id: str, deadline: datetime) -> Session:
         now = self._clock.now()
         session = live(tx, session_id, now)
+        if self._rules.idle_max is not None:
+            deadline = min(deadline, now + self._rules.idle_max)
         moved = replace(
             session,
             last_seen_at=now,

@@ -130,6 +130,7 @@ def make_engines(
         anonymous_keys_dropped=settings.anonymous_keys_dropped,
         claim_on_login=settings.claim_on_login,
         end_on_late_use=settings.end_on_late_use,
+        idle_max=None if settings.preset is None else timedelta(seconds=settings.idle_timeout_s),
     )
     keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
     new_documents = Quota("documents", settings.documents_per_hour_max)

@@ -159,6 +159,15 @@ class LastingContract(Contract):
             await bench.sessions.set_idle_deadline(first.session_id, lab.clock.now() + soon)
         assert caught.value.clock == "idle"
 
+    @shows_security("N-1")
+    async def test_under_a_preset_the_idle_deadline_is_put_no_further_off(self, lab: Lab) -> None:
+        bench = await lab.open(replace(RULES, idle_max=timedelta(seconds=60)))
+        session = (await bench.sessions.create("ada")).session
+        for asked, got in ((30, 30), (600, 60)):
+            deadline = lab.clock.now() + timedelta(seconds=asked)
+            moved = await bench.sessions.set_idle_deadline(session.session_id, deadline)
+            assert moved.idle_expires_at == lab.clock.now() + timedelta(seconds=got)
+
     async def test_swept_or_not_the_clock_that_ran_out_is_told(self, lab: Lab) -> None:
         bench = await lab.open()
         idle = (await bench.sessions.create("ada")).session
