@@ -74,7 +74,8 @@ class Settings(BaseSettings):
     """`aal1`, `aal2` or `aal3`: the times of that assurance level of NIST SP 800-63B-4, for `idle_timeout_s`, `absolute_timeout_s`, `remember_timeout_s`,
     `fresh_timeout_s`, `cookie_persistent` and `end_others_needs_fresh`. Each can still be set, but to nothing weaker."""
     idle_timeout_s: Seconds = 86400
-    """A session ends this long after the last activity."""
+    """A session ends this long after the last activity. Activity is noted in steps of a twentieth of it, and written once a second: below some 20 s a session can end up
+    to a second early."""
     absolute_timeout_s: Seconds = 172800
     """A session ends this long after the login, whatever happens."""
     remember_timeout_s: Annotated[float, Field(ge=0, le=10 * 365 * 86400)] = 30 * 86400

@@ -15,7 +15,7 @@ from sessile.integrations.django import SessionMiddleware, SessionStore, get_man
 from sessile.integrations.django.process import here
 from sessile.model.errors import StoreUnavailable
 from sessile.testing import FakeClock
-from sessile.testing.shows import shows_security
+from sessile.testing.shows import shows, shows_security
 from tests.integration.django import project
 
 pytestmark = pytest.mark.usefixtures("store", "users")
@@ -95,6 +95,7 @@ def test_another_user_gets_a_session_of_their_own(any_client: Client) -> None:
 
 
 @shows_security("V7.4.1", "C-8")
+@shows("A09", "http")
 def test_a_logout_ends_it_everywhere(any_client: Client) -> None:
     any_client.post("/login/ada")
     token = any_client.cookies["sessionid"].value
@@ -378,6 +379,7 @@ def test_save_every_request_sends_the_cookie_each_time(client: Client, clock: Fa
 
 
 @shows_security("V7.3.1")
+@shows("A07", "http")
 def test_using_it_is_activity_and_a_poll_is_not(client: Client, clock: FakeClock) -> None:
     client.post("/put/a/1")
     clock.advance(13 * 86400)
@@ -404,6 +406,7 @@ def test_a_stream_may_not_begin_to_read(client: Client) -> None:
 
 
 @shows_security("V7.5.1", "V7.5.3")
+@shows("D02", "http")
 def test_what_a_view_requires(client: Client, clock: FakeClock) -> None:
     refused = client.get("/members")
     assert (refused.status_code, refused.json()["reason"]) == (401, "no_cookie")
@@ -417,6 +420,7 @@ def test_what_a_view_requires(client: Client, clock: FakeClock) -> None:
     assert client.get("/payout").json()["code"] == "freshness_required"
 
 
+@shows("E01", "http")
 def test_platforms(client: Client) -> None:
     from sessile import PlatformEntry
 

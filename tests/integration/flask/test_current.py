@@ -21,7 +21,7 @@ from sessile.integrations.flask import (
     session,
 )
 from sessile.model.platform import PlatformEntry
-from sessile.testing.shows import shows_security
+from sessile.testing.shows import shows, shows_security
 from tests.integration.flask.site import Site, set_cookies
 
 SHOP = PlatformEntry(platform_id="shop", name="Shop", is_default=True)
@@ -83,6 +83,7 @@ def asking(here: Site) -> Site:
     return here
 
 
+@shows("D02", "http")
 def test_accessors(asking: Site) -> None:
     client = asking.client()
     assert client.get("/who").json == {"user": None, "platform": None, "is_authenticated": False, "context": None}
@@ -108,6 +109,7 @@ def test_what_is_required_and_missing(asking: Site) -> None:
     assert client.get("/mail").text == "mail"
 
 
+@shows("E05", "http")
 def test_a_tab_names_its_own_platform(asking: Site) -> None:
     client = asking.client()
     client.post("/login/ann")
@@ -119,6 +121,7 @@ def test_a_tab_names_its_own_platform(asking: Site) -> None:
     assert client.get("/user", headers={"Sessile-Platform": "eves"}).status_code == 200, "nobody asked where"
 
 
+@shows("E02", "http")
 def test_the_loser_of_a_switch_is_told_where_it_is_now(asking: Site) -> None:
     client = asking.client()
     client.post("/login/ann")

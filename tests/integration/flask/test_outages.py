@@ -11,7 +11,7 @@ import pytest
 
 from sessile.integrations.flask import get_current_user_id, require_authentication, session
 from sessile.stores.sql import database as sqlite_database
-from sessile.testing.shows import shows_security
+from sessile.testing.shows import shows, shows_security
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import Site, set_cookies, site, token_of
 
@@ -40,6 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @shows_security("V16.5.2")
+@shows("A12", "http")
 def test_an_outage_is_503_and_not_a_logout(database_url: str) -> None:
     with site(database_url) as made:
         client = with_requirement(made).client()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessile.integrations.flask import session
-from sessile.testing.shows import shows_security
+from sessile.testing.shows import shows, shows_security
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import Site, set_cookies, site, token_of
 
@@ -39,6 +39,7 @@ def test_a_write_is_a_read_and_a_write(here: Site) -> None:
     assert here.trips == ["_get"], "the same value is no change"
 
 
+@shows("A07", "http")
 def test_activity_is_written_at_the_stated_rate(here: Site) -> None:
     client = here.client()
     client.post("/login/ann")
@@ -80,6 +81,7 @@ def test_a_page_that_does_not_use_the_session_is_as_without_one(here: Site) -> N
     assert "Cache-Control" not in response.headers
 
 
+@shows("D01", "http")
 def test_static_files_ask_nobody_and_may_be_cached(here: Site) -> None:
     """The trap: a session of the database for each static file."""
     client = here.client()
