@@ -26,7 +26,7 @@ class Program:
             [node, str(self.bundle), *arguments],
             input=lines, capture_output=True, text=True, check=False, timeout=timeout_s,
         )  # fmt: skip
-        assert done.returncode == 0, f"{done.stdout[-300:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-4000:]}"
         return done.stdout.splitlines()
 
 

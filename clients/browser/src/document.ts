@@ -330,7 +330,7 @@ export class Doc {
   }
 
   pump(): void { this.#sender.pump(); }
-
+  get isIdle(): boolean { return this.#sender.isIdle; }
   heard(deviceId: string, verdicts: readonly SentVerdict[]): void {
     this.#run(this.#core.heard(deviceId, verdicts));
   }

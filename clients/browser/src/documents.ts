@@ -76,7 +76,7 @@ export class Documents {
 
   /** Closes what nobody has open any more, once it is sent. */
   drop(doc: Doc): void {
-    if (!this.#errands.has(doc.name) || doc.pendingCount > 0 || doc.id === null || this.client.wants(doc.name)) return;
+    if (!this.#errands.has(doc.name) || doc.pendingCount > 0 || !doc.isIdle || doc.id === null || this.client.wants(doc.name)) return;
     this.#errands.delete(doc.name);
     this.#docs.delete(doc.name);
     this.client.unsubscribe(doc.id);

@@ -40,6 +40,9 @@ export class Sender {
     return this.#pause !== null;
   }
 
+  /** Nothing is on its way, and nothing is about to be. */
+  get isIdle(): boolean { return this.#inFlight.length === 0 && !this.#isPumping; }
+
   /** A connection has opened the document: everything in the outbox goes out once more, duplicates get their old verdict. */
   open(lastSeq: number): void {
     this.close();

@@ -34,7 +34,7 @@ export type SiblingMessage =
   | { readonly kind: "connected" }
   // From the leader.
   | { readonly kind: "beat"; readonly tab: string; readonly term: number; readonly visible: boolean }
-  | { readonly kind: "standing"; readonly to: string | null; readonly standing: Standing }
+  | { readonly kind: "standing"; readonly to: string | null; readonly term: number; readonly standing: Standing }
   | { readonly kind: "state"; readonly to: string; readonly owner: string; readonly name: string; readonly shared: Shared; readonly devices: readonly Device[] }
   | { readonly kind: "refused"; readonly to: string; readonly owner: string; readonly name: string; readonly error: NotOpened["error"] }
   | { readonly kind: "frame"; readonly owner: string; readonly frame: ServerFrame }

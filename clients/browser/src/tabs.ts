@@ -135,7 +135,11 @@ export class Tabs {
 
   /** From now on a socket of its own, for example because this tab's outbox is in its memory. */
   standAlone(): void {
-    if (!this.#isIn) return;
+    if (!this.#isIn) {
+      // Put aside when its storage failed: it comes back with a socket of its own, and leads nobody.
+      this.#leadership = null;
+      return this.#become("solo");
+    }
     this.#isIn = false;
     const wasLeader = this.role === "leader";
     this.siblings.tell({ kind: "gone", tab: this.host.tabId });
@@ -191,7 +195,8 @@ export class Tabs {
   #heardAsFollower(message: SiblingMessage): void {
     if (message.kind === "beat") return this.#heardBeat(message.tab, message.term, message.visible);
     const isMine = "to" in message ? (message.to ?? this.host.tabId) === this.host.tabId : message.kind === "frame";
-    if (!isMine) return;
+    // A leader that hung says how it stands before it hears that it leads no more.
+    if (!isMine || (message.kind === "standing" && message.term < this.term)) return;
     this.#listen();
     // In order: who is here first, then what was said.
     this.#following = this.#following.then(() => this.#take(message)).catch(reportError);
@@ -245,7 +250,7 @@ export class Tabs {
 
   /** Tells the others how this tab stands with the server. */
   tell(to: string | null = null): void {
-    if (this.role === "leader") this.siblings.tell({ kind: "standing", to, standing: this.host.standing });
+    if (this.role === "leader") this.siblings.tell({ kind: "standing", to, term: this.term, standing: this.host.standing });
   }
 
   /** A frame has been taken in. */

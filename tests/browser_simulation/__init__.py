@@ -1,0 +1,1 @@
+"""The browser client as it is shipped, many of it, with servers, in simulated time."""
