@@ -261,7 +261,7 @@ class SessionEngine:
             if retired.principal_changed:
                 return replace(
                     session, user_id=None, platform_id=None, device_id=None, public={}, data=b"{}", authenticated_at=None,
-                    standing=Standing.SUPERSEDED,
+                    binding=None, standing=Standing.SUPERSEDED,
                 )  # fmt: skip
             return replace(session, authenticated_at=retired.authenticated_at, standing=Standing.ROTATED)
         return None

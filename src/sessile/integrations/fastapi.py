@@ -47,6 +47,7 @@ __all__ = [
     "get_current_session_context",
     "get_current_user_id",
     "is_session_authenticated",
+    "require_bound",
     "require_csrf",
     "require_fresh",
     "require_same_origin",
@@ -92,6 +93,12 @@ def require_fresh(max_age_s: float | None = None) -> Callable[[WebSession], Awai
         return session.require_user()
 
     return fresh_user
+
+
+async def require_bound(session: CurrentSession) -> None:
+    """For `Depends`: the response is 403 `binding_required` when the session is bound to a device and the request does not show that it comes from there
+    (`dbsc`); or 401."""
+    session.require_bound()
 
 
 async def require_same_origin(connection: HTTPConnection) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from sessile.model.binding import Binding
 from sessile.model.record import Record
 
 
@@ -86,6 +87,8 @@ class Session(Record, frozen=True, kw_only=True):
     """A keyed hash of what the browser said of itself at the login; None where nobody asked (`fingerprint`)."""
     provider_session: str | None = None
     """A hash of the session at the identity provider that logged the user in."""
+    binding: Binding | None = None
+    """The device that it is bound to, where one has registered."""
     standing: Standing = Standing.CURRENT
 
     @property

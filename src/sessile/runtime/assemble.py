@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sessile.engine.activity import ActivityEngine
 from sessile.engine.audit import AuditEngine
 from sessile.engine.backups import BackupEngine
+from sessile.engine.binding import BindingEngine
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
@@ -27,7 +28,9 @@ from sessile.engine.presence import PresenceEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
+from sessile.model.binding import BindingRules
 from sessile.model.errors import ConfigurationError
+from sessile.model.proof import require_cryptography
 from sessile.ports import Cache, Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
 from sessile.runtime.settings import Settings
@@ -65,6 +68,7 @@ class Engines:
     legacy: LegacyEngine
     try_limit: TryLimit
     operators: OperatorEngine
+    bindings: BindingEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -116,7 +120,7 @@ def make_engines(
     reader: SessionReader | None = None,
     cache: Cache | None = None,
 ) -> Engines:
-    """Raises ConfigurationError for document kinds that cannot be."""
+    """Raises ConfigurationError for document kinds that cannot be, and where a setting needs a package that is not there."""
     kinds = kinds_of(registered, settings.documents)
     limit = SessionLimit(settings.sessions_per_user_max, settings.session_limit_action)
     rules = SessionRules(
@@ -163,7 +167,17 @@ def make_engines(
         LegacyEngine(store, clock, random, rules, sessions),
         TryLimit(store, clock, keys, settings.login_tries_max, timedelta(seconds=settings.login_window_s)),
         OperatorEngine(store, clock, random, cache),
+        _bindings(settings, store, clock, random, keys),
     )
+
+
+def _bindings(settings: Settings, store: Store, clock: Clock, random: Random, keys: KeyRing) -> BindingEngine:
+    if settings.dbsc:
+        require_cryptography()
+    rules = BindingRules(
+        cookie_ttl=timedelta(seconds=settings.dbsc_cookie_ttl_s), grace=timedelta(seconds=settings.dbsc_grace_s)
+    )
+    return BindingEngine(store, clock, random, keys, rules, end_on_late_use=settings.end_on_late_use)
 
 
 def _retention(settings: Settings) -> RetentionRule:

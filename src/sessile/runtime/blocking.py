@@ -26,6 +26,7 @@ from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
+from sessile.runtime.bindings import Bindings
 from sessile.runtime.blocking_background import BlockingBackground
 from sessile.runtime.blocking_documents import Documents
 from sessile.runtime.blocking_groups import Audit, Encryption, Handoffs, LegacySessions, MaintenanceMode
@@ -106,6 +107,7 @@ class SessionManager:
 
         self.handoffs = Handoffs(engines.handoffs)
         self.legacy = LegacySessions(engines.legacy)
+        self.bindings = Bindings(engines.bindings)
         self.audit = Audit(engines.audit)
         self.maintenance = MaintenanceMode(engines.maintenance)
         self.encryption = Encryption(self._store)

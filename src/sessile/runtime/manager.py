@@ -26,6 +26,7 @@ from sessile.model.wire import platform_to_wire
 from sessile.ports import Cache, Clock, Listener, Random, Store, Transaction
 from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, make_store
 from sessile.runtime.background import Background
+from sessile.runtime.bindings import AsyncBindings
 from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache, opened
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
@@ -83,6 +84,7 @@ class AsyncSessionManager:
         self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
         self.handoffs = AsyncHandoffs(engines.handoffs)
         self.legacy = AsyncLegacySessions(engines.legacy)
+        self.bindings = AsyncBindings(engines.bindings)
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
         self.encryption = AsyncEncryption(self._store)

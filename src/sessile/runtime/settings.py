@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sessile.engine.principals import LimitAction
+from sessile.model.binding import COOKIE_TTL_MIN_S, MissingPolicy
 from sessile.model.document import Policy
 from sessile.model.errors import ConfigurationError
 from sessile.model.legacy import LegacyKind
@@ -193,6 +194,20 @@ class Settings(BaseSettings):
     clear_site_data: Names = ("cache",)
     """What a log-out over https makes the browser forget beside the cookie (`Clear-Site-Data`): of `cache`, `cookies`, `storage`; nothing turns it off. `storage` takes what
     was typed and not sent yet as well; `cookies` takes those of every host below the domain."""
+    dbsc: bool = False
+    """Offer each log-in under https to bind the session to its device (Device Bound Session Credentials): a copy of the cookies is then worth something for
+    minutes only. Browsers that do not know it behave as before. Needs `sessile[dbsc]`."""
+    dbsc_missing: MissingPolicy = MissingPolicy.DENY
+    """What holds for a request of a bound session that does not show its bound cookie: `deny` (nobody is logged in), `step_up` (logged in, but what needs a
+    recent log-in asks for one) or `allow`."""
+    dbsc_missing_at: Mapping[str, MissingPolicy] = Field(default_factory=dict)
+    """The same for a path and all below it, the longest one counts: `{"/reports": "allow"}`."""
+    dbsc_cookie_ttl_s: Annotated[float, Field(ge=COOKIE_TTL_MIN_S, le=86400)] = 600
+    """How long a bound cookie lives: how long a copy of it can be used."""
+    dbsc_grace_s: Annotated[float, Field(ge=1, le=120)] = 30
+    """How long the one before it still serves requests that were under way."""
+    dbsc_excluded_paths: Names = ("/static", "/sessile.js")
+    """Paths, with all below them, for which a browser does not wait for a fresh cookie: files, say."""
     insecure_lan: bool = False
     """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
 
@@ -226,6 +241,7 @@ class Settings(BaseSettings):
         "anonymous_keys_dropped",
         "legacy_user_keys",
         "clear_site_data",
+        "dbsc_excluded_paths",
         mode="before",
     )
     @classmethod
@@ -290,6 +306,13 @@ class Settings(BaseSettings):
             raise ValueError("is a path of this site: it begins with one slash and has no #")
         return value
 
+    @field_validator("dbsc_missing_at")
+    @classmethod
+    def _paths(cls, value: Mapping[str, MissingPolicy]) -> Mapping[str, MissingPolicy]:
+        if any(not path.startswith("/") for path in value):
+            raise ValueError("a path begins with a slash")
+        return value
+
     @field_validator("service_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -308,6 +331,14 @@ class Settings(BaseSettings):
     def _no_weaker_than_the_preset(self) -> Settings:
         if self.preset is not None and (weaker := weaker_than(self.preset, self.__dict__)):
             raise ValueError("; ".join(weaker))
+        return self
+
+    @model_validator(mode="after")
+    def _binds_one_host(self) -> Settings:
+        if self.dbsc and (self.cookie_domain is not None or self.cookie_partitioned):
+            raise ValueError(
+                "dbsc binds a session to one host: leave out cookie_domain and cookie_partitioned, or dbsc"
+            )
         return self
 
     @model_validator(mode="after")

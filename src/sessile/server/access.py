@@ -15,7 +15,7 @@ from sessile.model.document import Actor
 from sessile.model.errors import AuthenticationRequired, SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.session import Session, Standing
 from sessile.runtime.manager import AsyncSessionManager
-from sessile.web import fingerprint
+from sessile.web import binding, fingerprint
 from sessile.web.asgi import Scope, bearer_token, scheme_of
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.guessing import note_unknown
@@ -82,10 +82,20 @@ class Access:
         session = seen.session
         if seen.reason == "unknown":
             await note_unknown(self._manager, scope)
-        if session is None or session.fingerprint is None:
+        if session is None:
             return seen
-        is_same = await fingerprint.is_same_browser(self._manager, scope, session)
-        return seen if is_same else Seen(None, fingerprint.REASON, is_bearer)
+        if session.fingerprint is not None and not await fingerprint.is_same_browser(self._manager, scope, session):
+            return Seen(None, fingerprint.REASON, is_bearer)
+        if session.binding is None:
+            return seen
+        return await self._bound(scope, session, is_bearer=is_bearer)
+
+    async def _bound(self, scope: Scope, session: Session, *, is_bearer: bool) -> Seen:
+        try:
+            usable, _seen = await binding.seen_from(self._manager, scope, session)
+        except SessionEnded as error:
+            return Seen(None, f"ended:{error.reason}", is_bearer)
+        return Seen(usable, "" if usable is not None else binding.REASON, is_bearer)
 
     async def _seen(self, asked: Awaitable[Session | None], otherwise: Seen, *, is_bearer: bool) -> Seen:
         try:

@@ -23,6 +23,7 @@ from sessile.server.realtime.events import EventStreams
 from sessile.server.realtime.hub import Hub
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 from sessile.server.routes import (
+    binding,
     bundle,
     changes,
     checkpoints,
@@ -133,6 +134,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
     install(api)
     for resource in (
         session,
+        binding,
         sessions,
         returning,
         platforms,

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from sessile.engine.activity import ActivityEngine
 from sessile.engine.audit import AuditEngine
+from sessile.engine.binding import BindingEngine
 from sessile.engine.caching import SessionCache
 from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
@@ -27,6 +28,7 @@ from sessile.engine.principals import PrincipalEngine
 from sessile.engine.retention import RetentionEngine, RetentionRule
 from sessile.engine.sessions import SessionEngine, expiry_policy
 from sessile.model.audit import AuditEvent
+from sessile.model.binding import BindingRules
 from sessile.model.change_format import parse_operations
 from sessile.model.document import Actor, Change, LoggedChange, Opened, Outcome, Submission
 from sessile.model.events import Event
@@ -59,6 +61,7 @@ ADA: Final = Actor(user_id="ada", device_id="01900000-0000-7000-8000-00000000000
 PHONE: Final = replace(ADA, device_id="01900000-0000-7000-8000-00000000000b")
 """Ada's other device."""
 EVE: Final = Actor(user_id="eve", device_id="01900000-0000-7000-8000-00000000000e")
+BINDING: Final = BindingRules(cookie_ttl=timedelta(seconds=600), grace=timedelta(seconds=30))
 MakeStore = Callable[[str, Path], Store]
 MakeCache = Callable[[str, Path], Cache | None]
 FENCE_PERIOD_S: Final = 0.05
@@ -89,9 +92,9 @@ class Bench:
         self.history = HistoryEngine(store, clock, COMPACTION)
         self.copies = CopyEngine(store, clock, random, kinds)
         self.activity = ActivityEngine(store, clock)
-        self.handoffs = HandoffEngine(
-            store, clock, random, KeyRing([b"the key of a test"], store, random), Logins(clock, random, rules)
-        )
+        keys = KeyRing([b"the key of a test"], store, random)
+        self.handoffs = HandoffEngine(store, clock, random, keys, Logins(clock, random, rules))
+        self.bindings = BindingEngine(store, clock, random, keys, BINDING, end_on_late_use=rules.end_on_late_use)
         self.legacy = LegacyEngine(store, clock, random, rules, self.sessions)
         self.audits = AuditEngine(store)
         self.maintenance = MaintenanceEngine(store, clock)

@@ -47,6 +47,11 @@ class _Finished:
         """A group of verbs, finished in the same way."""
         return _Finished(self.facade.legacy)
 
+    @property
+    def bindings(self) -> _Finished:
+        """The same."""
+        return _Finished(self.facade.bindings)
+
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.facade, name)
         if not callable(value):

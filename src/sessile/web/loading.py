@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final
 
+from sessile.engine.binding import BindingSeen
 from sessile.model import token as tokens
 from sessile.model.errors import (
     PlatformRefused,
@@ -21,6 +22,7 @@ from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web import fingerprint
 from sessile.web.asgi import Scope, bearer_token, scheme_of
+from sessile.web.binding import REASON, seen_from
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.guessing import note_unknown
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
@@ -61,7 +63,7 @@ NO_OVERRIDE: Final = Override(None)
 class Loaded(Record, frozen=True):
     """What became of a request's credential: a record, or the reason why there is none, or the error that kept us from looking."""
 
-    _unshown: ClassVar[tuple[str, ...]] = ("failure", "token", "forgetting")
+    _unshown: ClassVar[tuple[str, ...]] = ("failure", "token", "forgetting", "denied")
 
     source: Source
     record: Session | None = None
@@ -72,6 +74,9 @@ class Loaded(Record, frozen=True):
     """What replaces the credential: the response carries it, whether or not the handler looks at the session."""
     forgetting: tuple[tuple[bytes, bytes], ...] = ()
     """Headers that go with the token: the cookie of another library is to be forgotten."""
+    binding: BindingSeen = BindingSeen.NONE
+    denied: Session | None = None
+    """A session that the request may not use, because it did not show that it comes from its device."""
 
 
 async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope) -> Loaded:
@@ -95,9 +100,14 @@ async def load(manager: AsyncSessionManager, cookies: CookiePolicy, scope: Scope
         record = await manager.authenticate(token)
         if record.fingerprint is not None and not await fingerprint.is_same_browser(manager, scope, record):
             return Loaded(source, reason=fingerprint.REASON)
-        return Loaded(
-            source, record, override=await Override.look(manager, scope, record) if names_a_platform else None
-        )
+        seen = BindingSeen.NONE
+        if record.binding is not None:
+            usable, seen = await seen_from(manager, scope, record)
+            if usable is None:
+                return Loaded(source, reason=REASON, binding=seen, denied=record)
+            record = usable
+        named = await Override.look(manager, scope, record) if names_a_platform else None
+        return Loaded(source, record, override=named, binding=seen)
     except SessileError as error:
         if type(error) is SessionNotFound:
             await note_unknown(manager, scope)

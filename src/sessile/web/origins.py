@@ -24,13 +24,13 @@ class OriginPolicy:
     def __init__(self, settings: Settings, cookies: CookiePolicy | None = None) -> None:
         self._allowed = frozenset(settings.allowed_origins)
         self._cookies = cookies or CookiePolicy(settings)
-        self._is_always_secure = settings.cookie_secure
+        self.is_always_secure = settings.cookie_secure
         for origin in settings.allowed_origins:
             _check_configured(origin)
 
     def allows(self, scope: Scope, origin: str) -> bool:
         """True when a page of this origin may use the session of this request."""
-        host, scheme = host_of(scope), "https" if self._is_always_secure else scheme_of(scope)
+        host, scheme = host_of(scope), "https" if self.is_always_secure else scheme_of(scope)
         return origin in self._allowed or (host != "" and origin == f"{scheme}://{host}")
 
     def check_unsafe(self, scope: Scope) -> None:

@@ -11,9 +11,11 @@ from typing import Any, Final
 from msgspec import UnsetType
 from msgspec.structs import replace
 
+from sessile.engine.binding import BindingSeen
 from sessile.model.document import Actor
 from sessile.model.errors import (
     AuthenticationRequired,
+    BindingRequired,
     FreshnessRequired,
     InvalidValue,
     SessionClosed,
@@ -23,10 +25,11 @@ from sessile.model.errors import (
     SessionReadOnly,
     SessionUpdateError,
 )
-from sessile.model.session import Issued, Session, SessionContext, Standing
+from sessile.model.session import EndReason, Issued, Session, SessionContext, Standing
 from sessile.model.wire import platform_to_wire
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.asgi import Scope, header_values, scheme_of
+from sessile.web.binding import offered
 from sessile.web.cookies import CookiePolicy
 from sessile.web.device_label import label_of
 from sessile.web.fingerprint import fingerprint_of
@@ -56,8 +59,10 @@ class RequestSession(SessionMapping):
     _override = NO_OVERRIDE
     _new_token: str | None = None
     forgetting: tuple[tuple[bytes, bytes], ...] = ()
-    """Headers that go with a new token: another library's cookie is to be forgotten."""
+    """Headers that go with a new token: another library's cookie is to be forgotten, a binding to the device is offered."""
     _cookie_ends = False
+    _binding = BindingSeen.NONE
+    _denied: Session | None = None
     operations_committed = 0
     """How many changes of data this request has saved so far."""
     passive = False
@@ -79,6 +84,8 @@ class RequestSession(SessionMapping):
         self._record, self._reason, self._failure = loaded.record, loaded.reason, loaded.failure
         self._source = loaded.source
         self._override = loaded.override or NO_OVERRIDE
+        if loaded.binding is not BindingSeen.NONE:
+            self._binding, self._denied = loaded.binding, loaded.denied
         if loaded.token is not None:
             self._new_token, self.forgetting = loaded.token, loaded.forgetting
             self._accessed = self._accessed or self._phase is Phase.OPEN
@@ -156,6 +163,19 @@ class RequestSession(SessionMapping):
         if proved_at is None or self._manager.clock.now() - proved_at > timedelta(seconds=max_age_s):
             raise FreshnessRequired(max_age_s)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether this request showed that it comes from the device that the session is bound to (`dbsc`)."""
+        self._seen()
+        return self._binding is BindingSeen.SHOWN
+
+    def require_bound(self, *, always: bool = False) -> None:
+        """Raises BindingRequired when the session is bound to a device and the request did not show that it comes from there; with `always` also when it
+        is not bound, as in a browser that does not know how. Raises AuthenticationRequired."""
+        self.require_user()
+        if self._binding is BindingSeen.MISSING or (always and self._binding is not BindingSeen.SHOWN):
+            raise BindingRequired
+
     async def _context(self) -> SessionContext | None:
         record = self._visible()
         if record is None:
@@ -198,6 +218,9 @@ class RequestSession(SessionMapping):
         self._check_token_can_be_given(record)
         known = record if record is not None and not record.is_read_only else None
         session_id = known.session_id if known is not None else None
+        if known is not None and known.binding is not None and not self._binding.is_shown:
+            # Who they are was just proved without the device: the session goes on without it, and is offered another binding.
+            await self._manager.bindings.end(known.session_id)
         issued = await self._manager.login(
             session_id,
             user_id,
@@ -217,11 +240,20 @@ class RequestSession(SessionMapping):
             for key in self._manager.settings.anonymous_keys_dropped:
                 self._tracked.value.pop(key, None)
         self._adopt(issued)
+        if self._manager.settings.dbsc:
+            if self._denied is not None and self._denied.user_id == user_id:
+                # Else the browser would go on refreshing that one's cookie, which has the same name as the new one's.
+                await self._manager.destroy_session(self._denied.session_id, reason=EndReason.SUPERSEDED)
+            await self._offer_binding()
         self._override = await Override.look(self._manager, self._scope, self._record)
 
     async def _count_login_try(self, name: str) -> None:
         client = self._scope.get("client")
         await self._manager.count_login_try(name, str(client[0] if client else ""))
+
+    async def _offer_binding(self) -> None:
+        root, is_secure = self._scope.get("root_path", ""), scheme_of(self._scope) == "https"
+        self.forgetting += await offered(self._manager, self._record, root, is_secure=is_secure)
 
     async def _logout(self) -> bool:
         record = self._seen()

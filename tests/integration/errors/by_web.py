@@ -95,6 +95,17 @@ async def a_log_in_of_long_ago(stage: Stage) -> Told:
         return await client.post("/")
 
 
+@provokes(errors.BindingRequired)
+async def a_route_for_a_device_that_is_none(stage: Stage) -> Told:
+    async with visited(stage) as (here, client):
+
+        @here.app.post("/")
+        async def handler(session: CurrentSession):
+            session.require_bound(always=True)
+
+        return await client.post("/")
+
+
 # -- the service over HTTP --------------------------------------------------------------------------------------------
 
 
@@ -123,6 +134,11 @@ async def a_fault_that_nobody_foresaw(stage: Stage) -> Told:
         transport = httpx.ASGITransport(app=service, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.get(DOCUMENTS, headers={"authorization": f"Bearer {token}"})
+
+
+@provokes(errors.BindingRefused)
+async def a_registration_without_a_proof(stage: Stage) -> Told:
+    return await asked(stage, "POST", "/api/v0/session/dbsc/registration")
 
 
 @provokes(errors.OriginRefused)

@@ -17,6 +17,7 @@ from sessile.integrations.django.access import (
     get_current_user_id,
     is_session_authenticated,
     require_authentication,
+    require_bound,
     require_fresh,
     require_platform,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "get_manager",
     "is_session_authenticated",
     "require_authentication",
+    "require_bound",
     "require_fresh",
     "require_platform",
     "session_of",

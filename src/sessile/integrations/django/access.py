@@ -80,6 +80,11 @@ def require_fresh(max_age_s: float | None = None) -> Callable[[View], View]:
     return lambda view: _checked(view, check)
 
 
+def require_bound(view: View) -> View:
+    """Decorator: 403 `binding_required` when the session is bound to a device and the request does not show that it comes from there (`dbsc`); or 401."""
+    return _checked(view, SessionStore.require_bound)
+
+
 def _checked(view: View, check: Check) -> View:
     if iscoroutinefunction(view):
 

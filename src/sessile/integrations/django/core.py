@@ -26,6 +26,8 @@ from sessile.model.session import Session, Standing
 from sessile.runtime.lane import drive
 from sessile.web import trace
 from sessile.web.asgi import Scope
+from sessile.web.binding import REASON as UNBOUND
+from sessile.web.binding import RawHeaders, offered, seen_from
 from sessile.web.blocking_session import BlockingSession
 from sessile.web.cookies import CookiePolicy
 from sessile.web.device_label import label_of
@@ -53,6 +55,8 @@ class Core(BlockingSession):
         self._counts_reads = counts_reads
         self.user_key: str | None = None
         """What stood under `_auth_user_id` when that was last in step with the session's user."""
+
+    _offers_binding = False
 
     # -- what is known without asking anybody -------------------------------------------------------------------------------------------------
 
@@ -179,6 +183,11 @@ class Core(BlockingSession):
             record = manager.authenticate(found.token)
             if record.fingerprint is not None and not drive(is_same_browser(self._manager, self._scope, record)):
                 return Loaded(Source.COOKIE, reason=REASON)
+            if record.binding is not None:
+                usable, seen = drive(seen_from(self._manager, self._scope, record))
+                if usable is None:
+                    return Loaded(Source.COOKIE, reason=UNBOUND, binding=seen, denied=record)
+                return Loaded(Source.COOKIE, usable, binding=seen)
             return Loaded(Source.COOKIE, record)
         except SessileError as error:
             if type(error) is SessionNotFound:
@@ -245,6 +254,16 @@ class Core(BlockingSession):
         self.login(user_id, public=public)
         if self._tracked is None:
             self._data().update(kept)
+
+    async def _offer_binding(self) -> None:
+        """The middleware knows whether the request came over https, and asks for it then."""
+        self._offers_binding = True
+
+    def binding_offer(self, root: str | None, *, is_secure: bool) -> RawHeaders:
+        """Headers that go with the new cookie of a log-in. `root` is where the API's URLs are mounted; None: nowhere."""
+        if not self._offers_binding or root is None:
+            return ()
+        return drive(offered(self._manager, self._record, root, is_secure=is_secure))
 
     def leave(self) -> None:
         """Nobody is logged in any more; what is left in the dict begins a session of its own."""

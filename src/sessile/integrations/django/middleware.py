@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,6 +20,7 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessio
 from django.core.exceptions import DisallowedHost, ImproperlyConfigured
 from django.core.signals import got_request_exception, setting_changed
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import NoReverseMatch, reverse
 from django.utils.cache import patch_vary_headers
 
 from sessile.integrations.django.configuration import cookie_attributes
@@ -28,6 +30,7 @@ from sessile.integrations.django.store import SessionStore
 from sessile.model.errors import SessileError
 from sessile.web import trace
 from sessile.web.asgi import Scope
+from sessile.web.binding import REGISTRATION_PATH
 from sessile.web.fingerprint import BROWSER_KEY
 from sessile.web.problems import MEDIA_TYPE, NO_STORE, log_fault, problem_body, problem_headers
 
@@ -157,6 +160,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
             response.set_cookie(
                 name, token, **cookie_attributes(max_age_s, request.scheme or "http", _host_of(request))
             )
+            for header, what in session._core.binding_offer(_api_root(), is_secure=request.is_secure()):
+                response[header.decode("ascii")] = what.decode("ascii")
         else:
             response.delete_cookie(
                 name,
@@ -166,6 +171,14 @@ class SessionMiddleware(DjangoSessionMiddleware):
             )
             for header, what in here().cookies.forget_site(is_secure=request.is_secure()):
                 response[header.decode("ascii")] = what.decode("ascii")
+
+
+def _api_root() -> str | None:
+    """Where the project has put the API's URLs; None where it has not."""
+    with suppress(NoReverseMatch):
+        path: str = reverse("sessile:api", kwargs={"path": REGISTRATION_PATH[1:]})
+        return path.removesuffix(REGISTRATION_PATH)
+    return None
 
 
 def _saves_always(request: HttpRequest) -> bool:

@@ -63,9 +63,8 @@ class SessionStore(Verbs, SessionBase):
         self._core = Core(process, cookies, scope, counts_reads=counts_reads)
         self._given = token
         self._is_flagged = False
-        self._rotation_due = False
-        self._expiry_changed = False
-        self._age_changed = False
+        self._rotation_due = self._login_due = False
+        self._expiry_changed = self._age_changed = False
         self._public_due: Mapping[str, Any] | None = None
         self._loading: asyncio.Event | None = None
 
@@ -394,6 +393,8 @@ class SessionStore(Verbs, SessionBase):
     def attend_login(self, public: Mapping[str, Any] | None) -> None:
         """What pages may see of the user who is just being logged in."""
         self._public_due = public
+        # For the user who is here already `auth.login()` asks for no new token.
+        self._login_due = self._rotation_due = True
 
     def _settle(self) -> None:
         """Brings the session's user and token in step with what `django.contrib.auth` wrote and called."""
@@ -409,9 +410,14 @@ class SessionStore(Verbs, SessionBase):
         elif self._rotation_due:
             if core.record is None:
                 core.begin()
+            elif (
+                self._login_due and now is not None
+            ):  # the same user once more: fresh again, and perhaps on another device
+                core.become(str(now), self._public_due)
+                self._public_due = None
             else:
                 core.rotate()
-        self._rotation_due = False
+        self._rotation_due = self._login_due = False
 
     def _settle_expiry(self) -> None:
         if self._expiry_changed:

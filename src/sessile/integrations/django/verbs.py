@@ -125,6 +125,15 @@ class Verbs:
         """Raises FreshnessRequired when the last log-in is older, AuthenticationRequired."""
         self._settled().require_fresh(max_age_s)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether this request showed that it comes from the device that the session is bound to (`dbsc`)."""
+        return self._settled().is_bound
+
+    def require_bound(self, *, always: bool = False) -> None:
+        """Raises BindingRequired, AuthenticationRequired. As in the other frameworks."""
+        self._settled().require_bound(always=always)
+
     # -- verbs ------------------------------------------------------------------------------------------------------------------------------
 
     def context(self) -> SessionContext | None:

@@ -105,6 +105,15 @@ def require_fresh(max_age_s: float | None = None) -> Callable[[Callable[P, R]], 
     return lambda view: _checked(view, check)
 
 
+def require_bound(view: Callable[P, R]) -> Callable[P, R]:
+    """The response is 403 `binding_required` when the session is bound to a device and the request does not show that it comes from there (`dbsc`); or 401."""
+
+    def check() -> None:
+        current_session().require_bound()
+
+    return _checked(view, check)
+
+
 def require_same_origin(view: Callable[P, R]) -> Callable[P, R]:
     """The response is 403 for an unsafe request that another site's page sends. Beyond `SameSite=Lax`, which the cookie has by default (ASVS 5.0 section 3.5)."""
 

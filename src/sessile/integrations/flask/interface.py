@@ -108,6 +108,8 @@ def _say(session: FlaskSession, response: Response) -> None:
     cookie = session.cookie_header()
     if cookie is not None:
         headers.add("Set-Cookie", cookie.decode("ascii"))
+        for name, value in session.forgetting:
+            headers.add(name.decode("ascii").title(), value.decode("ascii"))
     for name, value in session.log_out_headers():
         headers[name.decode("ascii")] = value.decode("ascii")
     platform = session.platform_header()

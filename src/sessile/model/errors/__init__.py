@@ -62,6 +62,8 @@ from sessile.model.errors.root import (
 )
 from sessile.model.errors.sessions import (
     AuthenticationRequired,
+    BindingRefused,
+    BindingRequired,
     CsrfFailed,
     FreshnessRequired,
     HandoffRefused,
@@ -89,6 +91,8 @@ from sessile.model.errors.values import (
 
 __all__ = [
     "AuthenticationRequired",
+    "BindingRefused",
+    "BindingRequired",
     "ChangeRejected",
     "CheckpointNotFound",
     "ConfigurationError",

@@ -163,6 +163,34 @@ class AuthenticationRequired(SessionError):
         return {**super().as_dict(), "reason": self.reason}
 
 
+class BindingRequired(SessileError):
+    code = "binding_required"
+    http_status = 403
+    default_message = "This needs the device that you logged in on."
+    cause = "The route asks for a session that is bound to its device, and the request did not show that it comes from there."
+    cure = "Log in again on this device. With `always=True` it takes a browser that has device bound sessions."
+
+
+class BindingRefused(SessileError):
+    """`reason` is "proof", "challenge", "session", "bound" or "address"."""
+
+    code = "binding_refused"
+    http_status = 403
+    default_message = "This device cannot be registered for the session."
+    cause = (
+        "A browser's registration of its key is malformed, late, used before, or for a session that is over, bound already or somebody else's: "
+        "`reason` says which."
+    )
+    cure = "Nothing is to be done: the session goes on unbound, and the next log-in offers it again."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "reason": self.reason}
+
+
 class FreshnessRequired(SessileError):
     code = "freshness_required"
     http_status = 403

@@ -38,7 +38,7 @@ from sessile.server.realtime.submissions import Submissions
 from sessile.server.realtime.subscription import Subscription
 from sessile.server.refusals import FrameTooLarge, MalformedFrame, UnknownFrameType
 from sessile.web.asgi import Message, Receive, Scope, Send, header_values
-from sessile.web.fingerprint import is_same_browser
+from sessile.web.binding import is_admitted
 
 _log = logging.getLogger("sessile.server")
 
@@ -379,7 +379,7 @@ class Connection:
             raise SessionNotFound
         session = await self.hub.manager.authenticate(token)
         is_ours = session.standing is not Standing.SUPERSEDED and self._named_session in (None, session.session_id)
-        if not is_ours or not await is_same_browser(self.hub.manager, self._scope, session):
+        if not is_ours or not await is_admitted(self.hub.manager, self._scope, session):
             raise SessionNotFound
         return session
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
+from sessile.model.binding import Binding
 from sessile.model.census import Census
 from sessile.model.errors import SessionCreationError
 from sessile.model.fence import SessionChanges
@@ -68,6 +69,7 @@ _TOUCHES: Final = {
         " FROM seen WHERE s.session_id = seen.session_id AND s.ended_at IS NULL"
     ),
 }
+_BINDING: Final = msgspec.json.Decoder(Binding)
 _UPDATE: Final = update(sessions).where(sessions.c.session_id == bindparam("of_session"))
 
 
@@ -275,6 +277,7 @@ def _values(session: Session) -> dict[str, Any]:
     values = {name: getattr(session, name) for name in _COLUMNS}
     values["device"], values["public"] = dict(session.device), dict(session.public)
     values["end_reason"] = None if session.end_reason is None else str(session.end_reason)
+    values["binding"] = None if session.binding is None else msgspec.json.encode(session.binding)
     values["retired_tokens"] = [
         {
             "hash": base64.b64encode(retired.token_hash).decode(),
@@ -292,8 +295,10 @@ def _session(row: Row[Any]) -> Session:
     values = row._asdict()
     reason = values.pop("end_reason")
     retired = values.pop("retired_tokens")
+    binding = values.pop("binding")
     return Session(
         **values,
+        binding=None if binding is None else _BINDING.decode(binding),
         end_reason=None if reason is None else EndReason(reason),
         retired_tokens=tuple(
             RetiredToken(

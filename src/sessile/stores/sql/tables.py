@@ -88,6 +88,7 @@ sessions = Table(
     Column("reconnected_at", UtcDateTime),
     Column("fingerprint", String(64)),
     Column("provider_session", String(64)),
+    Column("binding", LargeBinary),
 )
 Index(
     "ix_sessions_live_of_provider",

@@ -36,6 +36,7 @@ _GROUPS = (
     "retention",
     "lasting",
     "credentials",
+    "bindings",
     "rows",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
@@ -44,6 +45,7 @@ from sessile.testing.store_contract.arrivals import ArrivalContract  # noqa: E40
 from sessile.testing.store_contract.backups import BackupContract  # noqa: E402
 from sessile.testing.store_contract.base import Contract  # noqa: E402
 from sessile.testing.store_contract.batches import BatchContract  # noqa: E402
+from sessile.testing.store_contract.bindings import BindingContract  # noqa: E402
 from sessile.testing.store_contract.chains import ChainContract  # noqa: E402
 from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
@@ -99,6 +101,7 @@ class StoreContract(
     CredentialContract,
     OriginContract,
     LimitContract,
+    BindingContract,
     RowContract,
 ):
     """The whole contract. A group can also be subclassed by itself, while a store is being written."""
@@ -108,6 +111,7 @@ __all__ = [
     "ArrivalContract",
     "BackupContract",
     "BatchContract",
+    "BindingContract",
     "ChainContract",
     "ChangeContract",
     "CheckpointContract",
