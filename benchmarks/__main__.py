@@ -21,9 +21,23 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bus, changes, django, durable, ending, fanout, flask, peers, redis_lane, sessions, ten_million
+from benchmarks import (
+    bus,
+    changes,
+    django,
+    durable,
+    ending,
+    fanout,
+    flask,
+    latency,
+    peers,
+    redis_lane,
+    sessions,
+    ten_million,
+)
 from benchmarks.telling import Tell
 from scripts import figures
+from tests.conftest import find_binary
 
 T = TypeVar("T")
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -144,6 +158,15 @@ def endings(given: Given) -> Tables:
     return {ending.TITLE: ending.measure()}
 
 
+def typing(given: Given) -> Tables:
+    """What is typed on one device, shown on another, in Chromium."""
+    given.tell("what is typed on one device, shown on the other, in Chromium")
+    if find_binary("chromium") is None:
+        given.tell("not run: typing in Chromium (it is not installed)")
+        return {}
+    return {latency.TITLE: latency.measure(given.folder, given.tell)}
+
+
 def many_sessions(given: Given) -> Tables:
     """A great many sessions in PostgreSQL."""
     found = ten_million.generated(given.options.sessions)
@@ -165,6 +188,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Given], Tables]]] = {
     "get": one_get,
     "bus": news,
     "ending": endings,
+    "latency": typing,
     "many": many_sessions,
 }
 LONG: Final = frozenset({"many"})

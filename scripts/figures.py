@@ -60,6 +60,14 @@ _SECTIONS: Final[Mapping[str, tuple[str, str]]] = {
         ),
     ),
     "ending": ("How long an end takes", 'See [What "ended" means](ending.md). Milliseconds: median / p99 / longest.'),
+    "latency": (
+        "What is typed on one device, shown on the other",
+        (
+            "Two devices of one person in Chromium, a form that is bound by its markup, SQLite with `synchronous=FULL`, a key every 150 ms. From the key's event to the moment in which the "
+            "other page's field has the text: the client's own wait for the next key, its outbox on the disk, the commit and both pages' work are in it. The proxy adds 100 ms to a request and "
+            "its answer, on each device's connection. A key whose text came together with the next one's is not counted."
+        ),
+    ),
     "many": (
         "A great many sessions",
         "Generated in PostgreSQL by `python -m benchmarks many`: one user has 30,000 of them, a tenth has expired.",
