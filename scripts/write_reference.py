@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
-from scripts import capabilities, planted, security, torture_page
+from scripts import capabilities, cli_page, planted, security, torture_page
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -32,6 +32,7 @@ def pages() -> Mapping[str, str]:
         "errors.md": errors_page(),
         "http.md": http_page(),
         "capabilities.md": capabilities.page(NOTICE, capabilities.shown()),
+        "cli.md": cli_page.page(NOTICE),
         "torture.md": torture_page.page(NOTICE),
     }
 

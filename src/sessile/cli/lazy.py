@@ -47,6 +47,10 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
         "sessile.cli.doctor:doctor",
         "Find out what is wrong, why it matters, and the command that mends it.",
     ),
+    "console": Lazy(
+        "sessile.cli.console:console",
+        "Type commands at a prompt: create, get, validate, destroy, cleanup, list, platform, cookie, help, quit.",
+    ),
     "recover": Lazy("sessile.cli.recovering:app", "Repair what was lost, after a look at what would be done."),
     "sessions": Lazy("sessile.cli.sessions:app", "Look at sessions and end them."),
     "documents": Lazy("sessile.cli.documents:app", "Look at documents, compare and restore them."),
