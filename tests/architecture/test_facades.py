@@ -21,6 +21,7 @@ TWINS = [
     ("sessile.runtime.groups:AsyncAudit", "sessile.runtime.blocking_groups:Audit"),
     ("sessile.runtime.groups:AsyncMaintenanceMode", "sessile.runtime.blocking_groups:MaintenanceMode"),
     ("sessile.runtime.operators:AsyncOperators", "sessile.runtime.operators:Operators"),
+    ("sessile.runtime.personal_data:AsyncPersonalData", "sessile.runtime.personal_data:PersonalData"),
 ]
 
 

@@ -1,7 +1,10 @@
-"""`sessile users`: what is known of a user, and shutting them out."""
+"""`sessile users`: what is known of a user, shutting them out, a copy of their data and its removal."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,11 +12,11 @@ import typer
 from sessile.cli.acting import Reason, Yes, confirm, note, opened
 from sessile.cli.options import Database
 from sessile.cli.output import AsJson, print_facts, print_json
-from sessile.model.errors import InvalidValue
+from sessile.model.errors import ConfigurationError, InvalidValue
 from sessile.model.session import EndReason
 from sessile.model.wire import iso_or_none
 
-app = typer.Typer(help="Look at users, end their sessions, shut them out and let them in.", no_args_is_help=True)
+app = typer.Typer(help="Look at users, end their sessions, shut them out, copy and erase their data.", no_args_is_help=True)
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
 
@@ -75,6 +78,57 @@ def enable(user: User, reason: Reason = "", database: Database = None, as_json: 
         note(manager, f"user:{user}", "enable", reason)
         manager.enable_user(user)
     _tell({"user_id": user}, f"{user} can log in again.", as_json=as_json)
+
+
+@app.command()
+def export(
+    user: User,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Into this new file instead of standard output.")
+    ] = None,
+    session_data: Annotated[
+        bool, typer.Option("--session-data", help="With what the application keeps in their sessions.")
+    ] = False,
+    reason: Reason = "",
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy what is kept of a user as one JSON document. That it was copied is noted."""
+    if as_json and write is None:
+        raise typer.BadParameter("With --json give --write: the copy itself is JSON.")
+    with opened(database, as_json=as_json) as manager:
+        if manager.get_principal(user) is None and not manager.list_platforms(user, with_inactive=True):
+            raise InvalidValue("/user", f"nothing is kept of {user}")
+        note(manager, f"user:{user}", "export", reason)
+        pieces = manager.personal_data.export(user, reason=reason, with_session_data=session_data)
+        size = 0
+        try:
+            out = sys.stdout if write is None else write.open("x", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"{write}: {error.strerror}; nothing was written") from None
+        try:
+            for piece in pieces:
+                size += len(piece.encode())
+                out.write(piece)
+            out.write("\n")
+        finally:
+            if write is not None:
+                out.close()
+    if write is not None:
+        _tell({"user_id": user, "file": str(write), "bytes": size}, f"{size} bytes are in {write}.", as_json=as_json)
+
+
+@app.command()
+def erase(user: User, yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
+    """End every session of a user and remove what is kept of them. It cannot be undone; a proof stays in the audit log."""
+    with opened(database, as_json=as_json) as manager:
+        hashes = manager.personal_data.hashes(user)
+        confirm(f"This removes the sessions, documents and all else of {user}, for good.", user, yes=yes)
+        note(manager, "system", "erase_user", reason, user_hash=hashes[0])
+        erased = manager.personal_data.erase(user, reason=reason)
+    numbers = {name: number for name, number in asdict(erased).items() if name != "user_hash"}
+    told = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    _tell(asdict(erased), f"Erased: {told}. The proof has {erased.user_hash}.", as_json=as_json)
 
 
 def _tell(facts: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -23,9 +23,7 @@ from sessile.model.census import Census
 from sessile.model.content import ContentKind
 from sessile.model.document import Checkpoint, Conflict, Document, DocumentDevice, LogBase, LoggedChange, Owner
 from sessile.model.events import Event
-from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
-from sessile.model.legacy import ImportRun, LegacyToken
 from sessile.model.platform import Platform
 from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports.caching import (
@@ -38,6 +36,8 @@ from sessile.ports.caching import (
     SessionReader,
     Stopwatch,
 )
+from sessile.ports.handoffs import HandoffRows
+from sessile.ports.legacy import LegacyRows
 from sessile.ports.presence import PresenceRows
 
 T = TypeVar("T")
@@ -120,6 +120,10 @@ class SessionRows(Protocol):
         """Locked: sessions of a user that ended at `moment` or later."""
         ...
 
+    def kept_of_user(self, user_id: str, *, lock: bool = False, after: str = "", limit: int) -> list[Session]:
+        """All that there are of a user, over or not, in the order of their handles: those behind the handle `after`, at most `limit`."""
+        ...
+
     def delete(self, session_ids: Sequence[str]) -> None:
         """Removes rows. The caller has removed what refers to them."""
         ...
@@ -131,6 +135,10 @@ class SessionRows(Protocol):
     def principal(self, user_id: str, *, lock: bool = False) -> Principal | None: ...
 
     def put_principal(self, principal: Principal) -> None: ...
+
+    def delete_principal(self, user_id: str) -> bool:
+        """Removes what is known of the user, locked as by `principal` whether or not there is anything; False where nothing was."""
+        ...
 
 
 class PlatformRows(Protocol):
@@ -144,54 +152,8 @@ class PlatformRows(Protocol):
         """Inserts, or replaces the one of the same id. Raises VersionConflict when it is to be its user's second default."""
         ...
 
-
-class HandoffRows(Protocol):
-    def get(self, handoff_id: str, *, lock: bool = False) -> Handoff | None: ...
-
-    def by_code(self, code_hash: bytes, *, lock: bool = False) -> Handoff | None:
-        """The one whose code, or whose longer secret, has this hash."""
-        ...
-
-    def of_session(self, session_id: str, *, lock: bool = False) -> list[Handoff]:
-        """Those that a session offered, oldest first."""
-        ...
-
-    def put(self, handoff: Handoff) -> None:
-        """Inserts, or replaces the one of the same id. Raises VersionConflict when another one has its code."""
-        ...
-
-    def delete_expired(self, before: datetime, limit: int) -> int:
-        """Removes those that expired before it, at most `limit`; how many."""
-        ...
-
-
-class LegacyRows(Protocol):
-    def get(self, legacy_hash: bytes) -> LegacyToken | None: ...
-
-    def get_many(self, hashes: Sequence[bytes]) -> dict[bytes, LegacyToken]:
-        """By hash, those that there are."""
-        ...
-
-    def add(self, tokens: Sequence[LegacyToken]) -> set[bytes]:
-        """Inserts those whose hash is not there; which they were. When another transaction is about to commit one of them, it waits for that."""
-        ...
-
-    def use(self, legacy_hash: bytes, at: datetime) -> None:
-        """Notes the first use; later ones change nothing."""
-        ...
-
-    def of_run(self, run_id: str, *, after: bytes, limit: int) -> list[LegacyToken]:
-        """Those of an import in the order of their hashes, behind the hash `after`, at most `limit`."""
-        ...
-
-    def delete(self, hashes: Sequence[bytes]) -> None: ...
-
-    def runs(self) -> list[ImportRun]:
-        """The imports of which something is left, the latest first."""
-        ...
-
-    def delete_old(self, before: datetime, limit: int) -> int:
-        """Removes those that are kept until a moment before it, at most `limit`; how many."""
+    def delete_of_user(self, user_id: str) -> int:
+        """Removes all of a user's; how many. No live session is on one of them; sessions that are over forget that they were."""
         ...
 
 
@@ -224,6 +186,10 @@ class DocumentRows(Protocol):
 
     def of_owner(self, owner: Owner, *, status: str | None = "active") -> list[Document]:
         """Those of that status (None: of any), latest activity first."""
+        ...
+
+    def ids_of_owner(self, owner: Owner, *, after: str = "", limit: int) -> list[str]:
+        """Ids of all of an owner's, of any status, in order: those behind the id `after`, at most `limit`. Reads no state."""
         ...
 
     def delete(self, document_ids: Sequence[str]) -> None:
@@ -384,6 +350,14 @@ class Transaction(Protocol):
 
     def latest_audit(self, limit: int) -> list[AuditEvent]:
         """The last events of all streams in the same order, oldest first."""
+        ...
+
+    def audit_of_user(self, user_id: str, *, after: tuple[str, int] = ("", 0), limit: int) -> list[AuditEvent]:
+        """Events of all streams that name the user, by stream and position, behind that place."""
+        ...
+
+    def erase_audit(self, stream: str, user_id: str | None = None) -> int:
+        """Takes the personal fields and their salt from a stream's events, or only from those that name the user; from how many. The chain stays as it is."""
         ...
 
     def unchained_audit(self, limit: int) -> list[str]:

@@ -15,6 +15,8 @@ from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.erasing import ErasureEngine
+from sessile.engine.exporting import ExportEngine
 from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.keys import KeyRing
@@ -69,6 +71,8 @@ class Engines:
     try_limit: TryLimit
     operators: OperatorEngine
     bindings: BindingEngine
+    erasure: ErasureEngine
+    export: ExportEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -168,6 +172,8 @@ def make_engines(
         TryLimit(store, clock, keys, settings.login_tries_max, timedelta(seconds=settings.login_window_s)),
         OperatorEngine(store, clock, random, cache),
         _bindings(settings, store, clock, random, keys),
+        ErasureEngine(store, clock, keys),
+        ExportEngine(store, clock),
     )
 
 

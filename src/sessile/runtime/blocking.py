@@ -37,6 +37,7 @@ from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
 from sessile.runtime.operators import Operators
+from sessile.runtime.personal_data import PersonalData
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
 
@@ -113,6 +114,7 @@ class SessionManager:
         self.encryption = Encryption(self._store)
         self.presence = Presence(engines.presence)
         self.operators = Operators(engines.operators)
+        self.personal_data = PersonalData(engines.erasure, engines.export)
         self.documents = Documents(engines, submit, reached)
 
     @property

@@ -33,6 +33,7 @@ from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncEncryption, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.operators import AsyncOperators
+from sessile.runtime.personal_data import AsyncPersonalData
 from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.session_commits import SessionCommits
 from sessile.runtime.settings import Settings
@@ -90,6 +91,7 @@ class AsyncSessionManager:
         self.encryption = AsyncEncryption(self._store)
         self.presence = AsyncPresence(engines.presence)
         self.operators = AsyncOperators(engines.operators)
+        self.personal_data = AsyncPersonalData(engines.erasure, engines.export)
         self.documents = AsyncDocuments(engines, self._commits.submit, probe)
         self._opening = asyncio.Lock()
         self._is_open = False

@@ -16,6 +16,8 @@ from sessile.engine.changes import ChangeEngine
 from sessile.engine.checkpoints import CheckpointEngine
 from sessile.engine.copies import CopyEngine
 from sessile.engine.documents import DocumentEngine
+from sessile.engine.erasing import ErasureEngine
+from sessile.engine.exporting import ExportEngine
 from sessile.engine.handoff import HandoffEngine
 from sessile.engine.history import CompactionRule, HistoryEngine
 from sessile.engine.keys import KeyRing
@@ -99,6 +101,8 @@ class Bench:
         self.audits = AuditEngine(store)
         self.maintenance = MaintenanceEngine(store, clock)
         self.presence = PresenceEngine(store, clock, timedelta(seconds=LEASE_S))
+        self.erasure = ErasureEngine(store, clock, keys)
+        self.export = ExportEngine(store, clock)
         self.retention = RetentionEngine(store, clock, RETENTION)
         self.told: list[Event] = []
         store.subscribe(self.told.extend)

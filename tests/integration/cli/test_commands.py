@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -220,3 +222,28 @@ def test_a_cache_is_looked_at_flushed_and_left_alone_for_a_while(postgres: Place
 def test_without_redis_there_is_no_cache_to_flush(sqlite: Place) -> None:
     assert sqlite.values("cache", "inspect")["redis"] == "not configured"
     assert "SESSILE_REDIS_URL" in sqlite.run("cache", "flush", "--yes").err
+
+
+def test_a_users_data_is_copied_and_erased_with_a_proof(place: Place) -> None:
+    with place.manager() as manager:
+        manager.create_session("ada")
+        manager.documents.open(ADA, "intake", default={"step": 1})
+    copied = place.values("users", "export", "ada", "--write", "ada.json", "--reason", "request 118")
+    kept = json.loads(Path("ada.json").read_text(encoding="utf-8"))
+    assert (copied["file"], len(kept["sessions"]), kept["documents"][0]["state"]) == ("ada.json", 1, {"step": 1})
+    assert noted(place, "user:ada") == [("export", "request 118", operator())]
+    assert place.ok("users", "export", "ada").json["user_id"] == "ada"
+    assert place.run("users", "export", "ada", "--json").status == 2
+    assert place.run("users", "export", "ada", "--write", "ada.json").status == 1, "it is there"
+    assert place.run("users", "export", "nobody").status == 1
+    asked = place.run("users", "erase", "ada")
+    assert (asked.status, "--yes" in asked.err) == (1, True)
+    erased = place.values("users", "erase", "ada", "--yes", "--reason", "request 119")
+    assert (erased["sessions"], erased["documents"]) == (1, 1)
+    assert noted(place, "system") == [("erase_user", "request 119", operator())]
+    assert noted(place, "user:ada") == []
+    with place.manager() as manager:
+        proof = [one.data for one in manager.audit.events("system") if one.type == "principal_erased"]
+    assert [(one["user_hash"], one["reason"]) for one in proof] == [(erased["user_hash"], "request 119")]
+    assert place.run("users", "show", "ada").status == 1
+    assert place.ok("users", "erase", "ada", "--yes").out.startswith("Erased: 0 sessions")

@@ -22,7 +22,7 @@ def commands(page: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("sessile ")]
 
 
-@pytest.mark.parametrize("page", ["operate.md", "troubleshoot.md"])
+@pytest.mark.parametrize("page", ["operate.md", "troubleshoot.md", "personal-data.md"])
 def test_each_command_of_a_page_runs(page: str, sqlite: Place) -> None:
     with sqlite.manager() as manager:
         manager.create_session("ada")

@@ -15,17 +15,17 @@ from sessile.ports import Transaction
 from sessile.stores.encrypted.records import ContentRecords
 
 T = TypeVar("T")
-_SESSIONS: Final = frozenset({"touch", "live_users", "delete", "changes", "census"})
+_SESSIONS: Final = frozenset({"touch", "live_users", "delete", "delete_principal", "changes", "census"})
 _DOCUMENTS: Final = frozenset(
     {
-        "versions", "delete", "needing_checkpoint", "delete_changes", "needing_compaction", "devices", "device", "put_devices",
+        "versions", "ids_of_owner", "delete", "needing_checkpoint", "delete_changes", "needing_compaction", "devices", "device", "put_devices",
         "delete_checkpoints", "delete_old_checkpoints",
     }
 )  # fmt: skip
 _PLAIN: Final = frozenset(
     {
         "platforms", "handoffs", "legacy", "presence", "fence", "audit", "audit_stream", "audit_streams", "audit_chain", "old_audit",
-        "forget_audit", "close_audit", "recent_audit", "audit_behind", "latest_audit", "unchained_audit", "emit", "lease",
+        "forget_audit", "close_audit", "audit_of_user", "erase_audit", "recent_audit", "audit_behind", "latest_audit", "unchained_audit", "emit", "lease",
         "instance", "put_instance", "count", "counted", "forget_counts", "events",
     }
 )  # fmt: skip
@@ -86,6 +86,9 @@ class EncryptedSessionRows(_Around):
 
     def expired(self, now: datetime, limit: int) -> list[Session]:
         return self._tried(self._inner.expired(now, limit))
+
+    def kept_of_user(self, user_id: str, *, lock: bool = False, after: str = "", limit: int) -> list[Session]:
+        return self._tried(self._inner.kept_of_user(user_id, lock=lock, after=after, limit=limit))
 
     def ended_before(self, moment: datetime, limit: int) -> list[Session]:
         return self._tried(self._inner.ended_before(moment, limit))

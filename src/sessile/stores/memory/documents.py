@@ -59,6 +59,10 @@ class MemoryDocumentRows:
         by_id = sorted(found, key=lambda document: document.document_id)
         return sorted(by_id, key=lambda document: document.last_activity_at, reverse=True)
 
+    def ids_of_owner(self, owner: Owner, *, after: str = "", limit: int) -> list[str]:
+        found = (d.document_id for d in self._documents.rows() if d.owner == owner and d.document_id > after)
+        return sorted(found)[:limit]
+
     def delete(self, document_ids: Sequence[str]) -> None:
         gone = set(document_ids)
         for document_id in gone:

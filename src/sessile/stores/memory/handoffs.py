@@ -37,3 +37,9 @@ class MemoryHandoffRows:
         for handoff in over:
             self._handoffs.delete(handoff.handoff_id)
         return len(over)
+
+    def delete_of_user(self, user_id: str, limit: int) -> int:
+        theirs = [handoff.handoff_id for handoff in self._handoffs.rows() if handoff.user_id == user_id]
+        for handoff_id in sorted(theirs)[:limit]:
+            self._handoffs.delete(handoff_id)
+        return len(theirs[:limit])

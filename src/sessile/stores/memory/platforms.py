@@ -26,3 +26,9 @@ class MemoryPlatformRows:
         if platform.is_default and any(other.is_default for other in others):
             raise VersionConflict({"user_id": platform.user_id}, "The user has another default platform.")
         self._platforms.put(platform.platform_id, platform)
+
+    def delete_of_user(self, user_id: str) -> int:
+        theirs = self.of_user(user_id)
+        for platform in theirs:
+            self._platforms.delete(platform.platform_id)
+        return len(theirs)

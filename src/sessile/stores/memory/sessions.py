@@ -118,6 +118,13 @@ class MemorySessionRows:
         self.changes.read(found)
         return sorted(found, key=lambda session: session.session_id)
 
+    def kept_of_user(self, user_id: str, *, lock: bool = False, after: str = "", limit: int) -> list[Session]:
+        found = [s for s in self._sessions.rows() if s.user_id == user_id and s.session_id > after]
+        found = sorted(found, key=lambda session: session.session_id)[:limit]
+        if lock:
+            self.changes.read(found)
+        return found
+
     def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:
             self._sessions.delete(session_id)
@@ -140,3 +147,8 @@ class MemorySessionRows:
 
     def put_principal(self, principal: Principal) -> None:
         self._principals.put(principal.user_id, principal)
+
+    def delete_principal(self, user_id: str) -> bool:
+        was = self._principals.get(user_id) is not None
+        self._principals.delete(user_id)
+        return was

@@ -148,6 +148,21 @@ class MemoryTransaction:
         found = sorted((e for events in self._streams.rows() for e in events), key=AuditPlace.of)
         return found[-limit:]
 
+    def audit_of_user(self, user_id: str, *, after: tuple[str, int] = ("", 0), limit: int) -> list[AuditEvent]:
+        theirs = [e for events in self._streams.rows() for e in events if e.user_id == user_id]
+        return sorted((e for e in theirs if _standing(e) > after), key=_standing)[:limit]
+
+    def erase_audit(self, stream: str, user_id: str | None = None) -> int:
+        events = self._streams.get(stream) or ()
+        meant = [e.salt is not None and user_id in (None, e.user_id) for e in events]
+        if any(meant):
+            erased = (
+                replace(e, user_id=None, data={}, salt=None) if is_meant else e
+                for e, is_meant in zip(events, meant, strict=True)
+            )
+            self._streams.put(stream, tuple(erased))
+        return sum(meant)
+
     def unchained_audit(self, limit: int) -> list[str]:
         return sorted(s for s, events in self._streams.items() if events and self._chains.get(s) is None)[:limit]
 
@@ -200,6 +215,10 @@ class MemoryTransaction:
         ]
         for table in (*own, *(table for group in groups for table in group.tables)):
             table.commit()
+
+
+def _standing(event: AuditEvent) -> tuple[str, int]:
+    return event.stream, event.position
 
 
 class MemoryStore:

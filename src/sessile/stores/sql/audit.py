@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, String, bindparam, delete, desc, exists, func, insert, literal, select, tuple_
+from sqlalchemy import BigInteger, String, bindparam, delete, desc, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
@@ -95,6 +95,20 @@ class SqlAuditRows:
     def latest_audit(self, limit: int) -> list[AuditEvent]:
         statement = select(audit_events).order_by(*(desc(column) for column in _PLACE)).limit(limit)
         return [AuditEvent(**row._asdict()) for row in self._connection.execute(statement)][::-1]
+
+    def audit_of_user(self, user_id: str, *, after: tuple[str, int] = ("", 0), limit: int) -> list[AuditEvent]:
+        place = (audit_events.c.stream, audit_events.c.position)
+        is_behind = tuple_(*place) > tuple_(literal(after[0]), literal(after[1], BigInteger))
+        statement = select(audit_events).where(audit_events.c.user_id == user_id, is_behind)
+        rows = self._connection.execute(statement.order_by(*place).limit(limit))
+        return [AuditEvent(**row._asdict()) for row in rows]
+
+    def erase_audit(self, stream: str, user_id: str | None = None) -> int:
+        meant = [audit_events.c.stream == stream, audit_events.c.salt.is_not(None)]
+        if user_id is not None:
+            meant.append(audit_events.c.user_id == user_id)
+        statement = update(audit_events).where(*meant).values(user_id=None, data={}, salt=None)
+        return int(self._connection.execute(statement).rowcount)
 
     def unchained_audit(self, limit: int) -> list[str]:
         has_chain = exists().where(audit_streams.c.stream == audit_events.c.stream)

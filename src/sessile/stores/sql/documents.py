@@ -96,6 +96,10 @@ class SqlDocumentRows(SqlHistoryRows):
             statement = statement.where(documents.c.status == status)
         return [_document(row) for row in self._connection.execute(statement)]
 
+    def ids_of_owner(self, owner: Owner, *, after: str = "", limit: int) -> list[str]:
+        statement = _of(owner).with_only_columns(documents.c.document_id).where(documents.c.document_id > after)
+        return list(self._connection.execute(statement.order_by(documents.c.document_id).limit(limit)).scalars())
+
     def delete(self, document_ids: Sequence[str]) -> None:
         for document_id in sorted(document_ids):  # what belongs to it goes with it: ON DELETE CASCADE
             self._connection.execute(delete(documents).where(documents.c.document_id == document_id))

@@ -52,6 +52,11 @@ class SqlHandoffRows:
         statement = delete(handoffs).where(handoffs.c.handoff_id.in_(over.limit(limit)))
         return int(self._connection.execute(statement).rowcount)
 
+    def delete_of_user(self, user_id: str, limit: int) -> int:
+        theirs = select(handoffs.c.handoff_id).where(handoffs.c.user_id == user_id).order_by(handoffs.c.handoff_id)
+        statement = delete(handoffs).where(handoffs.c.handoff_id.in_(theirs.limit(limit)))
+        return int(self._connection.execute(statement).rowcount)
+
 
 def _handoff(row: Row[Any]) -> Handoff:
     values = row._asdict()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from sessile.model.errors import VersionConflict
 from sessile.model.platform import Platform
 from sessile.stores.sql.dialects import put
-from sessile.stores.sql.tables import platforms
+from sessile.stores.sql.tables import platforms, sessions
 
 _GET = select(platforms).where(platforms.c.platform_id == bindparam("platform_id"))
 _OF_USER = select(platforms).where(platforms.c.user_id == bindparam("user_id")).order_by(platforms.c.platform_id)
@@ -40,3 +40,10 @@ class SqlPlatformRows:
             self._connection.execute(put(self._connection, platforms, ("platform_id",)), asdict(platform))
         except IntegrityError as error:
             raise VersionConflict({"user_id": platform.user_id}, "The user has another default platform.") from error
+
+    def delete_of_user(self, user_id: str) -> int:
+        theirs = select(platforms.c.platform_id).where(platforms.c.user_id == user_id)
+        # An account can have been somebody else's before: what of them is over still says so.
+        of_past = sessions.c.ended_at.is_not(None) & sessions.c.platform_id.in_(theirs)
+        self._connection.execute(update(sessions).where(of_past).values(platform_id=None))
+        return int(self._connection.execute(delete(platforms).where(platforms.c.user_id == user_id)).rowcount)

@@ -227,6 +227,19 @@ class SqlSessionRows:
         )
         return self._read(statement, is_locked=True)
 
+    def kept_of_user(self, user_id: str, *, lock: bool = False, after: str = "", limit: int) -> list[Session]:
+        # Live ones and those that are over have an index each.
+        found = list[Session]()
+        for is_meant in (sessions.c.ended_at.is_(None), sessions.c.ended_at.is_not(None)):
+            statement = (
+                select(sessions)
+                .where(sessions.c.user_id == user_id, sessions.c.session_id > after, is_meant)
+                .order_by(sessions.c.session_id)
+                .limit(limit)
+            )
+            found += self._read(statement.with_for_update(key_share=True) if lock else statement, is_locked=lock)
+        return sorted(found, key=lambda session: session.session_id)[:limit]
+
     def _read(self, statement: Select[Any], *, is_locked: bool) -> list[Session]:
         found = [_session(row) for row in self._connection.execute(statement)]
         if is_locked:
@@ -267,6 +280,10 @@ class SqlSessionRows:
             "sessions_max": principal.sessions_max,
         }
         self._connection.execute(put(self._connection, principals, ("user_id",)), values)
+
+    def delete_principal(self, user_id: str) -> bool:
+        lock_name(self._connection, f"principal:{user_id}")
+        return bool(self._connection.execute(delete(principals).where(principals.c.user_id == user_id)).rowcount)
 
 
 def _live(now: datetime) -> tuple[ColumnElement[bool], ...]:

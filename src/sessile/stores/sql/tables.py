@@ -346,6 +346,13 @@ audit_events = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 Index("ix_audit_events_at", audit_events.c.at)
+Index(
+    "ix_audit_events_of_user",
+    audit_events.c.user_id,
+    audit_events.c.stream,
+    audit_events.c.position,
+    **_where(text("user_id IS NOT NULL")),
+)
 
 bus_events = Table(
     "bus_events",

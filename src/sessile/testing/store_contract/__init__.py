@@ -33,6 +33,7 @@ _GROUPS = (
     "legacy",
     "maintenance",
     "chains",
+    "erasing",
     "retention",
     "lasting",
     "credentials",
@@ -52,6 +53,7 @@ from sessile.testing.store_contract.checkpoints import CheckpointContract  # noq
 from sessile.testing.store_contract.copies import CopyContract  # noqa: E402
 from sessile.testing.store_contract.credentials import CredentialContract  # noqa: E402
 from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
+from sessile.testing.store_contract.erasing import ErasureContract  # noqa: E402
 from sessile.testing.store_contract.handoffs import HandoffContract  # noqa: E402
 from sessile.testing.store_contract.history import HistoryContract  # noqa: E402
 from sessile.testing.store_contract.kinds import KindContract  # noqa: E402
@@ -97,6 +99,7 @@ class StoreContract(
     MaintenanceContract,
     ChainContract,
     RetentionContract,
+    ErasureContract,
     LastingContract,
     CredentialContract,
     OriginContract,
@@ -119,6 +122,7 @@ __all__ = [
     "CopyContract",
     "CredentialContract",
     "DocumentContract",
+    "ErasureContract",
     "HandoffContract",
     "HistoryContract",
     "KindContract",
