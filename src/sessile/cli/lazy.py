@@ -61,7 +61,9 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
         "End sessions past a deadline, forget what is older than it is kept, shorten logs.",
     ),
     "config": Lazy("sessile.cli.config:app", "Look at the configuration, check it, and begin a file."),
-    "users": Lazy("sessile.cli.users:app", "Look at users, end their sessions, shut them out, copy and erase their data."),
+    "users": Lazy(
+        "sessile.cli.users:app", "Look at users, end their sessions, shut them out, copy and erase their data."
+    ),
     "audit": Lazy("sessile.cli.audit:app", "Read the audit log, verify and export it."),
     "maintenance": Lazy("sessile.cli.maintenance:app", "Let nobody new in for a while, and come back."),
     "db": Lazy("sessile.cli.database:app", "Look after the schema of the database."),

@@ -16,7 +16,9 @@ from sessile.model.errors import ConfigurationError, InvalidValue
 from sessile.model.session import EndReason
 from sessile.model.wire import iso_or_none
 
-app = typer.Typer(help="Look at users, end their sessions, shut them out, copy and erase their data.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at users, end their sessions, shut them out, copy and erase their data.", no_args_is_help=True
+)
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
 
@@ -119,7 +121,9 @@ def export(
 
 
 @app.command()
-def erase(user: User, yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
+def erase(
+    user: User, yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False
+) -> None:
     """End every session of a user and remove what is kept of them. It cannot be undone; a proof stays in the audit log."""
     with opened(database, as_json=as_json) as manager:
         hashes = manager.personal_data.hashes(user)

@@ -11,6 +11,7 @@ from sessile.engine.erasing import check_reason
 from sessile.engine.ownership import rolled_forward
 from sessile.engine.principals import check_user_id
 from sessile.model.audit import AuditEvent
+from sessile.model.audit_format import escaped_json
 from sessile.model.audit_vocabulary import owasp_name
 from sessile.model.document import Owner
 from sessile.model.session import Principal, Session
@@ -41,7 +42,9 @@ class ExportEngine:
         check_reason(reason)
         now = self._clock.now()
         head = await self._store.write(_begin, user_id, self._event(user_id, reason))
-        yield _text({"format": FORMAT, "version": VERSION, "exported_at": iso(now), "user_id": user_id, **head})[:-1]
+        yield escaped_json({"format": FORMAT, "version": VERSION, "exported_at": iso(now), "user_id": user_id, **head})[
+            :-1
+        ]
         yield ',"sessions":['
         async for piece in self._sessions(user_id, with_session_data):
             yield piece
@@ -66,7 +69,7 @@ class ExportEngine:
         after, comma = "", ""
         while page := await self._store.read(_sessions, user_id, after):
             after = page[-1].session_id
-            yield comma + ",".join(_text(_session(session, with_data)) for session in page)
+            yield comma + ",".join(escaped_json(_session(session, with_data)) for session in page)
             comma = ","
 
     async def _documents(self, user_id: str) -> AsyncIterator[str]:
@@ -77,7 +80,7 @@ class ExportEngine:
                 head = await self._store.read(_document, document_id)
                 if head is None:
                     continue  # it was removed a moment ago
-                yield comma + _text(head)[:-1] + ',"checkpoints":['
+                yield comma + escaped_json(head)[:-1] + ',"checkpoints":['
                 async for piece in self._checkpoints(document_id):
                     yield piece
                 yield '],"changes":['
@@ -91,26 +94,22 @@ class ExportEngine:
         for checkpoint_id in await self._store.read(_checkpoint_ids, document_id):
             kept = await self._store.read(_checkpoint, document_id, checkpoint_id)
             if kept is not None:
-                yield comma + _text(kept)
+                yield comma + escaped_json(kept)
                 comma = ","
 
     async def _changes(self, document_id: str) -> AsyncIterator[str]:
         after, comma = 0, ""
         while page := await self._store.read(_changes, document_id, after):
             after = page[-1]["version"]
-            yield comma + ",".join(map(_text, page))
+            yield comma + ",".join(map(escaped_json, page))
             comma = ","
 
     async def _events(self, user_id: str) -> AsyncIterator[str]:
         after, comma = ("", 0), ""
         while page := await self._store.read(_named, user_id, after):
             after = (page[-1].stream, page[-1].position)
-            yield comma + ",".join(_text(_told(event)) for event in page)
+            yield comma + ",".join(escaped_json(_told(event)) for event in page)
             comma = ","
-
-
-def _text(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _begin(tx: Transaction, user_id: str, event: AuditEvent) -> dict[str, Any]:
