@@ -8,9 +8,9 @@ from typing import Any
 from sessile.cli.lazy import COMMANDS
 
 HEAD = """\
-`sessile COMMAND --help` says the same. `sessile --config FILE COMMAND` reads that settings file. `--json` prints one value on standard output. What takes something away asks for a
+`sessile COMMAND --help` says the same. `sessile --config FILE COMMAND` reads that settings file. `--json` prints one value on standard output. What changes something for people asks for a
 word to be typed; `--yes` is for scripts. [Operate it](../how-to/operate.md) shows them at work and has the exit statuses; [troubleshoot](../how-to/troubleshoot.md) is about `doctor`."""
-_SAID_ONCE = {"--json", "--help", "--database", "--yes", "--reason", "--dry-run"}
+_SAID_ONCE = {"--json", "--help", "--database", "--yes", "--reason", "--dry-run", "--apply", "--backup"}
 
 
 def page(notice: str) -> str:
@@ -22,6 +22,8 @@ def page(notice: str) -> str:
         "| `--yes` | do not ask |",
         "| `--reason TEXT` | why; kept in the audit log |",
         "| `--dry-run` | only say what would be done |",
+        "| `--apply` | do it: without it only what would be done is said |",
+        "| `--backup FILE` | write the backup here; PostgreSQL: by `pg_dump`, and without it none is made; SQLite: beside the file |",
     ]
     for name, lazy in COMMANDS.items():
         command = lazy.load(name)

@@ -6,6 +6,7 @@ import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. For scripts.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the audit log.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without it nothing is changed: only what would be.")]
+BackupFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--backup",
+        metavar="FILE",
+        help="Write the backup here. PostgreSQL: by pg_dump; without it none is made. SQLite: beside the file.",
+    ),
+]
 
 
 @contextmanager

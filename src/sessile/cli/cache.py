@@ -28,7 +28,7 @@ def inspect(
 ) -> None:
     """Show whether the cache is used, by which server, and what it has of one session. Status 1 when a copy is not what the row is."""
     with opened(database, as_json=as_json) as manager:
-        facts: dict[str, Any] = {"redis": _redis(manager), "fence": _fence(manager.operators.fence())}
+        facts: dict[str, Any] = {"redis": _redis(manager), "fence": fence_facts(manager.operators.fence())}
         if session_id is not None:
             facts["copy"] = manager.operators.cached_copy(session_id)
     if as_json:
@@ -55,7 +55,7 @@ _COPIES = {
 def flush(yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
     """Have nobody believe anything that the cache holds now. Returns when that is so; old entries lapse by themselves within ten minutes."""
     with opened(database, as_json=as_json) as manager:
-        _need_redis(manager)
+        need_redis(manager)
         confirm("Every session is read from the database once, then from the cache again.", "flush", yes=yes)
         fence = _raise(manager, "cache_flush", reason, 0.0)
     if as_json:
@@ -79,10 +79,10 @@ def fence_(
         if hold_s is None:
             fence = manager.operators.fence()
         else:
-            _need_redis(manager)
+            need_redis(manager)
             confirm(f"The database answers everything for {hold_s:g} seconds.", "hold", yes=yes)
             fence = _raise(manager, "cache_hold", reason, hold_s)
-    facts = _fence(fence)
+    facts = fence_facts(fence)
     if as_json:
         print_json(facts)
     else:
@@ -91,12 +91,18 @@ def fence_(
 
 def _raise(manager: SessionManager, action: str, reason: str, held_s: float) -> Fence:
     note(manager, "system", action, reason, held_s=held_s)
+    return begin_epoch(manager, held_s)
+
+
+def begin_epoch(manager: SessionManager, held_s: float = 0.0) -> Fence:
+    """Returns when nobody believes anything any more that the cache held before; at once where there is no cache."""
     fence = manager.operators.raise_fence(held_s=held_s)
-    time.sleep(manager.settings.fence_period_s * 1.01 + MARGIN_S)  # until then somebody may have looked before
+    if manager.settings.redis_url is not None:
+        time.sleep(manager.settings.fence_period_s * 1.01 + MARGIN_S)  # until then somebody may have looked before
     return fence
 
 
-def _need_redis(manager: SessionManager) -> None:
+def need_redis(manager: SessionManager) -> None:
     if manager.settings.redis_url is None:
         raise ConfigurationError("SESSILE_REDIS_URL is not set, so there is no cache")
 
@@ -105,7 +111,7 @@ def _redis(manager: SessionManager) -> str:
     return manager.operators.cache_state()
 
 
-def _fence(fence: Fence) -> dict[str, Any]:
+def fence_facts(fence: Fence) -> dict[str, Any]:
     return {
         "epoch": fence.number,
         "open": fence.is_open,

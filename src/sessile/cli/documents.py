@@ -118,7 +118,7 @@ def diff(
     with opened(database, as_json=as_json) as manager:
         note(manager, f"document:{manager.operators.document(document_id).document_id}", "diff", "")
         found = manager.documents.diff(_SYSTEM, document_id, _point(before), _point(after))
-    _print_differences(found, before, after, as_json=as_json)
+    print_differences(found, before, after, as_json=as_json)
 
 
 @app.command()
@@ -138,10 +138,10 @@ def restore(
     with opened(database, as_json=as_json) as manager:
         preview = manager.documents.restore(_SYSTEM, document_id, checkpoint_id, paths=paths, dry_run=True)
         if dry_run:
-            _print_differences(preview.differences, "now", "restored", as_json=as_json)
+            print_differences(preview.differences, "now", "restored", as_json=as_json)
             return
         if not as_json:
-            _print_differences(preview.differences, "now", "restored", as_json=False)
+            print_differences(preview.differences, "now", "restored", as_json=False)
         document = preview.document
         confirm(f"This restores {document.name} ({len(preview.differences)} paths differ).", document_id[-4:], yes=yes)
         note(manager, f"document:{document_id}", "restore", reason, checkpoint_id=checkpoint_id)
@@ -162,7 +162,7 @@ def _print_restored(restored: Restored, *, as_json: bool) -> None:
         typer.echo(f"What was there: sessile documents restore {restored.document.document_id} {before}")
 
 
-def _print_differences(found: Sequence[Difference], before: str, after: str, *, as_json: bool) -> None:
+def print_differences(found: Sequence[Difference], before: str, after: str, *, as_json: bool) -> None:
     if as_json:
         print_json([_difference(one) for one in found])
     elif not found:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final, Literal
 
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, make_url
 
 from sessile.cli.naming import application_problem
+from sessile.cli.schema_gaps import find_gaps
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
 from sessile.model.fence import CacheUnavailable
 from sessile.runtime.blocking import SessionManager
@@ -28,6 +30,7 @@ CLOCK_WARNING_S: Final = 2.0
 CLOCK_ERROR_S: Final = 30.0
 _SECRET: Final = ("secret_keys", "service_key", "legacy_secrets", "redis_url", "database_url")
 _NAMED_MAX: Final = 5
+_RESTORE: Final = "Restore a copy, then: sessile recover system --apply --yes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ def _file_rights() -> Iterator[Diagnosis]:
         return
     if file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         why = "Whoever has an account on this machine can sign for the service, or open its database."
-        yield Diagnosis("settings", "warning", f"{file} has secrets and others can read it.", why, f"chmod 600 {file}")
+        yield Diagnosis(
+            "settings", "warning", f"{file} has secrets and others can read it.", why, f"chmod 600 {quote(str(file))}"
+        )
 
 
 def _database(settings: Settings, *, with_audit: bool) -> Iterator[Diagnosis]:
@@ -118,10 +123,12 @@ def _database(settings: Settings, *, with_audit: bool) -> Iterator[Diagnosis]:
 
 
 def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Diagnosis]:
-    missing = manager.transact(_missing)
-    if missing:
+    gaps = manager.transact(find_gaps)
+    if gaps.all:
         why = "Every verb that needs them fails."
-        yield Diagnosis("tables", "error", f"Missing: {', '.join(missing)}.", why, "sessile recover table --yes")
+        # What was in some columns decides who gets in: no empty one takes its place.
+        cure = _RESTORE if gaps.lost else "sessile recover table --apply --yes"
+        yield Diagnosis("tables", "error", f"Missing: {', '.join(gaps.all)}.", why, cure)
         return
     yield Diagnosis("tables", "ok", f"{len(metadata.tables)} tables with all their columns.")
     yield from manager.transact(partial(_of_rows, manager=manager))
@@ -134,7 +141,11 @@ def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Dia
     if underway is not None:
         until = "until it is ended" if underway.until is None else f"until {underway.until:%Y-%m-%d %H:%M} UTC"
         yield Diagnosis(
-            "maintenance", "warning", f"It is in force {until}.", "Nobody new can log in.", "sessile maintenance end"
+            "maintenance",
+            "warning",
+            f"It is in force {until}.",
+            "Nobody new can log in.",
+            "sessile maintenance end --yes",
         )
     yield from _redis(manager)
     if with_audit:
@@ -144,29 +155,6 @@ def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Dia
 def _of_rows(connection: Connection, *, manager: SessionManager) -> list[Diagnosis]:
     checks = (_damage, _clock, _connections, _overdue, _platform_defaults, _platform_owners)
     return [one for check in checks for one in check(connection, manager)]
-
-
-def missing_tables(connection: Connection) -> list[str]:
-    """Names of tables that should be there."""
-    return [name for name in _missing(connection) if "." not in name]
-
-
-def _missing(connection: Connection) -> list[str]:
-    """Tables and columns that should be there."""
-    seen = inspect(connection)
-    names = set(seen.get_table_names())
-    found = []
-    for table in metadata.sorted_tables:
-        if table.name not in names:
-            found.append(str(table.name))
-            continue
-        columns = {column["name"] for column in seen.get_columns(table.name)}
-        found += [
-            f"{table.name}.{column.name}"
-            for column in table.columns
-            if column.computed is None and column.name not in columns
-        ]
-    return found
 
 
 def _damage(connection: Connection, _manager: SessionManager) -> Iterator[Diagnosis]:
@@ -179,7 +167,7 @@ def _damage(connection: Connection, _manager: SessionManager) -> Iterator[Diagno
                 "error",
                 f"The file is damaged: {'; '.join(map(str, told))}",
                 why,
-                "Restore a copy, then: sessile recover system --yes",
+                _RESTORE,
             )
 
 
@@ -233,7 +221,7 @@ def _platform_defaults(connection: Connection, _manager: SessionManager) -> Iter
     )
     for user_id in connection.execute(statement.limit(_NAMED_MAX)).scalars():
         why = "It is not settled where new sessions of this user begin."
-        cure = f"sessile platforms fix-default {user_id} --yes"
+        cure = _command("platforms", "fix-default", user_id)
         yield Diagnosis("platforms", "warning", f"{user_id} has platforms and no default.", why, cure)
 
 
@@ -243,7 +231,7 @@ def _platform_owners(connection: Connection, _manager: SessionManager) -> Iterat
     statement = select(sessions.c.session_id).select_from(joined).where(sessions.c.ended_at.is_(None), wrong)
     for session_id in connection.execute(statement.limit(_NAMED_MAX)).scalars():
         why = "Rows were changed by hand: no verb leaves it like that."
-        cure = f"sessile sessions end {session_id} --yes"
+        cure = _command("sessions", "end", session_id)
         yield Diagnosis(
             "platforms", "error", f"The session {session_id} is on a platform that its user may not use.", why, cure
         )
@@ -297,6 +285,11 @@ def _configuration(address: str) -> Mapping[str, str]:
         return {_text(name): _text(value) for name, value in reply.items()}
     parts = [_text(part) for part in reply] if isinstance(reply, list) else []
     return dict(zip(parts[::2], parts[1::2], strict=False))
+
+
+def _command(group: str, verb: str, key: str) -> str:
+    """For a shell, whatever is in the id; one that begins with a dash is no option."""
+    return f"sessile {group} {verb} --yes {'-- ' if key.startswith('-') else ''}{quote(key)}"
 
 
 def _text(value: Any) -> str:

@@ -57,9 +57,10 @@ def begin(
 
 
 @app.command()
-def end(reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
+def end(yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
     """Let everybody in again."""
     with opened(database, as_json=as_json) as manager:
+        confirm("This lets everybody in again.", "end", yes=yes)
         note(manager, "system", "maintenance_end", reason)
         was = manager.maintenance.end()
     if as_json:

@@ -115,10 +115,14 @@ def end_sessions(
 
 
 @app.command()
-def extend(session_id: Handle, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
+def extend(
+    session_id: Handle, yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False
+) -> None:
     """Move the idle deadline of a session as activity would. Nothing moves the absolute one."""
     with opened(database, as_json=as_json) as manager:
         before = manager.get_session(session_id)
+        owner = before.user_id or "nobody (anonymous)"
+        confirm(f"This keeps the session {session_id} of {owner} alive longer.", session_id[-4:], yes=yes)
         note(manager, f"session:{session_id}", "extend", reason)
         session = manager.extend_session(session_id)
     moved = session.idle_expires_at > before.idle_expires_at

@@ -74,9 +74,12 @@ def disable(
 
 
 @app.command()
-def enable(user: User, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
+def enable(
+    user: User, yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False
+) -> None:
     """Let a user log in again."""
     with opened(database, as_json=as_json) as manager:
+        confirm(f"This lets {user} log in again.", user, yes=yes)
         note(manager, f"user:{user}", "enable", reason)
         manager.enable_user(user)
     _tell({"user_id": user}, f"{user} can log in again.", as_json=as_json)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sessile.engine.history import at_head, state_at
 from sessile.engine.kinds import as_shown, brought_up_to_date, rejected, upgraded_state
 from sessile.engine.ownership import find, find_for_change
 from sessile.model import token as tokens
@@ -19,6 +20,7 @@ from sessile.model.document import (
     CheckpointKind,
     Difference,
     Document,
+    LogBase,
     LoggedChange,
     Operation,
     Restored,
@@ -52,12 +54,19 @@ class CheckpointEngine:
         self._kinds = kinds
 
     async def create(
-        self, actor: Actor, document_id: str, label: str, kind: CheckpointKind, step: int | None, request_id: str | None
+        self,
+        actor: Actor,
+        document_id: str,
+        label: str,
+        kind: CheckpointKind,
+        step: int | None,
+        request_id: str | None,
+        version: int | None = None,
     ) -> Checkpoint:
-        """A snapshot of now. The same request_id gives the same checkpoint."""
+        """A snapshot of now, or of an earlier `version`. The same request_id gives the same checkpoint. Raises InvalidChange, VersionNotKept."""
         if len(label) > LABEL_LENGTH_MAX:
             raise InvalidChange("/label", f"a label has at most {LABEL_LENGTH_MAX} characters")
-        return await self._store.write(self._create, actor, document_id, label, kind, step, request_id)
+        return await self._store.write(self._create, actor, document_id, label, kind, step, request_id, version)
 
     async def automatic(self, active_within: timedelta, limit: int) -> int:
         """Takes automatic checkpoints of documents that changed since their last one; how many."""
@@ -109,14 +118,17 @@ class CheckpointEngine:
         kind: CheckpointKind,
         step: int | None,
         request_id: str | None,
+        version: int | None,
     ) -> Checkpoint:
         document = find_for_change(tx, actor, document_id, self._clock.now())
         if request_id is not None:
             known = tx.documents.checkpoint_by_request(document_id, request_id)
             if known is not None:
                 return known
+        point = None if version is None else state_at(tx, document, version)
+        device_no = _device_no(tx, document, actor)
         return self._take(
-            tx, document, kind, label=label, step=step, request_id=request_id, device_no=_device_no(tx, document, actor)
+            tx, document, kind, label=label, step=step, request_id=request_id, device_no=device_no, point=point
         )
 
     def _take(
@@ -129,30 +141,33 @@ class CheckpointEngine:
         step: int | None = None,
         request_id: str | None = None,
         device_no: int | None = None,
+        point: LogBase | None = None,
     ) -> Checkpoint:
         now = self._clock.now()
+        at = point or at_head(document)
         checkpoint = Checkpoint(
             checkpoint_id=tokens.uuid7(now, self._random.token_bytes(10)),
             document_id=document.document_id,
-            version=document.version,
-            generation=document.generation,
+            version=at.version,
+            generation=at.generation,
             kind=kind,
             label=label,
             step=step,
             device_no=device_no,
             request_id=request_id,
-            schema_version=document.schema_version,
+            schema_version=at.schema_version,
             created_at=now,
-            state=document.state,
+            state=at.state,
         )
         tx.documents.insert_checkpoint(checkpoint)
-        tx.documents.update([replace(document, checkpoint_version=document.version)], with_state=[False])
+        if at.version == document.version:
+            tx.documents.update([replace(document, checkpoint_version=document.version)], with_state=[False])
         self._retain(tx, document.document_id)
         tx.emit(
             Event(
                 EventKind.CHECKPOINT_SAVED,
                 document.document_id,
-                document.version,
+                at.version,
                 detail=checkpoint.checkpoint_id,
                 epoch=document.epoch,
                 checkpoint=checkpoint,

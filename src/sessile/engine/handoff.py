@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sessile.engine.keys import KeyRing
@@ -16,10 +16,12 @@ from sessile.engine.logins import Entry, Logins, live
 from sessile.engine.transitions import note_system_anomaly, session_event
 from sessile.model import token as tokens
 from sessile.model.anomaly import Anomaly
+from sessile.model.audit import AuditEvent
 from sessile.model.errors import (
     AuthenticationRequired,
     HandoffRefused,
     InvalidValue,
+    SessionCreationError,
     SessionEnded,
     SessionExpired,
     SessionNotFound,
@@ -37,11 +39,15 @@ from sessile.model.handoff import (
     normalized,
     secret_text,
 )
-from sessile.model.limits import HANDOFF_LIFETIME_S, HANDOFF_TRIES_MAX, PATH_LENGTH_MAX
+from sessile.model.limits import HANDOFF_LIFETIME_S, HANDOFF_TRIES_MAX, PATH_LENGTH_MAX, RECOVERY_CODE_LIFETIME_S
 from sessile.model.session import Issued, Principal, Session
 from sessile.ports import Clock, Random, Store, Transaction
 
 LIFETIME: Final = timedelta(seconds=HANDOFF_LIFETIME_S)
+RECOVERY_LIFETIME: Final = timedelta(seconds=RECOVERY_CODE_LIFETIME_S)
+NO_SESSION: Final = ""
+"""Whose hand-off no session offers: an operator does, and has agreed with that."""
+_WAITING: Final = (HandoffStatus.OFFERED, HandoffStatus.REDEEMED, HandoffStatus.CONFIRMED)
 _OVER: Final = (SessionNotFound, SessionEnded, SessionExpired)
 
 
@@ -62,6 +68,13 @@ class HandoffEngine:
             raise InvalidValue("/path", "is a path of this site, beginning with one slash")
         await self._keys.ready()
         return await self._store.write(self._offer, session_id, path)
+
+    async def offer_to_user(self, user_id: str) -> Offered:
+        """A code with which a user comes back in who has no session any more: good once and for ten minutes; an earlier one is not good any more.
+        Nobody is asked when it is redeemed, so whoever gives it out has made sure to whom. No session begins before it is used. Raises InvalidValue
+        for a user who never was here, SessionCreationError for one who is shut out."""
+        await self._keys.ready()
+        return await self._store.write(self._offer_to_user, user_id)
 
     async def status(self, session_id: str, handoff_id: str) -> Handoff:
         """For the session that offered it. A code that nobody used in time is HandoffRefused."""
@@ -97,20 +110,39 @@ class HandoffEngine:
         for earlier in tx.handoffs.of_session(session_id, lock=True):
             if earlier.status in (HandoffStatus.OFFERED, HandoffStatus.REDEEMED):
                 tx.handoffs.put(replace(earlier, status=HandoffStatus.REFUSED))
+        offered = self._made(session_id, session.user_id, path, LIFETIME)
+        tx.handoffs.put(offered.handoff)
+        tx.audit([_event(offered.handoff, session, "handoff_offered", now)])
+        return offered
+
+    def _offer_to_user(self, tx: Transaction, user_id: str) -> Offered:
+        principal = tx.sessions.principal(user_id, lock=True)
+        if principal is None:
+            raise InvalidValue("/user_id", "never had a session here")
+        if principal.disabled_at is not None:
+            raise SessionCreationError("This account is disabled.")
+        for earlier in tx.handoffs.of_session(NO_SESSION):
+            if earlier.user_id == user_id and earlier.status in _WAITING:
+                tx.handoffs.put(replace(earlier, status=HandoffStatus.REFUSED))
+        offered = self._made(NO_SESSION, user_id, "", RECOVERY_LIFETIME)
+        tx.handoffs.put(offered.handoff)
+        tx.audit([_event(offered.handoff, None, "handoff_offered", self._clock.now())])
+        return offered
+
+    def _made(self, session_id: str, user_id: str, path: str, lifetime: timedelta) -> Offered:
+        now = self._clock.now()
         code = code_text(self._random.token_bytes(CODE_BYTES))
         secret = secret_text(self._random.token_bytes(SECRET_BYTES))
         handoff = Handoff(
             handoff_id=tokens.uuid7(now, self._random.token_bytes(10)),
             session_id=session_id,
-            user_id=session.user_id,
+            user_id=user_id,
             code_hash=self._hash(normalized(code) or ""),
             secret_hash=self._hash(secret),
             path=path,
             created_at=now,
-            expires_at=now + LIFETIME,
+            expires_at=now + lifetime,
         )
-        tx.handoffs.put(handoff)
-        tx.audit([session_event(session, "handoff_offered", now, handoff_id=handoff.handoff_id)])
         return Offered(handoff, code, secret)
 
     def _status(self, tx: Transaction, session_id: str, handoff_id: str) -> Handoff:
@@ -132,7 +164,7 @@ class HandoffEngine:
         session = self._origin(tx, seen) if seen is not None else None
         handoff = tx.handoffs.get(seen.handoff_id, lock=True) if seen is not None else None
         is_open = handoff is not None and handoff.status is HandoffStatus.OFFERED and now < handoff.expires_at
-        if handoff is None or session is None or not is_open:
+        if handoff is None or not is_open or (session is None and handoff.session_id != NO_SESSION):
             if tx.count(counter, now, LIFETIME) == HANDOFF_TRIES_MAX:
                 note_system_anomaly(
                     tx, Anomaly.RATE_LIMIT, now, limit="handoff", subject_hash=counter.partition(":")[2]
@@ -141,13 +173,13 @@ class HandoffEngine:
         claim = secret_text(self._random.token_bytes(SECRET_BYTES))
         redeemed = replace(
             handoff,
-            status=HandoffStatus.REDEEMED,
+            status=HandoffStatus.CONFIRMED if handoff.session_id == NO_SESSION else HandoffStatus.REDEEMED,
             claim_hash=self._hash(claim),
             device=device,
             expires_at=now + LIFETIME,
         )
         tx.handoffs.put(redeemed)
-        tx.audit([session_event(session, "handoff_redeemed", now, handoff_id=handoff.handoff_id, device=device)])
+        tx.audit([_event(handoff, session, "handoff_redeemed", now, device=device)])
         self._tell(tx, redeemed)
         principal = tx.sessions.principal(handoff.user_id) or Principal(handoff.user_id)
         return Redeemed(redeemed, claim, dict(principal.public))
@@ -192,21 +224,24 @@ class HandoffEngine:
             raise HandoffRefused("refused")
         if handoff.status is HandoffStatus.COMPLETED:
             return handoff, self._again(tx, handoff)
-        if origin is None:
+        if origin is None and handoff.session_id != NO_SESSION:
             raise HandoffRefused("ended")
         entry = Entry(
             user_id=handoff.user_id,
             device=handoff.device or None,
-            platform_id=origin.platform_id,
             is_proven=False,
-            until=origin.absolute_expires_at,
             fingerprint=fingerprint,
         )
+        if origin is not None:
+            entry = replace(
+                entry,
+                platform_id=origin.platform_id,
+                until=origin.absolute_expires_at,
+            )
         issued = self._logins.enter(tx, session_id, entry)
         completed = replace(handoff, status=HandoffStatus.COMPLETED, new_session_id=issued.session.session_id)
         tx.handoffs.put(completed)
-        facts = {"handoff_id": handoff_id, "new_session_id": issued.session.session_id}
-        tx.audit([session_event(origin, "handoff_completed", now, **facts)])
+        tx.audit([_event(handoff, origin, "handoff_completed", now, new_session_id=issued.session.session_id)])
         self._tell(tx, completed)
         return completed, issued
 
@@ -233,7 +268,16 @@ class HandoffEngine:
 
     @staticmethod
     def _tell(tx: Transaction, handoff: Handoff) -> None:
-        tx.emit(Event(EventKind.HANDOFF_CHANGED, handoff.session_id, detail=handoff.handoff_id))
+        if handoff.session_id != NO_SESSION:
+            tx.emit(Event(EventKind.HANDOFF_CHANGED, handoff.session_id, detail=handoff.handoff_id))
+
+
+def _event(handoff: Handoff, session: Session | None, kind: str, at: datetime, **data: Any) -> AuditEvent:
+    """In the chain of the session that offers it, or of the user where none does."""
+    data = {"handoff_id": handoff.handoff_id, **data}
+    if session is not None:
+        return session_event(session, kind, at, **data)
+    return AuditEvent(stream=f"user:{handoff.user_id}", type=kind, at=at, user_id=handoff.user_id, data=data)
 
 
 def _own(tx: Transaction, session_id: str, handoff_id: str, *, lock: bool = False) -> Handoff:

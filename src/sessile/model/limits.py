@@ -46,6 +46,8 @@ BEFORE_VALUE_BYTES_MAX: Final = 4 * 1024
 """Overwritten values up to this size are kept with the change, as the base of a later conflict."""
 PATH_LENGTH_MAX: Final = 2000
 HANDOFF_LIFETIME_S: Final = 120
+RECOVERY_CODE_LIFETIME_S: Final = 600
+"""Of a code that an operator gives to somebody without a session: at most ten minutes (ASVS 6.5.5)."""
 HANDOFF_TRIES_MAX: Final = 5
 """Wrong codes from one address within the lifetime of a code."""
 RETIRED_TOKENS_MAX: Final = 3

@@ -97,10 +97,13 @@ class Documents:
         kind: CheckpointKind = CheckpointKind.MANUAL,
         step: int | None = None,
         request_id: str | None = None,
+        version: int | None = None,
     ) -> Checkpoint:
-        """A snapshot of now. The same request_id gives the same checkpoint."""
+        """A snapshot of now, or of an earlier `version` to go back to. The same request_id gives the same checkpoint. Raises InvalidChange, VersionNotKept."""
         return drive(
-            self._twin.checkpoint(actor, document_id, label=label, kind=kind, step=step, request_id=request_id)
+            self._twin.checkpoint(
+                actor, document_id, label=label, kind=kind, step=step, request_id=request_id, version=version
+            )
         )
 
     def checkpoints(self, actor: Actor, document_id: str) -> Sequence[Checkpoint]:

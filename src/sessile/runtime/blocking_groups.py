@@ -32,6 +32,11 @@ class Handoffs:
         """A code for another device, good once and for two minutes. Raises AuthenticationRequired, InvalidValue, and like `get_session`."""
         return drive(self._twin.offer(session_id, path=path))
 
+    def offer_to_user(self, user_id: str) -> Offered:
+        """For operators: a code with which somebody comes back in who has no session any more, good once and for ten minutes. Raises InvalidValue,
+        SessionCreationError."""
+        return drive(self._twin.offer_to_user(user_id))
+
     def status(self, session_id: str, handoff_id: str) -> Handoff:
         """For the session that offered it. Raises HandoffRefused."""
         return drive(self._twin.status(session_id, handoff_id))

@@ -111,10 +111,11 @@ class AsyncDocuments:
         kind: CheckpointKind = CheckpointKind.MANUAL,
         step: int | None = None,
         request_id: str | None = None,
+        version: int | None = None,
     ) -> Checkpoint:
-        """A snapshot of now. The same request_id gives the same checkpoint."""
+        """A snapshot of now, or of an earlier `version` to go back to. The same request_id gives the same checkpoint. Raises InvalidChange, VersionNotKept."""
         self._probe("before_checkpoint")
-        checkpoint = await self._checkpoints.create(actor, document_id, label, kind, step, request_id)
+        checkpoint = await self._checkpoints.create(actor, document_id, label, kind, step, request_id, version)
         self._probe("after_checkpoint")
         return checkpoint
 

@@ -32,6 +32,11 @@ class AsyncHandoffs:
         other device goes on. Raises AuthenticationRequired for an anonymous session, InvalidValue, and like `get_session`."""
         return await self._engine.offer(session_id, path)
 
+    async def offer_to_user(self, user_id: str) -> Offered:
+        """For operators: a code with which somebody comes back in who has no session any more, good once and for ten minutes. Nobody is asked when it is
+        used: make sure first to whom you give it. No session begins before. Raises InvalidValue, SessionCreationError for a user who is shut out."""
+        return await self._engine.offer_to_user(user_id)
+
     async def status(self, session_id: str, handoff_id: str) -> Handoff:
         """For the session that offered it. Raises HandoffRefused for an unknown one, and for a code that nobody used in time."""
         return await self._engine.status(session_id, handoff_id)

@@ -97,10 +97,12 @@ def test_a_person_at_a_terminal_types_a_word(sqlite: Place) -> None:
 def test_a_deadline_is_moved(place: Place) -> None:
     with place.manager() as manager:
         session = manager.create_session("ada").session
-    extended = place.values("sessions", "extend", session.session_id, "--reason", "long meeting")
+    assert place.run("sessions", "extend", session.session_id).status == 1
+    assert noted(place, f"session:{session.session_id}") == []
+    extended = place.values("sessions", "extend", session.session_id, "--yes", "--reason", "long meeting")
     assert extended["moved"] is True
     assert noted(place, f"session:{session.session_id}") == [("extend", "long meeting", operator())]
-    assert place.run("sessions", "extend", "nothing").status == 1
+    assert place.run("sessions", "extend", "nothing", "--yes").status == 1
 
 
 def test_top_counts(place: Place) -> None:

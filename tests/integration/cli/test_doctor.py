@@ -251,22 +251,12 @@ def test_why_somebody_was_logged_out_is_told(place: Place) -> None:
     assert "lost phone" in place.ok("doctor", "--explain", by_user).out
 
 
-def test_a_restored_database_begins_a_new_life(place: Place) -> None:
-    with place.manager() as manager:
-        opened = manager.documents.open(ADA, "intake", default={"step": 1}).document
-        fence = manager.operators.fence()
-    asked = place.values("recover", "system", "--dry-run")
-    assert (asked["documents"], asked["done"]) == (1, False)
-    assert place.run("recover", "system").status == 1
-    with place.manager() as manager:
-        assert manager.operators.fence() == fence
-        assert manager.documents.get(ADA, opened.document_id).epoch == opened.epoch
-    place.ok("recover", "system", "--yes", "--reason", "restored last night's copy")
-    with place.manager() as manager:
-        after = manager.operators.fence()
-        assert (after.number, after.nonce) != (fence.number, fence.nonce)
-        seen = manager.documents.since(ADA, opened.document_id, epoch=opened.epoch, version=opened.version)
-        assert seen.snapshot, "who knew the old life reads all of it"
-        assert manager.documents.get(ADA, opened.document_id).state == {"step": 1}
-        assert manager.audit.verify().faults == []
-    assert "none" in place.ok("recover", "table", "--dry-run").out
+def test_an_id_is_quoted_for_the_shell(sqlite: Place) -> None:
+    awkward = "-ada's; rm x"
+    with sqlite.manager() as manager:
+        manager.sync_platforms(awkward, [PlatformEntry(platform_id="shop", name="Shop")])
+    sql(sqlite, "UPDATE platforms SET is_default = false")
+    (found,) = findings(sqlite, status=1)
+    assert shlex.split(found["cure"])[-1] == awkward
+    follow(sqlite, found["cure"])
+    assert findings(sqlite, status=0) == []

@@ -27,7 +27,8 @@ def test_a_user_is_shown_shut_out_and_let_in(place: Place) -> None:
     assert place.values("users", "disable", "ada", "--yes", "--reason", "fraud")["ended"] == 0
     with place.manager() as manager, pytest.raises(SessionCreationError):
         manager.create_session("ada")
-    place.ok("users", "enable", "ada", "--reason", "cleared")
+    assert place.run("users", "enable", "ada").status == 1
+    place.ok("users", "enable", "ada", "--yes", "--reason", "cleared")
     with place.manager() as manager:
         manager.create_session("ada")
         acts = [one.data["action"] for one in manager.audit.events("user:ada") if one.type == "operator_acted"]
@@ -91,8 +92,9 @@ def test_maintenance_is_announced_and_ended(place: Place) -> None:
         manager.create_session("ada")
         with pytest.raises(MaintenanceUnderway, match="Back at noon"):
             manager.login(None, "bea")
-    assert place.values("maintenance", "end") == {"was_in_force": True}
-    assert place.ok("maintenance", "end").out == "No maintenance was in force.\n"
+    assert place.run("maintenance", "end").status == 1
+    assert place.values("maintenance", "end", "--yes") == {"was_in_force": True}
+    assert place.ok("maintenance", "end", "--yes").out == "No maintenance was in force.\n"
     with place.manager() as manager:
         manager.login(None, "bea")
         acts = [one.data["action"] for one in manager.audit.events("system") if one.type == "operator_acted"]
