@@ -117,7 +117,7 @@ def system(
             manager.transact(_count_documents),
             manager.operators.census().sessions,
         )
-        facts = {"documents": documents, "live_sessions": sessions, "sessions_ended": None, "cache_epoch": manager.operators.fence().number}  # fmt: skip
+        facts: dict[str, Any] = {"documents": documents, "live_sessions": sessions, "sessions_ended": None, "cache_epoch": manager.operators.fence().number}  # fmt: skip
         if apply:
             ending = f", and ends {sessions} sessions" if end_sessions else ""
             confirm(f"This begins a new epoch of the cache and of {documents} documents{ending}.", "system", yes=yes)
@@ -149,7 +149,7 @@ def user(
         before = [one.platform_id for one in platforms if one.is_default]
         chosen = before[0] if before else next((one.platform_id for one in platforms), None)
         number = len(manager.list_sessions(user_id))
-        facts = {"user": user_id, "default_before": ", ".join(before) or None, "default_platform": chosen, "sessions": number, "code": None}  # fmt: skip
+        facts: dict[str, Any] = {"user": user_id, "default_before": ", ".join(before) or None, "default_platform": chosen, "sessions": number, "code": None}  # fmt: skip
         if apply:
             confirm(
                 f"This ends {number} sessions of {user_id} and makes a code that lets its holder in.", user_id, yes=yes
@@ -180,7 +180,7 @@ def document(
         differing = _differing(manager, document_id, to)
         if not as_json:
             print_differences(differing, "now", to, as_json=False)
-        facts = {"document_id": document_id, "name": now.name, "paths": [one.path for one in differing], "version": now.version, "kept_in": None}  # fmt: skip
+        facts: dict[str, Any] = {"document_id": document_id, "name": now.name, "paths": [one.path for one in differing], "version": now.version, "kept_in": None}  # fmt: skip
         if apply:
             confirm(f"This restores {now.name} ({len(differing)} paths differ).", document_id[-4:], yes=yes)
             copy.make()
@@ -217,7 +217,7 @@ def cache(
             if fence.is_open
             else "only the database; the next use opens the fence"
         )
-        facts = {"redis": manager.operators.cache_state(), **fence_facts(fence), "believed": believed}
+        facts: dict[str, Any] = {"redis": manager.operators.cache_state(), **fence_facts(fence), "believed": believed}
     given.tell(facts, None)
 
 

@@ -77,7 +77,7 @@ def forget_maintenance(place: Place) -> None:
 
 def open_the_file(_place: Place) -> None:
     file = Path("sessile.toml")
-    file.write_text(f'service_key = "{"k" * 32}"\n')
+    file.write_text('service_key = "fJ2c9QxT7bLwZr4YdKs8VnHg3Mp6Ea1u"\n')
     file.chmod(0o644)
 
 
