@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from sessile.model.platform import Platform, PlatformEntry
     from sessile.model.session import EndReason, Session
+    from sessile.model.webhook import verify_webhook
     from sessile.runtime.blocking import SessionManager
     from sessile.runtime.kinds import DocumentKind
     from sessile.runtime.manager import AsyncSessionManager
@@ -56,6 +57,7 @@ __all__ = [
     "StoreUnavailable",
     "VersionConflict",
     "__version__",
+    "verify_webhook",
 ]
 
 _WHEN_ASKED_FOR = {
@@ -84,6 +86,7 @@ _WHEN_ASKED_FOR = {
     "Settings": "sessile.runtime.settings",
     "StoreUnavailable": "sessile.model.errors",
     "VersionConflict": "sessile.model.errors",
+    "verify_webhook": "sessile.model.webhook",
 }
 """Everything, by its module: who wants an error class should not wait for pydantic, nor the command line for either."""
 

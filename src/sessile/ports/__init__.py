@@ -36,6 +36,7 @@ from sessile.ports.caching import (
     SessionReader,
     Stopwatch,
 )
+from sessile.ports.delivery import DeliveryRows
 from sessile.ports.handoffs import HandoffRows
 from sessile.ports.legacy import LegacyRows
 from sessile.ports.presence import PresenceRows
@@ -307,6 +308,9 @@ class Transaction(Protocol):
     @property
     def fence(self) -> FenceRows: ...
 
+    @property
+    def deliveries(self) -> DeliveryRows: ...
+
     def hold(
         self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool
     ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
@@ -445,6 +449,7 @@ __all__ = [
     "Clock",
     "CommitGuard",
     "ContentRows",
+    "DeliveryRows",
     "DocumentRows",
     "FenceRows",
     "HandoffRows",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +16,7 @@ from sessile.engine.caching import SessionCache
 from sessile.model.errors import StoreUnavailable
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.assemble import Engines
+from sessile.runtime.delivery import DELIVERY_INTERVAL_S, Delivery
 from sessile.runtime.documents import COMPACTED_AT_ONCE
 from sessile.runtime.presence import LAPSED_AT_ONCE, RENEWALS_PER_LEASE
 from sessile.runtime.settings import Settings
@@ -42,8 +43,10 @@ class Background:
         clock: Clock,
         touches: Touches,
         cached: SessionCache | None = None,
+        deliveries: Sequence[Delivery] = (),
     ) -> None:
         self._cached = cached
+        self._deliveries = deliveries
         self._store = store
         self._engines = engines
         self._settings = settings
@@ -66,6 +69,7 @@ class Background:
             ("sweep", self._settings.sweep_interval_s, self.sweep),
             ("retention", self._settings.retention_interval_s, self.forget),
         ]
+        loops += [(delivery.name, DELIVERY_INTERVAL_S, delivery.round) for delivery in self._deliveries]
         if self._cached is not None:
             loops.append(("cache", self._settings.fence_period_s / KEPT_A_PERIOD, self.keep_cache))
         self._tasks = [

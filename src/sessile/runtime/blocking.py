@@ -33,6 +33,7 @@ from sessile.runtime.blocking_groups import Audit, Encryption, Handoffs, LegacyS
 from sessile.runtime.blocking_presence import Presence
 from sessile.runtime.blocking_serving import Serving
 from sessile.runtime.caching import make_cache, make_reader, make_session_cache, opened
+from sessile.runtime.delivery import carry_here, make_deliveries
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
@@ -95,7 +96,9 @@ class SessionManager:
         self._keys = engines.keys
         self._try_limit = engines.try_limit
         background = BlockingBackground(
-            Background(self._store, engines, self.settings, self.clock, Touches(self._sessions)), self.settings
+            Background(self._store, engines, self.settings, self.clock, Touches(self._sessions)),
+            self.settings,
+            make_deliveries(self.settings, self._store, self.clock, carry_here),
         )
         self.serving = Serving(self._store, self._sessions, background)
         reached = self._probe

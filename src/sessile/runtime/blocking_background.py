@@ -1,4 +1,4 @@
-"""The background work of the blocking lane: one daemon thread for each process that serves, without an event loop.
+"""The background work of the blocking lane: a daemon thread for each process that serves (and one for each audit sink), without an event loop.
 
 It starts with the first request and not with the program, so that a process which forks its workers has none to lose. Every process has one; a lease
 in the database elects whose turn a piece of work is, as in the asyncio lane. What needs no election happens where it is needed: activity is written with
@@ -11,12 +11,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sessile.model.errors import StoreUnavailable
 from sessile.runtime.background import Background
+from sessile.runtime.delivery import DELIVERY_INTERVAL_S, Delivery
 from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
 
@@ -40,52 +41,66 @@ class Job:
 
 
 class BlockingBackground:
-    """`rounds` has what is done, and the election; this is when. The store must never suspend."""
+    """`rounds` has what is done, and the election; this is when. The store must never suspend. Each of `deliveries` has a thread of its own, so that a receiver which
+    says nothing holds up nothing else."""
 
-    def __init__(self, rounds: Background, settings: Settings) -> None:
+    def __init__(self, rounds: Background, settings: Settings, deliveries: Sequence[Delivery] = ()) -> None:
         self._jobs = [
             Job("checkpoint", settings.checkpoint_interval_s, rounds.take_checkpoints),
             Job("compaction", settings.compaction_interval_s, rounds.compact),
             Job("sweep", settings.sweep_interval_s, rounds.sweep),
             Job("retention", settings.retention_interval_s, rounds.forget),
         ]
+        self._deliveries = [Job(delivery.name, DELIVERY_INTERVAL_S, delivery.round) for delivery in deliveries]
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     @property
     def is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return any(thread.is_alive() for thread in self._threads)
 
     def start(self) -> None:
-        """Starts the thread, unless there is one."""
-        if self._thread is not None:  # every request may come by here, so the lock is only for the first
+        """Starts the threads, unless there are some."""
+        if self._threads:  # every request may come by here, so the lock is only for the first
             return
         with self._lock:
-            if self._thread is None:
+            if not self._threads:
                 self._stopping.clear()
-                self._thread = threading.Thread(target=self._run, name="sessile-background", daemon=True)
-                self._thread.start()
+                self._threads = [
+                    threading.Thread(target=self._run, args=(jobs,), name=name, daemon=True)
+                    for name, jobs in self._groups()
+                ]
+                for thread in self._threads:
+                    thread.start()
+
+    def _groups(self) -> list[tuple[str, list[Job]]]:
+        return [("sessile-background", self._jobs), *((f"sessile-{job.name}", [job]) for job in self._deliveries)]
 
     def stop(self) -> None:
-        """Ends it after the round under way. Again is no harm, and so is `start` after that."""
+        """Ends them after the round under way. Again is no harm, and so is `start` after that."""
         with self._lock:
-            thread, self._thread = self._thread, None
+            threads, self._threads = self._threads, []
             self._stopping.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_TIMEOUT_S)
+        until = time.monotonic() + _STOP_TIMEOUT_S
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
 
-    def _run(self) -> None:
+    def _run(self, jobs: Sequence[Job]) -> None:
         now = time.monotonic()
-        for job in self._jobs:
+        for job in jobs:
             # Workers that were started together do not ask the database together.
             job.due_at = now + job.interval_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        while not self._stopping.wait(max(0.0, min(job.due_at for job in self._jobs) - time.monotonic())):
-            self.run_due(time.monotonic())
+        while not self._stopping.wait(max(0.0, min(job.due_at for job in jobs) - time.monotonic())):
+            self._run_due(jobs, time.monotonic())
 
     def run_due(self, now: float) -> None:
         """Does what is due at `now` (monotonic seconds). Raises nothing: an outage is told once, and the work waits for its next turn."""
-        for job in self._jobs:
+        self._run_due([*self._jobs, *self._deliveries], now)
+
+    def _run_due(self, jobs: Sequence[Job], now: float) -> None:
+        for job in jobs:
             if job.due_at <= now and not self._stopping.is_set():
                 job.due_at = now + job.interval_s
                 _do(job)

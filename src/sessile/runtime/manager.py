@@ -28,6 +28,7 @@ from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, ma
 from sessile.runtime.background import Background
 from sessile.runtime.bindings import AsyncBindings
 from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache, opened
+from sessile.runtime.delivery import carry_aside, make_deliveries
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncEncryption, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
@@ -82,7 +83,10 @@ class AsyncSessionManager:
         writers = self.settings.commit_writers if self._store.writes_at_once else 1
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe, writers)
         self._touches = Touches(self._sessions)
-        self._background = Background(self._store, engines, self.settings, self.clock, self._touches, self._cached)
+        deliveries = make_deliveries(self.settings, self._store, self.clock, carry_aside)
+        self._background = Background(
+            self._store, engines, self.settings, self.clock, self._touches, self._cached, deliveries
+        )
         self.handoffs = AsyncHandoffs(engines.handoffs)
         self.legacy = AsyncLegacySessions(engines.legacy)
         self.bindings = AsyncBindings(engines.bindings)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sessile.engine.principals import LimitAction
+from sessile.model.audit_sinks import SyslogAddress, check_webhook_url
 from sessile.model.binding import COOKIE_TTL_MIN_S, MissingPolicy
 from sessile.model.document import Policy
 from sessile.model.errors import ConfigurationError
@@ -23,6 +25,7 @@ from sessile.model.legacy import LegacyKind
 from sessile.model.limits import CHECKPOINTS_AUTOMATIC_KEPT, COMMIT_BATCH_MAX, REPLAY_CHANGES_MAX
 from sessile.model.merge import Policies
 from sessile.model.secret import check_secret
+from sessile.model.webhook import webhook_key
 from sessile.runtime.presets import Preset, weaker_than, with_preset
 from sessile.runtime.settings_file import FileSource
 
@@ -121,6 +124,14 @@ class Settings(BaseSettings):
     """Sessions that ended longer ago than this are removed, with the documents that anonymous ones left."""
     audit_retention_d: Annotated[float, Field(gt=0, le=36_500)] = 90
     """Audit events older than this are removed. What is kept of a chain still verifies."""
+    audit_file: Path | None = None
+    """A file that gets every audit event as a line of JSON. It is made with mode 0600, and opened anew for each batch: rotate it by renaming it."""
+    audit_syslog: str | None = None
+    """A syslog server that gets them (RFC 5424): `udp://host:514`, `tcp://host:601` or `unix:///dev/log`."""
+    audit_webhook_url: SecretStr | None = None
+    """An https address that gets them, signed (Standard Webhooks). Plain http only to this machine."""
+    audit_webhook_secret: SecretStr | None = None
+    """What signs them: 32 random bytes at least, as they are or as `whsec_` and base64. `verify_webhook` checks it."""
     checkpoints_kept: Annotated[int, Field(ge=1, le=10_000)] = CHECKPOINTS_AUTOMATIC_KEPT
     """So many automatic checkpoints and ones before a restore are kept of each document; what a person made on purpose stays."""
     checkpoint_retention_d: Annotated[float, Field(gt=0, le=36_500)] | None = None
@@ -320,6 +331,27 @@ class Settings(BaseSettings):
             check_secret(value.get_secret_value())
         return value
 
+    @field_validator("audit_syslog")
+    @classmethod
+    def _a_syslog_server(cls, value: str | None) -> str | None:
+        if value is not None:
+            SyslogAddress.parse(value)
+        return value
+
+    @field_validator("audit_webhook_url")
+    @classmethod
+    def _an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_webhook_url(value.get_secret_value())
+        return value
+
+    @field_validator("audit_webhook_secret")
+    @classmethod
+    def _a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            webhook_key(value.get_secret_value())
+        return value
+
     @field_validator("document_policies")
     @classmethod
     def _policies_make_sense(cls, value: Mapping[str, Mapping[str, Policy]]) -> Mapping[str, Mapping[str, Policy]]:
@@ -331,6 +363,12 @@ class Settings(BaseSettings):
     def _no_weaker_than_the_preset(self) -> Settings:
         if self.preset is not None and (weaker := weaker_than(self.preset, self.__dict__)):
             raise ValueError("; ".join(weaker))
+        return self
+
+    @model_validator(mode="after")
+    def _signs_webhooks(self) -> Settings:
+        if self.audit_webhook_url is not None and self.audit_webhook_secret is None:
+            raise ValueError("audit_webhook_url needs audit_webhook_secret: nobody could tell who sent the events")
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ _DOCUMENTS: Final = frozenset(
 )  # fmt: skip
 _PLAIN: Final = frozenset(
     {
-        "platforms", "handoffs", "legacy", "presence", "fence", "audit", "audit_stream", "audit_streams", "audit_chain", "old_audit",
+        "platforms", "handoffs", "legacy", "presence", "fence", "deliveries", "audit", "audit_stream", "audit_streams", "audit_chain", "old_audit",
         "forget_audit", "close_audit", "audit_of_user", "erase_audit", "recent_audit", "audit_behind", "latest_audit", "unchained_audit", "emit", "lease",
         "instance", "put_instance", "count", "counted", "forget_counts", "events",
     }

@@ -25,6 +25,7 @@ from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports import CommitGuard, Listener
 from sessile.stores.memory.contents import MemoryContentRows
+from sessile.stores.memory.deliveries import MemoryDeliveryRows
 from sessile.stores.memory.documents import MemoryDocumentRows
 from sessile.stores.memory.fence import MemoryFenceRows
 from sessile.stores.memory.handoffs import MemoryHandoffRows
@@ -57,6 +58,7 @@ class Tables:
         self.presence: dict[PresenceKey, PresenceLease] = {}
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
         self.chains: dict[str, AuditStream] = {}
+        self.deliveries: dict[tuple[str, str], int] = {}
         self.counts: dict[str, tuple[int, datetime]] = {}
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
@@ -74,6 +76,7 @@ class MemoryTransaction:
     def __init__(self, tables: Tables) -> None:
         self._streams = Table(tables.streams)
         self._chains = Table(tables.chains)
+        self.deliveries = MemoryDeliveryRows(Table(tables.deliveries), self._streams, self._chains)
         self._counts = Table(tables.counts)
         self._leases = Table(tables.leases)
         self._instance = Table(tables.instance)
@@ -135,6 +138,7 @@ class MemoryTransaction:
     def close_audit(self, stream: str) -> None:
         self._streams.delete(stream)
         self._chains.delete(stream)
+        self.deliveries.forget(stream)
 
     def recent_audit(self, stream: str, *, before: int | None, limit: int) -> list[AuditEvent]:
         found = [e for e in self._streams.get(stream) or () if before is None or e.position < before]
@@ -204,7 +208,15 @@ class MemoryTransaction:
         return len(over)
 
     def commit(self) -> None:
-        groups = (self.sessions, self.platforms, self.documents, self.handoffs, self.legacy, self.presence)
+        groups = (
+            self.sessions,
+            self.platforms,
+            self.documents,
+            self.handoffs,
+            self.legacy,
+            self.presence,
+            self.deliveries,
+        )
         own: list[Table[Any, Any]] = [
             self._streams,
             self._chains,

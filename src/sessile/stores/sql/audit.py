@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 
 from sessile.model.audit import SALT_BYTES, AuditEvent, AuditPlace, AuditStream, chained, micros
 from sessile.stores.sql.dialects import put, upsert
-from sessile.stores.sql.tables import audit_events, audit_streams
+from sessile.stores.sql.tables import audit_deliveries, audit_events, audit_streams
 
 _INSERT: Final = insert(audit_events)
 _HEAD: Final = select(audit_streams).where(audit_streams.c.stream == bindparam("of"))
@@ -152,6 +152,7 @@ class SqlAuditRows:
 
     def close_audit(self, stream: str) -> None:
         self._connection.execute(delete(audit_streams).where(audit_streams.c.stream == stream))
+        self._connection.execute(delete(audit_deliveries).where(audit_deliveries.c.stream == stream))
 
     def _put_chains(self, chains: Sequence[AuditStream]) -> None:
         values = [{column.name: getattr(chain, column.name) for column in audit_streams.columns} for chain in chains]

@@ -354,6 +354,14 @@ Index(
     **_where(text("user_id IS NOT NULL")),
 )
 
+audit_deliveries = Table(
+    "audit_deliveries",
+    metadata,
+    Column("stream", String(300), primary_key=True),
+    Column("sink", String(16), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
 bus_events = Table(
     "bus_events",
     metadata,

@@ -13,6 +13,7 @@ from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.batches import Held, SqlBatchRows
 from sessile.stores.sql.contents import SqlContentRows
+from sessile.stores.sql.deliveries import SqlDeliveryRows
 from sessile.stores.sql.dialects import upsert
 from sessile.stores.sql.drivers import driver_of
 from sessile.stores.sql.fence import SqlFenceRows
@@ -49,6 +50,7 @@ class SqlTransaction(SqlAuditRows):
         self.legacy = SqlLegacyRows(connection)
         self.presence = SqlPresenceRows(connection)
         self.fence = SqlFenceRows(connection, at)
+        self.deliveries = SqlDeliveryRows(connection)
         self.events: list[Event] = []
 
     def hold(self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool) -> Held:

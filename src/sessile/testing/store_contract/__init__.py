@@ -38,6 +38,7 @@ _GROUPS = (
     "lasting",
     "credentials",
     "bindings",
+    "deliveries",
     "rows",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
@@ -52,6 +53,7 @@ from sessile.testing.store_contract.changes import ChangeContract  # noqa: E402
 from sessile.testing.store_contract.checkpoints import CheckpointContract  # noqa: E402
 from sessile.testing.store_contract.copies import CopyContract  # noqa: E402
 from sessile.testing.store_contract.credentials import CredentialContract  # noqa: E402
+from sessile.testing.store_contract.deliveries import DeliveryContract  # noqa: E402
 from sessile.testing.store_contract.documents import DocumentContract  # noqa: E402
 from sessile.testing.store_contract.erasing import ErasureContract  # noqa: E402
 from sessile.testing.store_contract.handoffs import HandoffContract  # noqa: E402
@@ -105,6 +107,7 @@ class StoreContract(
     OriginContract,
     LimitContract,
     BindingContract,
+    DeliveryContract,
     RowContract,
 ):
     """The whole contract. A group can also be subclassed by itself, while a store is being written."""
@@ -121,6 +124,7 @@ __all__ = [
     "Contract",
     "CopyContract",
     "CredentialContract",
+    "DeliveryContract",
     "DocumentContract",
     "ErasureContract",
     "HandoffContract",
