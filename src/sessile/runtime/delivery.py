@@ -12,6 +12,7 @@ import random
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -90,7 +91,7 @@ class Delivery:
             # Somewhere between half of it and all: the processes of a fleet do not come back together.
             wait_s = min(_BACKOFF_MAX_S, 2.0 ** min(self._failures, 16)) * random.uniform(0.5, 1)  # noqa: S311 - no secret
             self._not_before = self._clock.now() + timedelta(seconds=wait_s)
-            logger.warning("The audit sink %s failed (%s); nothing is lost, and it is tried again in %.0f s", self._sink.name, failure, wait_s)  # fmt: skip
+            logger.warning("The audit sink %s failed (%s); it is tried again in %.0f s", self._sink.name, failure, wait_s)
             return False
         if self._failures:
             logger.info("The audit sink %s takes events again", self._sink.name)
@@ -128,10 +129,8 @@ async def carry_aside(sink: Sink, events: Sequence[AuditEvent]) -> None:
             sink.deliver(events)
         except Exception as error:  # noqa: BLE001 - goes to the one who waits
             failure = error
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits, and the events come again
             loop.call_soon_threadsafe(tell, failure)
-        except RuntimeError:
-            pass  # the loop is closed: nobody waits, and the events come again
 
     threading.Thread(target=run, name=f"sessile-audit-{sink.name}", daemon=True).start()
     await done

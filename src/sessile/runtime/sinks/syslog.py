@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from sessile.model.audit import AuditEvent
@@ -71,8 +72,6 @@ def _connect(family: int, kind: int, where: object, protocol: int = 0) -> socket
 def _closed(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_WR)
     connection.settimeout(_CLOSING_TIMEOUT_S)
-    try:
+    with suppress(TimeoutError):
         while connection.recv(4096):
             pass
-    except TimeoutError:
-        pass
