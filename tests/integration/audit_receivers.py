@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sessile import InvalidValue, verify_webhook
 
@@ -34,7 +34,7 @@ class Receiver:
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
-    def __enter__(self) -> Receiver:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -71,7 +71,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *arguments: Any) -> None:
+        def log_message(self, *arguments: Any) -> None:
             """Nothing is printed."""
 
     return Handler
@@ -97,7 +97,7 @@ class StreamServer:
         self.port = self._socket.getsockname()[1] if family == socket.AF_INET else 0
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> StreamServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -119,7 +119,14 @@ class StreamServer:
                     connection.recv(1)
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
                     continue
-                self.got += counted(b"".join(iter(lambda: connection.recv(65536), b"")))
+                self.got += counted(_all_of(connection))
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    whole = b""
+    while some := connection.recv(65536):
+        whole += some
+    return whole
 
 
 def counted(stream: bytes) -> list[dict[str, Any]]:

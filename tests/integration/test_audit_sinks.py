@@ -30,7 +30,16 @@ from sessile.runtime.sinks.file import FileSink
 from sessile.runtime.sinks.syslog import SyslogSink
 from sessile.runtime.sinks.webhook import BODY_BYTES_MAX, WebhookSink
 from tests.architecture.tree import ROOT
-from tests.integration.audit_receivers import SECRET, Receiver, StreamServer, datagrams, event_of, is_in_order, lines_of, places
+from tests.integration.audit_receivers import (
+    SECRET,
+    Receiver,
+    StreamServer,
+    datagrams,
+    event_of,
+    is_in_order,
+    lines_of,
+    places,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -176,7 +185,9 @@ def _certificate(place: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(datetime.now(UTC) + timedelta(days=1))
+    made = made.not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(
+        datetime.now(UTC) + timedelta(days=1)
+    )
     made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -210,7 +221,9 @@ def test_the_blocking_lane_delivers_to_all_of_them(tmp_path: Path, monkeypatch: 
             assert len(wanted) >= 3
             until(lambda: len(receiver.got) == len(server.got) == len(wanted) and (tmp_path / "audit.jsonl").exists())
             until(lambda: len(lines_of(tmp_path / "audit.jsonl")) == len(wanted))
-        assert [sorted(places(got)) for got in (receiver.got, server.got, lines_of(tmp_path / "audit.jsonl"))] == [wanted] * 3
+        assert [sorted(places(got)) for got in (receiver.got, server.got, lines_of(tmp_path / "audit.jsonl"))] == [
+            wanted
+        ] * 3
 
 
 async def test_the_asyncio_lane_delivers_and_a_receiver_that_was_down_gets_everything(
@@ -287,8 +300,14 @@ def test_a_process_killed_between_delivery_and_keeping_the_place_loses_nothing(t
 def test_settings_that_would_not_deliver_are_refused() -> None:
     for wrong, named in (
         ({"audit_webhook_url": "https://logs.example"}, "needs audit_webhook_secret"),
-        ({"audit_webhook_url": "http://logs.example", "audit_webhook_secret": SECRET}, "AUDIT_WEBHOOK_URL: sends personal"),
-        ({"audit_webhook_url": "https://logs.example", "audit_webhook_secret": "short"}, "AUDIT_WEBHOOK_SECRET: has 5 bytes"),
+        (
+            {"audit_webhook_url": "http://logs.example", "audit_webhook_secret": SECRET},
+            "AUDIT_WEBHOOK_URL: sends personal",
+        ),
+        (
+            {"audit_webhook_url": "https://logs.example", "audit_webhook_secret": "short"},
+            "AUDIT_WEBHOOK_SECRET: has 5 bytes",
+        ),
         ({"audit_syslog": "logs"}, "AUDIT_SYSLOG: is udp"),
     ):
         with pytest.raises(ConfigurationError, match=named):

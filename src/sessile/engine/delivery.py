@@ -76,7 +76,9 @@ def _batch(tx: Transaction, sink: str, since: datetime | None, limit: int) -> Ba
         positions[stream] = events[-1].position if events else _end_of(tx, stream, delivered)
         missing = (events[0].position if events else positions[stream] + 1) - delivered - 1
         if missing and delivered:
-            logger.error("%d audit events are gone that the sink %s has not got; see `sessile audit verify`", missing, sink)
+            logger.error(
+                "%d audit events are gone that the sink %s has not got; see `sessile audit verify`", missing, sink
+            )
         latest = None
         for event in events:
             latest = event.at if latest is None else max(latest, event.at)

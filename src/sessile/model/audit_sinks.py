@@ -18,7 +18,14 @@ _FACILITY_AUDIT: Final = 13
 _WARNING: Final = 4
 _NOTICE: Final = 5
 _NO_PRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
-_WARNINGS: Final = ("authz_fail", "authn_token_reuse", "excess_", "malicious_", "input_validation_fail", "session_use_after")
+_WARNINGS: Final = (
+    "authz_fail",
+    "authn_token_reuse",
+    "excess_",
+    "malicious_",
+    "input_validation_fail",
+    "session_use_after",
+)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

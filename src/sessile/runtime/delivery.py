@@ -91,7 +91,9 @@ class Delivery:
             # Somewhere between half of it and all: the processes of a fleet do not come back together.
             wait_s = min(_BACKOFF_MAX_S, 2.0 ** min(self._failures, 16)) * random.uniform(0.5, 1)  # noqa: S311 - no secret
             self._not_before = self._clock.now() + timedelta(seconds=wait_s)
-            logger.warning("The audit sink %s failed (%s); it is tried again in %.0f s", self._sink.name, failure, wait_s)
+            logger.warning(
+                "The audit sink %s failed (%s); it is tried again in %.0f s", self._sink.name, failure, wait_s
+            )
             return False
         if self._failures:
             logger.info("The audit sink %s takes events again", self._sink.name)

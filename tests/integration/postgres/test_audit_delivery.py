@@ -11,6 +11,7 @@ from sessile.model.audit import AuditEvent
 from sessile.ports import Transaction
 from sessile.runtime.delivery import Delivery, carry_here
 from sessile.runtime.lane import drive
+from sessile.testing import FakeClock
 from sessile.testing.lab import Bench
 
 
@@ -30,6 +31,7 @@ def _note(tx: Transaction, stream: str, at: datetime) -> None:
 
 def test_what_commits_behind_what_was_delivered_is_delivered(bench: Bench) -> None:
     sink, clock = Kept(), bench.clock
+    assert isinstance(clock, FakeClock)
     one = Delivery(sink, DeliveryEngine(bench.store, clock), clock, carry_here)
     has_written, may_commit = threading.Event(), threading.Event()
 
