@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     )
     from sessile.model.platform import Platform, PlatformEntry
     from sessile.model.session import EndReason, Session
-    from sessile.model.webhook import verify_webhook
     from sessile.runtime.blocking import SessionManager
     from sessile.runtime.kinds import DocumentKind
     from sessile.runtime.manager import AsyncSessionManager
     from sessile.runtime.settings import Settings
+    from sessile.runtime.webhooks import verify_webhook
 
 __version__ = "0.1.0"
 __all__ = [
@@ -86,7 +86,7 @@ _WHEN_ASKED_FOR = {
     "Settings": "sessile.runtime.settings",
     "StoreUnavailable": "sessile.model.errors",
     "VersionConflict": "sessile.model.errors",
-    "verify_webhook": "sessile.model.webhook",
+    "verify_webhook": "sessile.runtime.webhooks",
 }
 """Everything, by its module: who wants an error class should not wait for pydantic, nor the command line for either."""
 

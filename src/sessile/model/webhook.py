@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -46,29 +46,18 @@ def signature_of(key: bytes, message_id: str, timestamp: int, body: bytes) -> st
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-def verify_webhook(
-    secret: str | Sequence[str],
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    now: datetime | None = None,
-    tolerance_s: float = TOLERANCE_S,
+def read_webhook(
+    secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime, tolerance_s: float
 ) -> list[dict[str, Any]]:
-    """The audit events of a webhook that we sent, after its signature and time were checked. `body` is what came, byte for byte; `headers` may have any case.
-    With several secrets one has to fit, so a secret can be replaced without losing anything.
-
-    The same events can come again: (`stream`, `position`) says which they are. Raises InvalidValue, which names the header, for what is not signed with it, older
-    or younger than `tolerance_s`, or not ours; ValueError for a weak secret.
-    """
+    """The events of a message, after its signature and time were checked. Raises InvalidValue, ValueError for a weak secret."""
     lowered = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = _header(lowered, ID_HEADER), _header(lowered, TIMESTAMP_HEADER)
     signatures = _header(lowered, SIGNATURE_HEADER).split(" ")[:_SIGNATURES_MAX]
     if _TIMESTAMP.fullmatch(timestamp) is None:
         raise InvalidValue(f"/{TIMESTAMP_HEADER}", "seconds since 1970")
-    age_s = (now or datetime.now(UTC)).timestamp() - int(timestamp)
+    age_s = now.timestamp() - int(timestamp)
     if abs(age_s) > tolerance_s:
         raise InvalidValue(f"/{TIMESTAMP_HEADER}", f"more than {tolerance_s:g} s away from this machine's time")
-    secrets = [secret] if isinstance(secret, str) else secret
     right = [signature_of(webhook_key(one), message_id, int(timestamp), body).encode() for one in secrets]
     # Each with each, so that the time does not tell which one fits.
     if not any([hmac.compare_digest(sent.encode("utf-8", "replace"), one) for sent in signatures for one in right]):  # noqa: C419
