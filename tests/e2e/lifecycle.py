@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import BrowserContext, CDPSession, Error, Page, sync_playwright
 
 START_TIMEOUT_S = 60.0
+_WORK = "ms => { const end = performance.now() + ms; while (performance.now() < end); }"
 
 
 @contextmanager
@@ -74,3 +75,34 @@ def go_back(page: Page) -> None:
     session.send("Page.navigateToHistoryEntry", {"entryId": entry["id"]})
     with suppress(Error):  # it belonged to the page that was left
         session.detach()
+
+
+def renderer_pid(page: Page) -> int:
+    """The process that runs a page. DevTools lists processes and does not say whose they are: so the page works for a moment, and the one that worked is it."""
+    assert page.context.browser is not None
+    session = page.context.browser.new_browser_cdp_session()
+    for work_ms in (150, 300, 600, 1200):  # the machine may be busy with other things
+        before = _renderers(session)
+        page.evaluate(_WORK, work_ms)
+        worked = sorted((cpu_s - before.get(pid, 0.0), pid) for pid, cpu_s in _renderers(session).items())
+        (most_s, pid), second_s = worked[-1], worked[-2][0] if len(worked) > 1 else 0.0
+        if most_s > work_ms / 3000 and most_s > 3 * second_s:
+            session.detach()
+            return pid
+    raise AssertionError(f"no process stands out among {_renderers(session)}")
+
+
+def _renderers(session: CDPSession) -> dict[int, float]:
+    """Seconds of CPU by process id."""
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    return {one["id"]: one["cpuTime"] for one in processes if one["type"] == "renderer"}
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process of this test's own Chromium, halted in the middle of whatever it does: pages, workers, sockets."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

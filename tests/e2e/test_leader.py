@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.e2e.conftest import ARGUMENTS, IS_SOAK
-from tests.e2e.lifecycle import freeze, go_back, living_browser, thaw
+from tests.e2e.lifecycle import freeze, go_back, living_browser, renderer_pid, stopped, thaw
 from tests.e2e.served import Served, form_site_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -172,6 +172,25 @@ def test_a_leader_that_hangs_is_replaced_and_steps_back_when_it_wakes(
     began = time.monotonic()
     record_property("takeover_hung_s", next_leader(others, began, HUNG_S))
     type_and_find(others[0], others, "while it hung")
+    expect_it_steps_back(tabs)
+
+
+def test_a_leader_whose_process_is_stopped_is_replaced_and_steps_back_when_it_goes_on(
+    tabs: list[Page], record_property: Callable[[str, object], None]
+) -> None:
+    """Not even its Worker runs, and its socket stays open; a laptop's lid does the same to all of them."""
+    leader, *others = tabs
+    pid = renderer_pid(leader)
+    assert pid not in {renderer_pid(page) for page in others}, "they would stop with it"
+    with stopped(pid):
+        began = time.monotonic()
+        record_property("takeover_stopped_s", next_leader(others, began, HUNG_S))
+        type_and_find(others[0], others, "while it was stopped")
+    expect_it_steps_back(tabs)
+
+
+def expect_it_steps_back(tabs: list[Page]) -> None:
+    leader, *_ = tabs
     wait(leader, "() => sessile.client.role === 'follower' && sessile.client.status === 'connected'")
     type_and_find(leader, tabs, "awake again")
     expect_one_socket(tabs)

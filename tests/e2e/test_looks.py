@@ -4,11 +4,13 @@ The pictures stay in test-results/screens/ for somebody to look at."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from sessile.testing.shows import shows_security
+from tests.e2e.axe import COLOURS, violations
 from tests.e2e.conftest import RESULTS
 from tests.e2e.cut_proxy import CutProxy
 from tests.e2e.served import Served, free_port
@@ -68,6 +70,16 @@ def expect_fits(tab: Tab) -> None:
     assert scroll_width <= width, f"{tab.page.url} can be scrolled sideways: {scroll_width} of {width} px"
 
 
+def look_of(scheme: str, width_px: int) -> dict[str, Any]:
+    """Without transitions, whose colours in between nobody can judge."""
+    return {"color_scheme": scheme, "viewport": {"width": width_px, "height": 800}, "reduced_motion": "reduce"}
+
+
+def expect_accessible(tab: Tab, scheme: str) -> None:
+    """By axe-core. What is not a matter of colours is the same in the dark, and checked once."""
+    assert violations(tab.page, None if scheme == "light" else COLOURS) == []
+
+
 @pytest.mark.parametrize("width_px", [375, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pictures(
@@ -81,12 +93,13 @@ def test_pictures(
 ) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
     network = new_proxy(demo)
-    look = {"color_scheme": scheme, "viewport": {"width": width_px, "height": 800}}
+    look = look_of(scheme, width_px)
     device = new_device(network.origin, **look)
 
     def picture(tab: Tab, name: str) -> None:
         tab.page.bring_to_front()
         expect_fits(tab)
+        expect_accessible(tab, scheme)
         path = SCREENS / f"{name}-{scheme}-{width_px}.png"
         tab.page.screenshot(path=path, full_page=True)
         assert path.stat().st_size > 5000, "a blank page"
@@ -124,7 +137,7 @@ def test_dialogs_and_waiting(
     demo: Served, new_device: Callable[..., Device], person: str, scheme: str, width_px: int
 ) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
-    look = {"color_scheme": scheme, "viewport": {"width": width_px, "height": 800}}
+    look = look_of(scheme, width_px)
     tab, other = new_device(demo.origin, **look).sign_in(person), new_device(demo.origin, **look).open_page()
 
     def picture(of: Tab, name: str) -> None:
@@ -134,6 +147,7 @@ def test_dialogs_and_waiting(
         if dialog.count():
             scroll_width, width = dialog.evaluate("(one) => [one.scrollWidth, one.clientWidth]")
             assert scroll_width <= width, f"{name} can be scrolled sideways"
+        expect_accessible(of, scheme)
         of.page.screenshot(path=SCREENS / f"{name}-{scheme}-{width_px}.png")
 
     tab.field(TITLE).fill("Burst pipe")
@@ -145,6 +159,12 @@ def test_dialogs_and_waiting(
     expect(tab.get("changed")).to_be_visible()
     picture(tab, "changes")
     tab.click("changes-close")
+    tab.click(tab.get("checkpoint").filter(has_text=LONG[:80]).get_by_test_id("checkpoint-preview"))
+    expect(tab.get("difference")).to_have_count(1)
+    tab.get("difference-choose").check()
+    expect(tab.get("restore-chosen")).to_be_enabled()
+    picture(tab, "restore")
+    tab.click("restore-cancel")
     tab.click("handoff-open")
     picture_of_code = tab.page.locator("#handoff-picture")
     expect(picture_of_code.locator("svg")).to_be_visible()
@@ -157,6 +177,16 @@ def test_dialogs_and_waiting(
     picture(other, "waiting")
     expect(tab.get("handoff-allow")).to_be_visible()
     picture(tab, "handoff-ask")
+
+
+def test_what_is_wrong_is_found(demo: Served, new_device: Callable[..., Device]) -> None:
+    page = new_device(demo.origin, **look_of("light", 375)).open_page().page
+    page.evaluate(
+        """() => { document.querySelector("label[for=name]").remove(); document.querySelector("h1").style.color = "#999"; }"""
+    )
+    faults = violations(page)
+    assert [fault.split(" ", 1)[0] for fault in faults] == ["color-contrast", "label-title-only", "label"], faults
+    assert [fault.split(" ", 1)[0] for fault in violations(page, COLOURS)] == ["color-contrast"]
 
 
 def test_nothing_is_wider_than_a_small_phone(demo: Served, conflicted: None, new_device: Callable[..., Device]) -> None:

@@ -59,6 +59,6 @@ function row({ path, from, to }) {
   return el("li", { "data-testid": "changed", "data-path": path },
     el("div", { class: "difference" },
       el("span", { class: "device-name" }, labelOf(path)),
-      el("span", { class: "before" }, el("span", { class: "unseen" }, "Before: "), shown(path, from)),
-      el("span", { class: "after" }, el("span", { class: "unseen" }, "After: "), shown(path, to))));
+      el("span", { class: "before" }, el("span", { class: "side" }, "Before: "), el("s", {}, shown(path, from))),
+      el("span", { class: "after" }, el("span", { class: "side" }, "After: "), shown(path, to))));
 }

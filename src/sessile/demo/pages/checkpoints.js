@@ -144,6 +144,6 @@ function differenceRow({ path, current, restored }, index) {
     el("input", { type: "checkbox", id, value: path, "data-testid": "difference-choose" }),
     el("label", { for: id },
       el("span", { class: "device-name" }, labelOf(path)),
-      el("span", { class: "before" }, el("span", { class: "unseen" }, "Now: "), shown(path, current)),
-      el("span", { class: "after" }, el("span", { class: "unseen" }, "Then: "), shown(path, restored))));
+      el("span", { class: "before" }, el("span", { class: "side" }, "Now: "), el("s", {}, shown(path, current))),
+      el("span", { class: "after" }, el("span", { class: "side" }, "Then: "), shown(path, restored))));
 }

@@ -32,16 +32,15 @@ export class Conflicts {
       el("div", { class: "actions" },
         el("button", { type: "button", "data-testid": "keep-mine", onclick: () => resolve("mine") }, "Keep mine", el("span", { class: "unseen" }, `: ${label}`)),
         el("button", { type: "button", "data-testid": "keep-theirs", onclick: () => resolve("theirs") }, "Keep theirs", el("span", { class: "unseen" }, `: ${label}`))),
-      canType && el("form", { class: "row", onsubmit: (event) => { event.preventDefault(); resolve({ value: typed(own.value, type) }); } },
-        el("label", { class: "unseen", for: own.id }, `Another text: ${label}`),
-        own,
-        el("button", { type: "submit", "data-testid": "keep-other" }, "Use this")));
+      canType && el("form", { onsubmit: (event) => { event.preventDefault(); resolve({ value: typed(own.value, type) }); } },
+        el("label", { for: own.id }, "Or another text", el("span", { class: "unseen" }, `: ${label}`)),
+        el("div", { class: "row" }, own, el("button", { type: "submit", "data-testid": "keep-other" }, "Use this"))));
   }
 
   #update(row, conflict) {
     const sides = this.#sides(conflict);
-    say(row.querySelector(".mine-name"), sides.mine.name);
-    say(row.querySelector(".theirs-name"), sides.theirs.name);
+    say(row.querySelector(".mine-name"), `${sides.isOwn ? "" : "First: "}${sides.mine.name}`);
+    say(row.querySelector(".theirs-name"), `${sides.isOwn ? "" : "Second: "}${sides.theirs.name}`);
     say(row.querySelector(".mine"), shown(conflict.path, sides.mine.value));
     say(row.querySelector(".theirs"), shown(conflict.path, sides.theirs.value));
     const [mine, theirs] = row.querySelectorAll(".actions button");
@@ -63,7 +62,7 @@ export class Conflicts {
   }
 
   #side(deviceNo, what) {
-    return `${deviceNo === this.doc.deviceNo ? "This device" : this.nameOf(deviceNo)} (${what})`;
+    return `${deviceNo === this.doc.deviceNo ? "This device" : this.nameOf(deviceNo)}, ${what}`;
   }
 
   #resolve(id, resolution) {
@@ -85,7 +84,7 @@ function typed(text, type) {
   return type === "number" && text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }
 
-/** The field itself says that there are two versions, in the line that otherwise holds its hint. */
+/** The field itself says that there are two versions, in the line that otherwise holds its hint; on a phone the choice is far below. */
 function markFields(paths) {
   for (const control of document.querySelectorAll("fieldset.step [data-path]")) {
     const field = control.closest(".field");
@@ -93,6 +92,7 @@ function markFields(paths) {
     if (!hint) continue;
     const isMarked = paths.has(control.dataset.path);
     field.toggleAttribute("data-conflict", isMarked);
-    say(hint, isMarked ? "Two versions of this. Choose under Conflicts." : (hint.dataset.hint ?? ""));
+    if (!isMarked) say(hint, hint.dataset.hint ?? "");
+    else if (!hint.querySelector("a")) hint.replaceChildren("Two versions of this. ", el("a", { href: "#conflicts-title" }, "Choose under Conflicts"), ".");
   }
 }

@@ -5,6 +5,9 @@ import { byId, el, keyed, plural, say, toggle, valueAt, when } from "./dom.js";
 import { STEPS } from "./report.js";
 
 export class Devices {
+  /** By number, as last heard: without a server the client knows of no device. */
+  #labels = new Map();
+
   constructor(doc, client, fields, steps) {
     this.doc = doc;
     this.client = client;
@@ -16,12 +19,13 @@ export class Devices {
   nameOf(deviceNo) {
     if (deviceNo === 0) return "The application";
     const given = valueAt(this.doc.state, `/context/devices/${deviceNo}/name`);
-    const known = this.doc.devices.find((device) => device.device_no === deviceNo)?.label;
+    const known = this.#labels.get(deviceNo);
     return given || (known ? `${known} (${deviceNo})` : `Device ${deviceNo}`);
   }
 
   render(isOnline) {
     const own = this.doc.deviceNo;
+    for (const { device_no, label } of this.doc.devices) this.#labels.set(device_no, label);
     const devices = this.doc.devices.length > 0 ? this.doc.devices : own === null ? [] : [{ device_no: own, label: "This browser", tabs: 1, visible: true, behind: 0, isAlone: !isOnline }];
     keyed(byId("devices"), devices, (device) => device.device_no, (device) => this.#make(device), (row, device) => this.#update(row, device));
     const name = byId("device-name");

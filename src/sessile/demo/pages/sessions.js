@@ -9,6 +9,7 @@ export class Sessions {
   #list = [];
   #isAsking = false;
   #isStale = true;
+  #isOnline = true;
 
   constructor(client) {
     this.client = client;
@@ -18,6 +19,10 @@ export class Sessions {
   }
 
   render(isOnline) {
+    if (isOnline !== this.#isOnline) {
+      this.#isOnline = isOnline;
+      this.#renderList();
+    }
     for (const button of document.querySelectorAll("#sessions button, #end-others")) button.disabled = !isOnline;
     if (isOnline && this.#isStale) void this.#refresh();
   }
@@ -42,7 +47,7 @@ export class Sessions {
 
   #renderList() {
     const list = this.#list.toSorted((a, b) => b.is_current - a.is_current || b.last_activity.localeCompare(a.last_activity));
-    keyed(byId("sessions"), list, (session) => session.session_id, (session) => this.#make(session), (row, session) => update(row, session));
+    keyed(byId("sessions"), list, (session) => session.session_id, (session) => this.#make(session), (row, session) => update(row, session, this.#isOnline));
     toggle(byId("end-others"), list.length > 1);
   }
 
@@ -81,9 +86,17 @@ export class Sessions {
 
 const labelOf = (device, otherwise = "A device") => device?.label || otherwise;
 
-function update(row, { device, is_current, is_connected, last_activity, disconnected_at }) {
-  row.dataset.presence = is_current || is_connected ? "here" : "away";
+function update(row, session, isOnline) {
+  const { device, is_current, is_connected } = session;
+  row.dataset.presence = isOnline && (is_current || is_connected) ? "here" : "away";
   say(row.querySelector(".device-name"), labelOf(device, is_current ? "This browser" : "A device"));
+  say(row.querySelector(".device-note"), noteOf(session, isOnline));
+}
+
+/** What is known of the others is as old as the connection. */
+function noteOf({ is_current, is_connected, last_activity, disconnected_at }, isOnline) {
+  if (is_current) return isOnline ? "here, now" : "here, offline";
+  if (isOnline && is_connected) return `connected, last active ${when(last_activity)}`;
   const seen = disconnected_at && disconnected_at > last_activity ? disconnected_at : last_activity;
-  say(row.querySelector(".device-note"), is_current ? "here, now" : is_connected ? `connected, last active ${when(last_activity)}` : `not connected, last seen ${when(seen)}`);
+  return `${isOnline ? "not connected, " : ""}last seen ${when(seen)}`;
 }

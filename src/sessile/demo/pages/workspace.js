@@ -90,6 +90,7 @@ function renderPerson() {
   }
   userId = user.id;
   say(byId("person"), String(user.name ?? ""));
+  byId("person").title = byId("person").textContent; // a long name is cut
 }
 
 function renderSaveLine(isOnline) {
