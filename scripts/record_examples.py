@@ -92,6 +92,7 @@ async def record() -> Mapping[str, Example]:
             await _whoever(do, manager)
             document_id = await _documents(do, clock)
             await _history(do, document_id)
+            await manager._touches.write()  # activity is written now and then; here it is before somebody looks
             await _other_devices(do)
             return dict(sorted(do.examples.items()))
     finally:
@@ -110,11 +111,19 @@ async def _whoever(do: Recorder, manager: AsyncSessionManager) -> None:
     await do("GET", "/api/session_state")
     await do("GET", "/api/v0/session")
     await do("POST", "/api/v0/session/heartbeat", {"device_id": LAPTOP, "device": {"label": "Ann's laptop"}})
+    await _seen(manager, made["session_id"])
     await do("POST", "/api/v0/session/extend")
     await do("GET", "/api/v0/session/csrf")
     await do("GET", "/api/v0/session/platforms")
     await do("POST", "/api/v0/session/platform", {"platform_id": "south", "expected_platform_id": "north"})
     do.handle = made["session_id"]
+
+
+async def _seen(manager: AsyncSessionManager, session_id: str) -> None:
+    """A sign of life is written a moment after it was answered; what comes after it in the examples has it."""
+    async with asyncio.timeout(10):
+        while not (await manager.presence.of_sessions([session_id]))[session_id].is_connected:
+            await asyncio.sleep(0.01)
 
 
 def _change(seq: int, path: str, value: Any, base: int) -> dict[str, Any]:

@@ -165,7 +165,7 @@ CASES = [(mutant, store) for mutant in MUTANTS for store in mutant.stores]
 TAMPERING = [
     ("data", f"{AUDIT}fault_of", "personal_hash(event, event.salt) != event.personal_hash", "False"),
     ("type", f"{AUDIT}chained_hash", '"type": event.type,', ""),
-    ("time", f"{AUDIT}chained_hash", '"at": (event.at - _UNIX) // timedelta(microseconds=1),', ""),
+    ("time", f"{AUDIT}chained_hash", '"at": micros(event.at),', ""),
     ("rewritten", f"{AUDIT}fault_of", "event.previous_hash != previous_hash", "False"),
     ("first deleted", f"{AUDIT}fault_of", "event.position != position", "False"),
     ("last deleted", "sessile.engine.audit:_walk", "(position, previous) != (chain.position, chain.hash)", "False"),

@@ -102,14 +102,14 @@ class MalformedRequest(ServerRefused):
 
 
 class NoSuchAddress(ServerRefused):
-    """The service answers, and has nothing there."""
+    """The service answers, and has nothing there; also a socket, of a server that cannot push."""
 
     code = "no_such_address"
-    cause = "The service is mounted at another address, or is of another version."
-    cure = "Give the client the address where Sessile is mounted."
+    cause = "The service is mounted at another address, is of another version, or runs under a WSGI server, which cannot push."
+    cure = "Give the client the address where Sessile is mounted; for Flask that is one of `sessile serve --wsgi`."
 
-    def __init__(self, message: str) -> None:
-        super().__init__("not_found", message, is_retryable=False)
+    def __init__(self, message: str, server_code: str = "not_found") -> None:
+        super().__init__(server_code, message, is_retryable=False)
 
 
 class ServerFault(ServerRefused):

@@ -13,9 +13,12 @@ from typing import Any, Final
 from sessile.client.errors import ForeignSession, MalformedRequest, NoSuchAddress, ServerFault, ServerRefused
 from sessile.model.errors import (
     AuthenticationRequired,
+    BindingRefused,
+    BindingRequired,
     ChangeRejected,
     CheckpointNotFound,
     ConflictNotFound,
+    ContentUnreadable,
     CsrfFailed,
     DocumentNotFound,
     DocumentTooLarge,
@@ -34,6 +37,7 @@ from sessile.model.errors import (
     SessileError,
     SessionClosed,
     SessionCreationError,
+    SessionDamaged,
     SessionEnded,
     SessionError,
     SessionExpired,
@@ -52,7 +56,9 @@ Problem = Mapping[str, Any]
 _PLAIN: Final[Mapping[str, type[SessileError]]] = {
     kind.code: kind
     for kind in (
+        BindingRequired,
         CheckpointNotFound,
+        ContentUnreadable,
         CsrfFailed,
         DocumentNotFound,
         DocumentTooLarge,
@@ -70,6 +76,7 @@ _PLAIN: Final[Mapping[str, type[SessileError]]] = {
 
 _WITH_FIELDS: Final[Mapping[str, Callable[[Problem], SessileError]]] = {
     AuthenticationRequired.code: lambda raw: AuthenticationRequired(str(raw.get("reason", "unknown"))),
+    BindingRefused.code: lambda raw: BindingRefused(str(raw.get("reason", "unknown"))),
     ChangeRejected.code: lambda raw: ChangeRejected(*_verdict(raw)),
     ConflictNotFound.code: lambda raw: ConflictNotFound(*_verdict(raw)),
     ExportDamaged.code: lambda _raw: ExportDamaged(""),
@@ -85,6 +92,7 @@ _WITH_FIELDS: Final[Mapping[str, Callable[[Problem], SessileError]]] = {
         str(raw.get("schema_name", "")), int(raw.get("from_version", 0)), ""
     ),
     SequenceGap.code: lambda raw: SequenceGap(int(raw.get("expected_seq", 1))),
+    SessionDamaged.code: lambda raw: SessionDamaged(str(raw.get("session_id", "unknown"))),
     SessionEnded.code: lambda raw: SessionEnded(str(raw.get("reason", "unknown"))),
     SessionExpired.code: lambda raw: SessionExpired(str(raw.get("clock", "idle"))),
     SessionLimitReached.code: lambda raw: SessionLimitReached(int(raw.get("sessions_max", 0))),
@@ -125,8 +133,8 @@ def error_of_status(status: int) -> ServerRefused:
 def _known(code: str, message: str, raw: Problem, status: int | None) -> SessileError | None:
     if code in _MALFORMED:
         return MalformedRequest(code, message, list(raw.get("errors") or ()))
-    if code == "not_found":
-        return NoSuchAddress(message)
+    if code in ("not_found", "live_push_unavailable"):
+        return NoSuchAddress(message, code)
     if code == SessileError.code:
         return ServerFault(message, is_retryable=bool(raw.get("retryable")))
     if code == ForeignSession.code and status == HTTPStatus.NOT_FOUND:

@@ -399,7 +399,7 @@ async def test_the_client_is_sent_packed_to_who_can_unpack_it() -> None:
             )
 
 
-BODILESS = ("logout", "logout-others", "refresh", "extend", "claim", "unarchive")
+BODILESS = ("logout", "logout-others", "refresh", "registration", "extend", "claim", "unarchive")
 
 
 async def test_the_description_names_every_body() -> None:

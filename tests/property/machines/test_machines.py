@@ -19,7 +19,7 @@ SESSIONS = "sessile.engine.sessions:SessionEngine."
 PLANTED: list[tuple[Machine, str, str, str]] = [
     (HandoffMachine, "sessile.engine.principals:PrincipalEngine._set_limit", "max(0, len(live) - allowed)", "len(live) - allowed"),
     (HandoffMachine, f"{SESSIONS}_standing", "if retired.principal_changed:", "if False:"),
-    (HandoffMachine, "sessile.engine.logins:Logins._clocks_of", "entry.remember or (session.is_remembered and not was_anonymous)", "entry.remember"),
+    (HandoffMachine, "sessile.engine.logins:Logins._clocks_of", "wishes or (session.is_remembered and not was_anonymous)", "wishes"),
     (HandoffMachine, "sessile.model.maintenance:Maintenance.is_over", "now >= self.until", "False"),
     (HandoffMachine, "sessile.engine.handoff:HandoffEngine._confirm", "or now >= handoff.expires_at", ""),
     (HandoffMachine, "sessile.stores.sql.sessions:_live", "sessions.c.idle_expires_at > now", "sessions.c.idle_expires_at.is_not(None)"),

@@ -15,6 +15,7 @@ from sessile.model import values
 from sessile.model.errors import SessionNotFound
 from sessile.model.expiry import ExpiryPolicy
 from sessile.model.session import Session
+from sessile.testing.fakes import FakeClock
 from sessile.web.cookie_names import values_in
 from sessile.web.cookies import CookiePolicy
 from sessile.web.loading import load
@@ -70,6 +71,7 @@ class Asked:
     """Stands for a manager: remembers which token it was asked for."""
 
     is_open = True
+    clock = FakeClock()
 
     def __init__(self) -> None:
         self.token: str | None = None

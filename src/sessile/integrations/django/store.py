@@ -393,8 +393,9 @@ class SessionStore(Verbs, SessionBase):
     def attend_login(self, public: Mapping[str, Any] | None) -> None:
         """What pages may see of the user who is just being logged in."""
         self._public_due = public
-        # For the user who is here already `auth.login()` asks for no new token.
-        self._login_due = self._rotation_due = True
+        if self._core.data().get(USER_KEY) == self._core.user_key:
+            # The user who is here already: `auth.login()` asks for no new token.
+            self._login_due = self._rotation_due = True
 
     def _settle(self) -> None:
         """Brings the session's user and token in step with what `django.contrib.auth` wrote and called."""

@@ -6,7 +6,7 @@ trouble of ours is always 503, and nothing here may count requests (seen with Ch
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -31,9 +31,40 @@ from sessile.web.binding import (
 )
 
 router = APIRouter(tags=["session"])
+_SHOWN: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "example": {
+                    "session_identifier": "019d4766-2000-7000-8000-000000000001",
+                    "refresh_url": REFRESH_PATH,
+                    "continue": True,
+                    "scope": {
+                        "origin": "https://example.org",
+                        "include_site": False,
+                        "scope_specification": [{"type": "exclude", "domain": "*", "path": "/static"}],
+                    },
+                    "credentials": [
+                        {
+                            "type": "cookie",
+                            "name": "__Host-sessile-bound",
+                            "attributes": "Path=/; Secure; HttpOnly; SameSite=Lax",
+                        }
+                    ],
+                    "allowed_refresh_initiators": ["*"],
+                }
+            }
+        }
+    }
+}
+"""Not recorded like the other examples: a browser asks for it, signed with its own key."""
 
 
-@router.post(REGISTRATION_PATH, summary="A browser registers its key for the session that has just logged in")
+@router.post(
+    REGISTRATION_PATH,
+    summary="A browser registers its key for the session that has just logged in",
+    responses=_SHOWN,
+)
 async def registration(request: Request) -> Response:
     manager = _usable(request)
     _check_origin(request)
@@ -46,7 +77,11 @@ async def registration(request: Request) -> Response:
     return _told(request, manager, bound)
 
 
-@router.post(REFRESH_PATH, summary="A browser shows that it still has its key, and gets the next bound cookie")
+@router.post(
+    REFRESH_PATH,
+    summary="A browser shows that it still has its key, and gets the next bound cookie",
+    responses=_SHOWN,
+)
 async def refresh(request: Request) -> Response:
     manager = _usable(request)
     _check_origin(request)

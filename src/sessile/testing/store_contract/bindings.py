@@ -211,7 +211,7 @@ class BindingContract(Contract):
         assert "device_cookie_reuse" in await device.events()
         assert await device.seen((await device.refresh()).cookie) is BindingSeen.SHOWN, "and its owner goes on"
 
-    async def test_late_use_can_end_the_session(self, lab: Lab) -> None:
+    async def test_late_use_of_a_bound_cookie_can_end_the_session(self, lab: Lab) -> None:
         device = await _device(lab, SessionRules(RULES.expiry, end_on_late_use=True))
         await device.register()
         copied = (await device.refresh()).cookie
