@@ -122,7 +122,7 @@ async def _whoever(do: Recorder, manager: AsyncSessionManager) -> None:
 async def _seen(manager: AsyncSessionManager, session_id: str) -> None:
     """A sign of life is written a moment after it was answered; what comes after it in the examples has it."""
     async with asyncio.timeout(10):
-        while not (await manager.presence.of_sessions([session_id]))[session_id].is_connected:
+        while not (await manager.presence.of_sessions([session_id]))[session_id].is_connected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
