@@ -393,8 +393,7 @@ class SessionStore(Verbs, SessionBase):
     def attend_login(self, public: Mapping[str, Any] | None) -> None:
         """What pages may see of the user who is just being logged in."""
         self._public_due = public
-        if self._core.data().get(USER_KEY) == self._core.user_key:
-            # The user who is here already: `auth.login()` asks for no new token.
+        if self._core.data().get(USER_KEY) == self._core.user_key:  # here already: `auth.login()` asks for no new token
             self._login_due = self._rotation_due = True
 
     def _settle(self) -> None:
