@@ -49,7 +49,7 @@ class _Given:
         """What was found, and what was done or would be."""
         file = None if backup is None or backup.file is None else str(backup.file)
         if self.as_json:
-            print_json({**facts, "backup": file, "done": self.apply})
+            print_json({"done": self.apply, **facts, "backup": file})
             return
         shown = {
             name.replace("_", " "): "; ".join(value) or "none" if isinstance(value, list) else value
@@ -93,7 +93,8 @@ def table(
                 note(manager, "system", "recover_table", reason, made=made)
             begin_epoch(manager)
     consequences = [f"{name}: {LOSSES[name]}" for name in gaps.tables if name in LOSSES]
-    given.tell({"missing": made, "consequences": consequences}, copy if made else None)
+    facts: dict[str, Any] = {"missing": made, "consequences": consequences}
+    given.tell(facts if made else {**facts, "done": False}, copy if made else None)
 
 
 @app.command()

@@ -216,6 +216,7 @@ def _end_of_user(manager: SessionManager, user: str, reason: str, yes: bool) -> 
     if number:
         confirm(f"This ends {number} sessions of {user}.", user, yes=yes)
     note(manager, f"user:{user}", "end_sessions", reason, sessions=number)
+    manager.handoffs.withdraw(user)
     return manager.cleanup_user_sessions(user, reason=EndReason.ADMIN)
 
 

@@ -52,11 +52,12 @@ def show(user: User, database: Database = None, as_json: AsJson = False) -> None
 def end_sessions(
     user: User, yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False
 ) -> None:
-    """End every session of a user. They can log in again."""
+    """End every session of a user, and take back a code that `recover user` made. They can log in again."""
     with opened(database, as_json=as_json) as manager:
         number = len(manager.list_sessions(user))
         confirm(f"This ends {number} sessions of {user}.", user, yes=yes)
         note(manager, f"user:{user}", "end_sessions", reason, sessions=number)
+        manager.handoffs.withdraw(user)
         ended = manager.cleanup_user_sessions(user, reason=EndReason.ADMIN)
     _tell({"user_id": user, "ended": ended}, f"{ended} ended.", as_json=as_json)
 
@@ -70,6 +71,7 @@ def disable(
         confirm(f"This shuts {user} out.", user, yes=yes)
         note(manager, f"user:{user}", "disable", reason)
         ended = manager.disable_user(user)
+        manager.handoffs.withdraw(user)
     _tell({"user_id": user, "ended": ended}, f"{user} is shut out; {ended} sessions ended.", as_json=as_json)
 
 

@@ -76,6 +76,10 @@ class HandoffEngine:
         await self._keys.ready()
         return await self._store.write(self._offer_to_user, user_id)
 
+    async def withdraw(self, user_id: str) -> int:
+        """What `offer_to_user` gave out and nobody has come in with is not good any more; how many there were."""
+        return await self._store.write(self._withdraw, user_id)
+
     async def status(self, session_id: str, handoff_id: str) -> Handoff:
         """For the session that offered it. A code that nobody used in time is HandoffRefused."""
         return await self._store.read(self._status, session_id, handoff_id)
@@ -121,13 +125,18 @@ class HandoffEngine:
             raise InvalidValue("/user_id", "never had a session here")
         if principal.disabled_at is not None:
             raise SessionCreationError("This account is disabled.")
-        for earlier in tx.handoffs.of_session(NO_SESSION):
-            if earlier.user_id == user_id and earlier.status in _WAITING:
-                tx.handoffs.put(replace(earlier, status=HandoffStatus.REFUSED))
+        self._withdraw(tx, user_id)
         offered = self._made(NO_SESSION, user_id, "", RECOVERY_LIFETIME)
         tx.handoffs.put(offered.handoff)
         tx.audit([_event(offered.handoff, None, "handoff_offered", self._clock.now())])
         return offered
+
+    def _withdraw(self, tx: Transaction, user_id: str) -> int:
+        tx.sessions.principal(user_id, lock=True)
+        given = [one for one in tx.handoffs.of_session(NO_SESSION) if one.user_id == user_id and one.status in _WAITING]
+        for one in given:
+            tx.handoffs.put(replace(one, status=HandoffStatus.REFUSED))
+        return len(given)
 
     def _made(self, session_id: str, user_id: str, path: str, lifetime: timedelta) -> Offered:
         now = self._clock.now()

@@ -37,6 +37,10 @@ class Handoffs:
         SessionCreationError."""
         return drive(self._twin.offer_to_user(user_id))
 
+    def withdraw(self, user_id: str) -> int:
+        """What `offer_to_user` gave out for the user is not good any more, unless somebody has come in with it; how many there were."""
+        return drive(self._twin.withdraw(user_id))
+
     def status(self, session_id: str, handoff_id: str) -> Handoff:
         """For the session that offered it. Raises HandoffRefused."""
         return drive(self._twin.status(session_id, handoff_id))

@@ -37,6 +37,10 @@ class AsyncHandoffs:
         used: make sure first to whom you give it. No session begins before. Raises InvalidValue, SessionCreationError for a user who is shut out."""
         return await self._engine.offer_to_user(user_id)
 
+    async def withdraw(self, user_id: str) -> int:
+        """What `offer_to_user` gave out for the user is not good any more, unless somebody has come in with it; how many there were."""
+        return await self._engine.withdraw(user_id)
+
     async def status(self, session_id: str, handoff_id: str) -> Handoff:
         """For the session that offered it. Raises HandoffRefused for an unknown one, and for a code that nobody used in time."""
         return await self._engine.status(session_id, handoff_id)

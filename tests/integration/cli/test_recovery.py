@@ -113,7 +113,8 @@ def test_lost_tables_are_made_anew_and_no_cache_brings_back_what_was_in_them(pla
     refused(place, issued)
     with place.manager() as manager:
         assert manager.authenticate(manager.create_session("ada").token).user_id == "ada"
-    assert place.values("recover", "table", *DOIT)["backup"] is None, "nothing is missing, so nothing is done"
+    again = place.values("recover", "table", *DOIT)
+    assert (again["done"], again["backup"]) == (False, None), "nothing is missing, so nothing is done"
 
 
 def asked_for_backup(place: Place) -> str:
@@ -187,6 +188,10 @@ def test_a_stuck_user_comes_back_in_with_a_code(place: Place) -> None:
         assert (session.user_id, session.platform_id, session.authenticated_at) == ("ada", "shop", None)
     assert acted(place, "recover_user")[-1] == ("no device works", operator())
     assert "They type the code" in place.ok("recover", "user", "ada", *DOIT).out
+    given = place.values("recover", "user", "ada", *DOIT)["code"]
+    place.ok("users", "end", "ada", "--yes", "--reason", "it was told to somebody else")
+    with place.manager() as manager, pytest.raises(HandoffRefused):
+        manager.handoffs.redeem(given)
 
 
 def test_no_code_is_made_for_who_is_shut_out_or_unknown(sqlite: Place) -> None:
@@ -274,6 +279,7 @@ class Copies:
     def take(self) -> None:
         if self._postgres is not None:
             name = self._place.database_url.rpartition("/")[2]
+            self._disconnect(name)
             self._postgres.run_sql(f'CREATE DATABASE "{name}_copy" TEMPLATE "{name}"')
             return
         reading, writing = sqlite3.connect(file_of(self._place)), sqlite3.connect(self._copy)
@@ -281,10 +287,16 @@ class Copies:
         reading.close()
         writing.close()
 
+    def _disconnect(self, name: str) -> None:
+        """Connections that were closed a moment ago may still be there."""
+        assert self._postgres is not None
+        self._postgres.run_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
     def put_back(self) -> None:
         if self._postgres is not None:
             name = self._place.database_url.rpartition("/")[2]
-            self._postgres.run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+            self._disconnect(name)
+            self._postgres.run_sql(f'ALTER DATABASE "{name}" RENAME TO "{name}_lost"')  # faster than to drop it
             self._postgres.run_sql(f'ALTER DATABASE "{name}_copy" RENAME TO "{name}"')
             return
         file = file_of(self._place)
