@@ -17,6 +17,7 @@ from sessile.testing.fake_cache import FakeCache, FakeCacheServer
 from sessile.testing.store_contract import (
     BatchContract,
     CheckpointContract,
+    ErasureContract,
     LastingContract,
     MergeContract,
     SessionContract,
@@ -55,7 +56,7 @@ class TestEncryptedSqlite(FewGroups):
         return EncryptedStore(BlockingSqliteStore(url) if lane == "blocking" else AsyncSqliteStore(url), CIPHER)
 
 
-class TestEncryptedPostgres(FewGroups):
+class TestEncryptedPostgres(FewGroups, ErasureContract):
     is_polled = False
     lanes = ("asyncio",)
 
