@@ -62,8 +62,16 @@ def _keep(
 ) -> bool:
     is_mine = _claim(tx, sink, holder, now, until)
     if is_mine:
-        tx.deliveries.put(sink, positions)
+        tx.deliveries.put(sink, {stream: at for stream, at in sorted(positions.items()) if _is_there(tx, stream, at)})
     return is_mine
+
+
+def _is_there(tx: Transaction, stream: str, position: int) -> bool:
+    """A user's stream can be erased while it is delivered, and begin anew: what is kept of the old one would hide the new one. No other stream begins twice."""
+    if not stream.startswith("user:"):
+        return True
+    chain = tx.audit_chain(stream, lock=True)
+    return chain is not None and chain.position >= position
 
 
 def _batch(tx: Transaction, sink: str, since: datetime | None, limit: int) -> Batch:

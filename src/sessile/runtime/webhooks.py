@@ -20,7 +20,7 @@ def verify_webhook(
     """The audit events of a webhook that we sent, after its signature and time were checked (Standard Webhooks 1.0.0). `body` is what came, byte for byte; `headers` may
     have any case. With several secrets one has to fit, so a secret can be replaced without losing anything.
 
-    The same events can come again: (`stream`, `position`) says which they are. Raises InvalidValue, which names the header, for what is not signed with it, older
+    The same events can come again: `hash` says which they are. Raises InvalidValue, which names the header, for what is not signed with it, older
     or younger than `tolerance_s`, or not ours; ValueError for a weak secret.
     """
     secrets = [secret] if isinstance(secret, str) else secret

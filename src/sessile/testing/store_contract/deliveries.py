@@ -43,6 +43,19 @@ class DeliveryContract(Contract):
         await bench.store.write(_note, "a", lab.clock.now(), 1)
         assert await bench.store.read(_pending, "file", None, 10) == {"a": 0}
 
+    async def test_a_users_stream_that_begins_anew_while_it_is_delivered(self, lab: Lab) -> None:
+        bench = await lab.open()
+        engine = DeliveryEngine(bench.store, lab.clock)
+        await bench.store.write(_note, "user:ada", lab.clock.now(), 2)
+        batch = await engine.next_batch("file", None, 10)
+        await bench.store.write(_forget, "user:ada")
+        await bench.store.write(_note, "user:ada", lab.clock.now(), 1)
+        assert await engine.keep("file", "me", 60, batch.positions)
+        (again,) = (await engine.next_batch("file", None, 10)).events
+        assert (again.position, again.hash != batch.events[0].hash) == (1, True)
+        assert await engine.keep("file", "me", 60, {"user:ada": 1})
+        assert (await engine.next_batch("file", None, 10)).positions == {}
+
     async def test_one_at_a_time_delivers(self, lab: Lab) -> None:
         first = await lab.open()
         second = await lab.open() if self.is_shared else first
