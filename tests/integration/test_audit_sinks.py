@@ -126,6 +126,9 @@ def test_syslog_by_streams_that_break_off(tmp_path: Path) -> None:
         assert numbers(server.got) == list(range(1, 51))
     with pytest.raises(SinkFailed, match="refused"):
         sink.deliver(events(1))
+    with StreamServer(broken=1) as server, pytest.raises(SinkFailed):
+        # It was sent as a whole before the connection broke off.
+        SyslogSink(SyslogAddress.parse(f"tcp://127.0.0.1:{server.port}")).deliver(events(1))
     path = f"{tmp_path}/log"
     with StreamServer(socket.AF_UNIX, path) as server:
         SyslogSink(SyslogAddress.parse(f"unix://{path}")).deliver(events(2))
