@@ -103,6 +103,9 @@ export class Inbox {
     account.set(frame.session);
     reachability.hasTried = true;
     connection.welcomed();
+    // What a tab left that came and went while this one hung, of a document that is open nowhere.
+    const { owner } = this.to.identity;
+    if (owner !== null) this.to.docs.loadErrands(owner).catch(reportError);
     if (tabs.role === "solo") siblings.tell({ kind: "connected" });
     docs.opened(frame.documents);
     // Documents that were opened here between hello and welcome.
