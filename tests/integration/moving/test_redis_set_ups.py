@@ -15,8 +15,9 @@ from sessile.moving.sources import open_source
 from sessile.runtime.assemble import SystemClock
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
-from sessile.testing.servers import RedisClusterSet, RedisServer, ServerMissing
+from sessile.testing.servers import RedisClusterSet
 from sessile.testing.servers.resp import RedisRefused
+from tests.conftest import redis_or_skip, server_or_skip
 from tests.integration.moving.recordings import Recording, recording
 
 
@@ -38,10 +39,7 @@ def check_all(recorded: Recording, report: Report, manager: SessionManager) -> N
 
 def test_over_tls_with_a_password(manager: SessionManager) -> None:
     recorded = recording("flask_session_msgpack")
-    try:
-        server = RedisServer(password="a password", tls=True)
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
+    server = redis_or_skip(password="a password", tls=True)
     with server:
         recorded.into_redis(server)
         check_all(recorded, imported(f"{server.url()}?ca={quote(str(server.ca_file))}", manager), manager)
@@ -53,10 +51,7 @@ def test_over_tls_with_a_password(manager: SessionManager) -> None:
 
 def test_every_master_of_a_cluster_is_read(manager: SessionManager) -> None:
     recorded = recording("flask_session_msgpack")
-    try:
-        cluster = RedisClusterSet(masters=3, replicas=0)
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
+    cluster = server_or_skip(lambda: RedisClusterSet(masters=3, replicas=0))
     with cluster:
         for one in recorded.keys:
             _put(cluster, Recording({}, [one], [], None))
