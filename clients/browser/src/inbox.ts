@@ -99,13 +99,14 @@ export class Inbox {
   }
 
   #welcome(frame: Extract<ServerFrame, { type: "welcome" }>): void {
-    const { account, connection, docs, reachability, siblings, tabs } = this.to;
+    const { account, connection, docs, identity, reachability, siblings, tabs } = this.to;
     account.set(frame.session);
     reachability.hasTried = true;
     connection.welcomed();
     // What a tab left that came and went while this one hung, of a document that is open nowhere.
-    const { owner } = this.to.identity;
-    if (owner !== null) this.to.docs.loadErrands(owner).catch(reportError);
+    if (identity.owner !== null) docs.loadErrands(identity.owner).catch(reportError);
+    // Between the hello and this answer changes may have been stored under another device, for example because the storage failed just then.
+    identity.goOn().catch(reportError);
     if (tabs.role === "solo") siblings.tell({ kind: "connected" });
     docs.opened(frame.documents);
     // Documents that were opened here between hello and welcome.
