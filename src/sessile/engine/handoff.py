@@ -6,7 +6,7 @@ on and on never replaces proving who one is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -133,10 +133,7 @@ class HandoffEngine:
 
     def _withdraw(self, tx: Transaction, user_id: str) -> int:
         tx.sessions.principal(user_id, lock=True)
-        given = [one for one in tx.handoffs.of_session(NO_SESSION) if one.user_id == user_id and one.status in _WAITING]
-        for one in given:
-            tx.handoffs.put(replace(one, status=HandoffStatus.REFUSED))
-        return len(given)
+        return withdraw_codes(tx, user_id, [NO_SESSION])
 
     def _made(self, session_id: str, user_id: str, path: str, lifetime: timedelta) -> Offered:
         now = self._clock.now()
@@ -279,6 +276,18 @@ class HandoffEngine:
     def _tell(tx: Transaction, handoff: Handoff) -> None:
         if handoff.session_id != NO_SESSION:
             tx.emit(Event(EventKind.HANDOFF_CHANGED, handoff.session_id, detail=handoff.handoff_id))
+
+
+def withdraw_codes(tx: Transaction, user_id: str, session_ids: Sequence[str]) -> int:
+    """What these sessions have offered for the user is not good any more, unless somebody has come in with it; how many there were. The user's row is locked:
+    nobody comes in meanwhile."""
+    offered = (one for session_id in session_ids for one in tx.handoffs.of_session(session_id))
+    waiting = [one for one in offered if one.user_id == user_id and one.status in _WAITING]
+    for one in waiting:
+        tx.handoffs.put(replace(one, status=HandoffStatus.REFUSED))
+        if one.session_id != NO_SESSION:
+            tx.emit(Event(EventKind.HANDOFF_CHANGED, one.session_id, detail=one.handoff_id))
+    return len(waiting)
 
 
 def _event(handoff: Handoff, session: Session | None, kind: str, at: datetime, **data: Any) -> AuditEvent:

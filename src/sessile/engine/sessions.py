@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from sessile.engine.handoff import NO_SESSION, withdraw_codes
 from sessile.engine.logins import Entry, Logins, SessionRules, live
 from sessile.engine.platforms import platform_for
 from sessile.engine.principals import admit_user, check_user_id
@@ -197,7 +198,7 @@ class SessionEngine:
         return await self._store.write(self._set_idle_deadline, session_id, deadline)
 
     async def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
-        """After another password or factor: ends the user's other sessions and gives this one a new token (ASVS 7.4.3); how many ended. Raises
+        """After another password or factor: ends the user's other sessions, withdraws hand-off codes, and this one gets a new token (ASVS 7.4.3); how many ended. Raises
         AuthenticationRequired for an anonymous session, and like `get`."""
         return await self._store.write(self._credentials_changed, session_id)
 
@@ -345,6 +346,8 @@ class SessionEngine:
         others = [s for s in tx.sessions.of_user(session.user_id, now, lock=True) if s.session_id != session_id]
         confirm_ended(tx, session.user_id, now)
         ended = end(tx, others, EndReason.PASSWORD_CHANGED, now)
+        # A code that whoever knew the old password has asked for would let them in after all.
+        withdraw_codes(tx, session.user_id, [session_id, *(other.session_id for other in others), NO_SESSION])
         issued = self._renewed(tx, session)
         return issued, ended
 

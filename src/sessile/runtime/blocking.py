@@ -251,7 +251,7 @@ class SessionManager:
         )
 
     def credentials_changed(self, session_id: str) -> tuple[Issued, int]:
-        """After another password or factor: ends the user's other sessions and gives this one a new token (ASVS 7.4.3); how many ended. Raises
+        """After another password or factor: ends the user's other sessions, withdraws hand-off codes, and this one gets a new token (ASVS 7.4.3); how many ended. Raises
         AuthenticationRequired for an anonymous session, and like `get_session`."""
         return drive(self._sessions.credentials_changed(session_id))
 

@@ -11,7 +11,9 @@ from sessile.model.events import EventKind
 from sessile.model.session import EndReason, Issued, Standing
 from sessile.testing.lab import IDLE_TIMEOUT_S, Lab, failed, succeeded
 from sessile.testing.shows import shows_security
+from sessile.testing.store_contract.arrivals import agreed
 from sessile.testing.store_contract.base import Contract
+from sessile.testing.store_contract.handoffs import HOME, offer, refused
 
 
 class CredentialContract(Contract):
@@ -41,6 +43,24 @@ class CredentialContract(Contract):
         assert await bench.sessions.credentials_changed(mine.session.session_id)
         kinds = [event.type for event in await bench.audit(f"session:{mine.session.session_id}")]
         assert kinds == ["session_created", "session_renewed", "session_renewed"]
+
+    @shows_security("V7.4.3")
+    async def test_other_credentials_make_open_codes_useless(self, lab: Lab) -> None:
+        bench = await lab.open()
+        mine, offered = await offer(bench)
+        _, handoff, claim = await agreed(bench)
+        _, eves = await offer(bench, "eve")
+        recovery = await bench.handoffs.offer_to_user("ada")
+        bench.told.clear()
+        await bench.sessions.credentials_changed(mine.session.session_id)
+        for code in (offered.code, recovery.code):
+            await refused(partial(bench.handoffs.redeem, code, {}, HOME))
+        await refused(partial(bench.handoffs.complete, handoff.handoff_id, claim, None), "refused")
+        told = {event.detail for event in bench.told if event.kind is EventKind.HANDOFF_CHANGED}
+        assert told == {offered.handoff.handoff_id, handoff.handoff_id}, "the pages that show a code take it away"
+        assert {s.session_id for s in await bench.sessions.of_user("ada")} == {mine.session.session_id}
+        assert (await bench.handoffs.redeem(eves.code, {}, HOME)).claim, "another user's stay"
+        await bench.handoffs.offer(mine.session.session_id, "")
 
     async def test_only_a_live_session_of_a_user_has_credentials(self, lab: Lab) -> None:
         bench = await lab.open()
