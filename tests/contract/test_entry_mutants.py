@@ -79,6 +79,8 @@ MUTANTS = [
            "if True:\n        check_open", "test_nobody_new_is_let_in_until_it_ends"),
     Mutant("maintenance never lapses", "sessile.model.maintenance:Maintenance.is_over", "now >= self.until", "False",
            "test_it_is_over_at_the_time_that_was_told"),
+    Mutant("what is announced is in force", "sessile.model.maintenance:Maintenance.is_in_force", "now >= self.since and", "",
+           "test_it_is_announced_before_it_begins"),
     Mutant("nobody is spared", f"{MAINTENANCE}check_open", "and not underway.spares(principal)", "",
            "test_who_has_a_spared_role_comes_in"),
     Mutant("who is spared loses their sessions", f"{MAINTENANCE}MaintenanceEngine._end_sessions",

@@ -20,7 +20,7 @@ export interface Finding {
 const EVENTS = [
   "connectionStatusChanged", "disconnectionDetected", "reconnectionDetected", "maxReconnectAttemptsReached", "stateRestored", "initialStateReceived",
   "stateUpdateReceived", "checkpointSaved", "sessionRestored", "sessionStateChanged", "sessionExpiring", "sessionExpired", "sessionEnded", "platformSwitched",
-  "handoffChanged", "conflictDetected", "changeRejected", "syncStatusChanged", "presenceChanged", "leaderChanged", "storageUnavailable", "serverError",
+  "handoffChanged", "conflictDetected", "changeRejected", "syncStatusChanged", "presenceChanged", "leaderChanged", "maintenanceChanged", "storageUnavailable", "serverError",
 ] as const;
 const PROBE_KEY = "sessile_debug_test";
 

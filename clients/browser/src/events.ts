@@ -2,7 +2,7 @@
 
 import type { StatusChange } from "./connection.js";
 import { reportError } from "./errors.js";
-import type { Checkpoint, Conflict, Detail, Device, Logged, Platform, Session, SessionRestored, VerdictName } from "./frames.js";
+import type { Checkpoint, Conflict, Detail, Device, Logged, Maintenance, Platform, Session, SessionRestored, VerdictName } from "./frames.js";
 import type { HandoffState } from "./handoff.js";
 import type { Operation } from "./operations.js";
 import type { Role } from "./tabs.js";
@@ -44,6 +44,8 @@ export interface Events {
   presenceChanged: OfDocument & { readonly devices: readonly Device[] };
   /** Which tab of this browser has the socket: this one for all (`leader`), another one (`follower`), or this one for itself (`solo`). */
   leaderChanged: { readonly role: Role; readonly term: number };
+  /** Maintenance was announced or has begun: who is here goes on, nobody new is let in. Null: it is over, or was called off. */
+  maintenanceChanged: { readonly maintenance: Maintenance | null };
   /** The browser's storage failed: changes are kept in memory until the server has them. */
   storageUnavailable: { readonly reason: string };
   /** The server refused something that no answer can be tied to. */

@@ -199,6 +199,13 @@ export interface SessionRestored {
   readonly request_id?: string;
 }
 
+/** Nobody new is let in from `since` on, which can lie ahead; `until` is null when nobody knows. */
+export interface Maintenance {
+  readonly message: string;
+  readonly since: string;
+  readonly until: string | null;
+}
+
 export type ServerFrame =
   /** Of `StreamSocket`: what a request of the page was answered over HTTP. */
   | { readonly type: "answer"; readonly request_id: string; readonly value: unknown }
@@ -235,6 +242,7 @@ export type ServerFrame =
   | { readonly type: "session_ended"; readonly session_id: string; readonly reason: string; readonly clock?: "idle" | "absolute" }
   | ({ readonly type: "handoff_changed"; readonly session_id: string } & HandoffState)
   | { readonly type: "ping"; readonly at: string; readonly heads: { readonly [document_id: string]: readonly [string, number] } }
+  | { readonly type: "maintenance"; readonly maintenance: Maintenance | null }
   | { readonly type: "goaway"; readonly reason: string; readonly retry_min_ms: number; readonly retry_max_ms: number }
   | { readonly type: "error"; readonly code: string; readonly message: string; readonly retryable: boolean; readonly ref?: string }
   | { readonly type: "part"; readonly ref: string; readonly part: number; readonly of: number; readonly chunk: string };

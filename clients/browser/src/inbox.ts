@@ -48,6 +48,7 @@ export class Inbox {
         }
         return;
       case "session_changed": case "session_expiring": case "session_ended": case "handoff_changed": return account.frame(frame);
+      case "maintenance": return this.to.emitter.emit("maintenanceChanged", { maintenance: frame.maintenance });
       case "error": return this.#failed(frame);
       case "answer": return requests.answered(frame.request_id, frame.value);
       case "goaway": case "part": return; // the connection's business

@@ -90,6 +90,17 @@ it("tells of the session's end, with its reason", async () => {
   expect(client.status).toBe("needs_auth");
 });
 
+it("tells of maintenance that is announced, and that it is over", async () => {
+  const { server, seen, listen, client } = await started();
+  listen("maintenanceChanged", "connectionStatusChanged");
+  await client.document("d");
+  const maintenance = { message: "Back at noon", since: "2026-01-01T11:00:00.000Z", until: null };
+  server.latest.tell({ type: "maintenance", maintenance });
+  server.latest.tell({ type: "maintenance", maintenance: null });
+  expect(seen.slice(-2)).toEqual([["maintenanceChanged", { maintenance }], ["maintenanceChanged", { maintenance: null }]]);
+  expect(client.status).toBe("connected");
+});
+
 it("is heard on window too, and a listener can be taken off", async () => {
   const { client, window } = await started();
   const details: unknown[] = [];

@@ -13,16 +13,16 @@ from sessile.cli.output import AsJson, print_facts, print_json
 from sessile.model.wire import iso_or_none
 
 if TYPE_CHECKING:
-    from sessile.model.maintenance import Maintenance
+    from sessile.runtime.blocking import SessionManager
 
 app = typer.Typer(help="Let nobody new in for a while, and come back.", no_args_is_help=True)
 
 
 @app.command()
 def show(database: Database = None, as_json: AsJson = False) -> None:
-    """Show what is in force now."""
+    """Show what is in force now, or announced."""
     with opened(database, as_json=as_json) as manager:
-        _tell(manager.maintenance.get(), as_json=as_json)
+        _tell(manager, as_json=as_json)
 
 
 @app.command()
@@ -31,6 +31,15 @@ def begin(
     minutes: Annotated[
         float | None, typer.Option("--for", min=0.1, help="So many minutes; without it until it is ended.")
     ] = None,
+    ahead: Annotated[
+        float, typer.Option("--in", min=0, help="Announce it: it begins in so many minutes, and people are told now.")
+    ] = 0,
+    drain: Annotated[
+        bool,
+        typer.Option(
+            "--drain", help="Close the sockets of everybody else bit by bit; what they type waits in the browser."
+        ),
+    ] = False,
     spare: Annotated[
         list[str] | None, typer.Option("--spare", help="Users of this role still come in. May be repeated.")
     ] = None,
@@ -47,18 +56,25 @@ def begin(
         told = (
             "and ends the sessions of everybody who is not spared"
             if end_sessions
-            else "and leaves sessions as they are"
+            else f"and leaves sessions as they are{', but not their sockets' if drain else ''}"
         )
         confirm(f"This lets nobody new in {told}.", "maintenance", yes=yes)
         note(manager, "system", "maintenance_begin", reason, end_sessions=end_sessions)
-        until = None if minutes is None else manager.clock.now() + timedelta(minutes=minutes)
-        ended = manager.maintenance.begin(message, until=until, roles_spared=spare or (), end_sessions=end_sessions)
-        _tell(manager.maintenance.get(), as_json=as_json, ended=ended)
+        since = manager.clock.now() + timedelta(minutes=ahead)
+        ended = manager.maintenance.begin(
+            message,
+            since=since if ahead else None,
+            until=None if minutes is None else since + timedelta(minutes=minutes),
+            roles_spared=spare or (),
+            end_sessions=end_sessions,
+            drain_sockets=drain,
+        )
+        _tell(manager, as_json=as_json, ended=ended)
 
 
 @app.command()
 def end(yes: Yes = False, reason: Reason = "", database: Database = None, as_json: AsJson = False) -> None:
-    """Let everybody in again."""
+    """Let everybody in again, or call off what was announced."""
     with opened(database, as_json=as_json) as manager:
         confirm("This lets everybody in again.", "end", yes=yes)
         note(manager, "system", "maintenance_end", reason)
@@ -69,25 +85,31 @@ def end(yes: Yes = False, reason: Reason = "", database: Database = None, as_jso
         typer.echo("Everybody may come in again." if was else "No maintenance was in force.")
 
 
-def _tell(underway: Maintenance | None, *, as_json: bool, **more: Any) -> None:
+def _tell(manager: SessionManager, *, as_json: bool, **more: Any) -> None:
+    underway = manager.maintenance.announced()
     if underway is None:
         if as_json:
             print_json({"in_force": False, **more})
         else:
             typer.echo("No maintenance is in force.")
         return
-    facts = {
+    in_force = underway.is_in_force(manager.clock.now())
+    facts: dict[str, Any] = {
         "message": underway.message,
         "since": iso_or_none(underway.since),
         "until": iso_or_none(underway.until),
         "roles_spared": list(underway.roles_spared),
+        "drains": underway.drains,
         **more,
     }
     if as_json:
-        print_json({"in_force": True, **facts})
+        print_json({"in_force": in_force, **facts})
     else:
         shown = {
             name.replace("_", " "): ", ".join(value) if isinstance(value, list) else value
             for name, value in facts.items()
         }
-        print_facts("Maintenance", {name: value for name, value in shown.items() if value not in (None, "")})
+        print_facts(
+            "Maintenance" if in_force else "Maintenance is announced",
+            {name: value for name, value in shown.items() if value not in (None, "")},
+        )

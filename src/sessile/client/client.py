@@ -340,7 +340,7 @@ class Client:
                     head = frame["heads"].get(document.id)
                     if head is not None:
                         await document.head(*head)
-            case "session_expiring" | "session_changed" | "handoff_changed":
+            case "session_expiring" | "session_changed" | "handoff_changed" | "maintenance":
                 event = events.of_session(frame)
                 self.emit(event)
                 if isinstance(event, events.SessionChanged):

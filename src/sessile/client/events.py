@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from sessile.client.records import Answer, Device, Frame, RestoredDocument, SavedCheckpoint
+from sessile.client.resources import Maintenance, maintenance_from
 from sessile.model.document import Conflict, Operation, State
 from sessile.model.handoff import HandoffStatus
 
@@ -108,6 +109,13 @@ class HandoffChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceChanged(Event):
+    """Work was announced, has begun, or (None) is over: nobody new is let in meanwhile. Who is here goes on."""
+
+    maintenance: Maintenance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerError(Event):
     """The server refused something that no caller is waiting for."""
 
@@ -172,7 +180,9 @@ class SyncStatusChanged(DocumentEvent):
 
 
 def of_session(frame: Frame) -> Event:
-    """`session_expiring`, `session_changed` or `handoff_changed`, as the event that it is."""
+    """`session_expiring`, `session_changed`, `handoff_changed` or `maintenance`, as the event that it is."""
+    if frame["type"] == "maintenance":
+        return MaintenanceChanged(maintenance=maintenance_from(frame["maintenance"]))
     session_id = frame["session_id"]
     if frame["type"] == "session_changed":
         return SessionChanged(session_id=session_id, needs_refresh=frame.get("refresh", False))

@@ -21,9 +21,10 @@ PlatformFacts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:
-    """Nobody new is let in. `until` is None when nobody knows."""
+    """Nobody new is let in from `since` on, which can lie ahead. `until` is None when nobody knows; `since`, when an older service does not say."""
 
     message: str
+    since: datetime | None
     until: datetime | None
 
 
@@ -133,16 +134,19 @@ class RestoredSession:
 
 
 def standing_from(raw: Mapping[str, Any]) -> Standing:
-    maintenance = raw.get("maintenance")
     return Standing(
         is_authenticated=raw["authenticated"],
         reason=raw.get("reason"),
         session=raw["session"],
         expiry_warning_s=raw.get("expiry_warning_s"),
-        maintenance=None
-        if maintenance is None
-        else Maintenance(message=maintenance["message"], until=_moment(maintenance.get("until"))),
+        maintenance=maintenance_from(raw.get("maintenance")),
     )
+
+
+def maintenance_from(raw: Mapping[str, Any] | None) -> Maintenance | None:
+    if raw is None:
+        return None
+    return Maintenance(message=raw["message"], since=_moment(raw.get("since")), until=_moment(raw.get("until")))
 
 
 def document_from(raw: Mapping[str, Any]) -> StoredDocument:

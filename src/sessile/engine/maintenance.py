@@ -11,6 +11,7 @@ import msgspec
 from sessile.engine.transitions import end
 from sessile.model.audit import AuditEvent
 from sessile.model.errors import InvalidValue, MaintenanceUnderway
+from sessile.model.events import Event, EventKind
 from sessile.model.limits import LABEL_LENGTH_MAX
 from sessile.model.maintenance import Maintenance
 from sessile.model.session import EndReason, Principal
@@ -29,18 +30,33 @@ class MaintenanceEngine:
         """What is in force now."""
         return await self._store.read(in_force, self._clock.now())
 
-    async def begin(self, message: str, until: datetime | None, roles_spared: Sequence[str]) -> Maintenance:
-        """From now on nobody new is let in but users with one of the roles. Again changes what is told. Raises InvalidValue."""
+    async def announced(self) -> Maintenance | None:
+        """What is in force now, or will be."""
+        return await self._store.read(_announced, self._clock.now())
+
+    async def begin(
+        self,
+        message: str,
+        until: datetime | None,
+        roles_spared: Sequence[str],
+        *,
+        since: datetime | None = None,
+        drains: bool = False,
+    ) -> Maintenance:
+        """From now on, or from `since` on, nobody new is let in but users with one of the roles. Again changes what is told. Raises InvalidValue."""
         now = self._clock.now()
+        if since is not None and since.tzinfo is None:
+            raise InvalidValue("/since", "is an aware time")
+        begins = now if since is None else max(now, since)
         if len(message) > LABEL_LENGTH_MAX or not message.isprintable():
             raise InvalidValue("/message", f"is a text of at most {LABEL_LENGTH_MAX} printable characters")
-        if until is not None and (until.tzinfo is None or until <= now):
-            raise InvalidValue("/until", "is an aware time in the future")
-        begun = Maintenance(message=message, since=now, until=until, roles_spared=tuple(roles_spared))
-        return await self._store.write(_begin, begun)
+        if until is not None and (until.tzinfo is None or until <= begins):
+            raise InvalidValue("/until", "is an aware time in the future, behind the beginning")
+        begun = Maintenance(message=message, since=begins, until=until, roles_spared=tuple(roles_spared), drains=drains)
+        return await self._store.write(_begin, begun, now)
 
     async def end(self) -> bool:
-        """False when none was in force."""
+        """False when none was in force or announced."""
         return await self._store.write(_end, self._clock.now())
 
     async def end_sessions(self, after: str) -> tuple[int, str | None]:
@@ -62,6 +78,11 @@ class MaintenanceEngine:
 
 
 def in_force(tx: Transaction, now: datetime) -> Maintenance | None:
+    kept = _announced(tx, now)
+    return kept if kept is not None and kept.is_in_force(now) else None
+
+
+def _announced(tx: Transaction, now: datetime) -> Maintenance | None:
     raw = tx.instance(_ROW)
     kept = msgspec.json.decode(raw, type=Maintenance) if raw is not None else None
     return kept if kept is not None and not kept.is_over(now) else None
@@ -71,21 +92,33 @@ def check_open(tx: Transaction, principal: Principal, now: datetime) -> None:
     """Raises MaintenanceUnderway for who is not let in just now."""
     underway = in_force(tx, now)
     if underway is not None and not underway.spares(principal):
-        raise MaintenanceUnderway(underway.message, underway.until)
+        left = None if underway.until is None else underway.until - now
+        raise MaintenanceUnderway(underway.message, underway.until, left)
 
 
-def _begin(tx: Transaction, begun: Maintenance) -> Maintenance:
+def _begin(tx: Transaction, begun: Maintenance, now: datetime) -> Maintenance:
     tx.put_instance(_ROW, msgspec.json.encode(begun).decode())
-    told = {"message": begun.message, "until": _iso(begun.until), "roles_spared": list(begun.roles_spared)}
-    tx.audit([_event("maintenance_begun", begun.since, **told)])
+    told: dict[str, Any] = {
+        "message": begun.message,
+        "until": _iso(begun.until),
+        "roles_spared": list(begun.roles_spared),
+    }
+    if begun.drains:
+        told["drains"] = True
+    if begun.since > now:
+        tx.audit([_event("maintenance_announced", now, since=_iso(begun.since), **told)])
+    else:
+        tx.audit([_event("maintenance_begun", now, **told)])
+    tx.emit(Event(EventKind.MAINTENANCE_CHANGED, ""))
     return begun
 
 
 def _end(tx: Transaction, now: datetime) -> bool:
-    was = in_force(tx, now) is not None
+    was = _announced(tx, now) is not None
     tx.put_instance(_ROW, None)
     if was:
         tx.audit([_event("maintenance_ended", now)])
+        tx.emit(Event(EventKind.MAINTENANCE_CHANGED, ""))
     return was
 
 

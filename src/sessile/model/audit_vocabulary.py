@@ -38,6 +38,7 @@ _NAMES: Final = {
     "sessions_imported": "authz_admin",
     "import_undone": "authz_admin",
     "content_encrypted": "authz_admin",
+    "maintenance_announced": "authz_admin",
     "maintenance_begun": "authz_admin",
     "maintenance_ended": "authz_admin",
 }

@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     PRESENCE_CHANGED = "presence_changed"
     ANOMALY = "anomaly"
     """Something looks like an attack: `detail` is a value of `sessile.model.anomaly.Anomaly`, `key` the session it is about, or empty."""
+    MAINTENANCE_CHANGED = "maintenance_changed"
+    """Maintenance was announced, has begun or has ended: whoever tells people of it looks."""
     NEWS_MISSED = "news_missed"
     """Some news may have been lost: whoever shows something looks again."""
 

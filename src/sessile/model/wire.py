@@ -128,7 +128,11 @@ def maintenance_to_wire(maintenance: Maintenance | None) -> dict[str, Any] | Non
     """What people are told of it."""
     if maintenance is None:
         return None
-    return {"message": maintenance.message, "until": iso(maintenance.until) if maintenance.until is not None else None}
+    return {
+        "message": maintenance.message,
+        "since": iso(maintenance.since),
+        "until": iso(maintenance.until) if maintenance.until is not None else None,
+    }
 
 
 def handoff_to_wire(handoff: Handoff) -> dict[str, Any]:

@@ -149,6 +149,10 @@ class MaintenanceMode:
         """What is in force now."""
         return drive(self._twin.get())
 
+    def announced(self) -> Maintenance | None:
+        """What is in force now, or will be from its `since` on."""
+        return drive(self._twin.announced())
+
     def begin(
         self,
         message: str = "",
@@ -156,9 +160,21 @@ class MaintenanceMode:
         until: datetime | None = None,
         roles_spared: Sequence[str] = (),
         end_sessions: bool = False,
+        since: datetime | None = None,
+        drain_sockets: bool = False,
     ) -> int:
-        """Begins, or changes what is told. With `end_sessions` the sessions of users without one of the roles end; how many did."""
-        return drive(self._twin.begin(message, until=until, roles_spared=roles_spared, end_sessions=end_sessions))
+        """Begins, or changes what is told; with a `since` to come it is announced. With `end_sessions` the sessions of users without one of the roles end;
+        how many did. With `drain_sockets` only their sockets close. Raises InvalidValue."""
+        return drive(
+            self._twin.begin(
+                message,
+                until=until,
+                roles_spared=roles_spared,
+                end_sessions=end_sessions,
+                since=since,
+                drain_sockets=drain_sockets,
+            )
+        )
 
     def end(self) -> bool:
         """Everybody may come in again. False when no maintenance was in force."""

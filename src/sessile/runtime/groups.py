@@ -12,7 +12,7 @@ from sessile.engine.legacy import Arrived, Import, LegacyEngine
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.model.audit import AuditEvent, AuditPage, AuditStream
 from sessile.model.audit_format import AuditFormat, csv_header, csv_line, json_line
-from sessile.model.errors import ConfigurationError
+from sessile.model.errors import ConfigurationError, InvalidValue
 from sessile.model.handoff import Handoff, Offered, Redeemed
 from sessile.model.legacy import Arrival, ImportOutcome, ImportRun, Undone
 from sessile.model.maintenance import Maintenance
@@ -166,6 +166,10 @@ class AsyncMaintenanceMode:
         """What is in force now."""
         return await self._engine.get()
 
+    async def announced(self) -> Maintenance | None:
+        """What is in force now, or will be from its `since` on."""
+        return await self._engine.announced()
+
     async def begin(
         self,
         message: str = "",
@@ -173,10 +177,16 @@ class AsyncMaintenanceMode:
         until: datetime | None = None,
         roles_spared: Sequence[str] = (),
         end_sessions: bool = False,
+        since: datetime | None = None,
+        drain_sockets: bool = False,
     ) -> int:
-        """Begins, or changes what is told. With `end_sessions` the sessions of users without one of the roles end, batch by batch; how many did.
-        Raises InvalidValue."""
-        await self._engine.begin(message, until, roles_spared)
+        """Begins, or changes what is told; with a `since` to come it is announced. With `end_sessions` the sessions of users without one of the roles end,
+        batch by batch; how many did. With `drain_sockets` only their sockets close: what they type waits in the browser. Raises InvalidValue."""
+        if end_sessions and since is not None:
+            raise InvalidValue(
+                "/end_sessions", "ends them now, and nothing ends at `since`: announce first, begin again then"
+            )
+        await self._engine.begin(message, until, roles_spared, since=since, drains=drain_sockets)
         ended, after = 0, "" if end_sessions else None
         while after is not None:
             batch, after = await self._engine.end_sessions(after)

@@ -93,9 +93,14 @@ def test_maintenance_is_announced_and_ended(place: Place) -> None:
         with pytest.raises(MaintenanceUnderway, match="Back at noon"):
             manager.login(None, "bea")
     assert place.run("maintenance", "end").status == 1
+    ahead = place.values("maintenance", "begin", "--in", "5", "--for", "1", "--drain", "--yes")
+    assert (ahead["in_force"], ahead["drains"], ahead["since"] < ahead["until"]) == (False, True, True)
+    assert "is announced" in place.ok("maintenance", "show").out
+    with place.manager() as manager:
+        manager.login(None, "bea")
     assert place.values("maintenance", "end", "--yes") == {"was_in_force": True}
     assert place.ok("maintenance", "end", "--yes").out == "No maintenance was in force.\n"
     with place.manager() as manager:
         manager.login(None, "bea")
         acts = [one.data["action"] for one in manager.audit.events("system") if one.type == "operator_acted"]
-    assert acts == ["maintenance_end", "maintenance_end", "maintenance_begin"]
+    assert acts == ["maintenance_end", "maintenance_end", "maintenance_begin", "maintenance_begin"]

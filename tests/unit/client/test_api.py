@@ -178,7 +178,7 @@ async def test_the_standing_tells_of_maintenance() -> None:
     answer = {"authenticated": True, "session": session(), "expiry_warning_s": 300, "maintenance": maintenance}
     host = FakeHost()
     standing = await api_on(FakeService({"GET session": answer}), host=host).session()
-    assert standing.maintenance == Maintenance(message="Back soon.", until=datetime(2026, 1, 1, tzinfo=UTC))
+    assert standing.maintenance == Maintenance(message="Back soon.", since=None, until=datetime(2026, 1, 1, tzinfo=UTC))
     assert standing.expiry_warning_s == 300
     assert host.shown == [session()]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 from websockets.http11 import Request, Response
 
-from sessile.client import Client
+from sessile.client import Client, Maintenance
 from sessile.client import events as told
 from sessile.model.errors import SessionExpired
 from sessile.model.handoff import HandoffStatus
@@ -43,6 +44,23 @@ async def test_a_session_that_is_about_to_expire_says_whether_it_can_go_on(can_e
     assert heard.of(told.SessionExpiring) == [
         told.SessionExpiring(session_id=HANDLE, expires_at=EXPIRES, can_extend=can_extend)
     ]
+
+
+async def test_maintenance_is_told_and_so_is_its_end() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        told = {"message": "Back at noon", "since": EXPIRES, "until": None}
+        await peer.say({"type": "maintenance", "maintenance": told})
+        await peer.say({"type": "maintenance", "maintenance": None})
+        await stay(peer)
+
+    async with fake_server(script) as server, client_of(server) as client:
+        heard = Heard(client)
+        await until(lambda: len(heard.of(told.MaintenanceChanged)) == 2, client)
+    begun, over = heard.of(told.MaintenanceChanged)
+    since = datetime.fromisoformat(EXPIRES)
+    assert begun.maintenance == Maintenance(message="Back at noon", since=since, until=None)
+    assert over.maintenance is None
 
 
 @pytest.mark.parametrize("clock", ["idle", "absolute"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Final, Literal
 
 from sessile.model.errors.root import SessileError
+
+_RETRY_AFTER_MAX_S: Final = 3600
 
 
 class SessionError(SessileError):
@@ -121,7 +124,7 @@ class SessionLimitReached(SessionCreationError):
 
 
 class MaintenanceUnderway(SessionCreationError):
-    """`until` is when it is to be over, where that is known."""
+    """`until` is when it is to be over, where that is known. `retry_after_s`: so long, but at most an hour; a minute where it is not known."""
 
     code = "maintenance"
     http_status = 503
@@ -131,9 +134,11 @@ class MaintenanceUnderway(SessionCreationError):
     cause = "An operator began maintenance, and the user has none of the roles that are spared."
     cure = "Wait until `until`. `maintenance.end()` lets everybody in again."
 
-    def __init__(self, message: str | None, until: datetime | None) -> None:
+    def __init__(self, message: str | None, until: datetime | None, left: timedelta | None = None) -> None:
         super().__init__(message or None)
         self.until = until
+        if left is not None:
+            self.retry_after_s = max(1, min(_RETRY_AFTER_MAX_S, ceil(left.total_seconds())))
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "until": None if self.until is None else self.until.isoformat()}

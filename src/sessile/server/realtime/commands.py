@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sessile.model.change_format import check_value, parse_changes
 from sessile.model.document import CheckpointKind, Opened, Submission
-from sessile.model.errors import DocumentNotFound, InvalidChange, SessileError, SessionNotFound
+from sessile.model.errors import DocumentNotFound, InvalidChange, PlatformRefused, SessileError, SessionNotFound
 from sessile.model.limits import DOCUMENTS_PER_SOCKET_MAX
+from sessile.model.platform import Platform
 from sessile.model.pointer import parse as parse_pointer
 from sessile.server.realtime import frames, messages
 from sessile.server.realtime.subscription import Subscription
@@ -63,6 +64,17 @@ class Commands:
     async def open(self, documents: Sequence[frames.Wanted]) -> list[dict[str, Any]]:
         """OPENED of each wanted document. Raises StoreUnavailable; what concerns one document only is in its entry."""
         return [await self._open_one(wanted) for wanted in documents]
+
+    async def platform(self, asked: str | None) -> tuple[Platform | None, PlatformRefused | None]:
+        """What the welcome shows: the tab's own platform, or the session's. One that is refused is no reason to keep the documents back; the
+        peer is told and sees in the welcome where it is."""
+        manager, session, refused = self._connection.hub.manager, self._connection.session, None
+        if asked is not None and session.user_id is not None:
+            try:
+                return await manager.check_platform(session.user_id, asked), None
+            except PlatformRefused as error:
+                refused = error
+        return await manager.get_session_platform(session), refused
 
     async def load(self) -> None:
         """Sends snapshot or delta of every document that was opened and not yet loaded, then what others have it open."""

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from sessile.model.document import Actor
 from sessile.model.errors import (
-    PlatformRefused,
     SessileError,
     SessionEnded,
     SessionError,
@@ -23,7 +22,6 @@ from sessile.model.errors import (
     StoreUnavailable,
 )
 from sessile.model.limits import FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX
-from sessile.model.platform import Platform
 from sessile.model.session import EndReason, Session, Standing
 from sessile.server.realtime import frames, messages
 from sessile.server.realtime.attendance import Attendance, report_of
@@ -301,7 +299,7 @@ class Connection:
         self.hub.note_device(self.session, report_of(self.session, hello.device_id, hello.device, user_agent))
         self.actor = Actor(user_id=self.session.user_id, session_id=self.session.session_id, device_id=hello.device_id)
         try:
-            platform, refused = await self._platform(hello.platform_id)
+            platform, refused = await self._commands.platform(hello.platform_id)
             documents = await self._commands.open(hello.documents)
             await self.outbox.put(
                 messages.welcome(
@@ -316,22 +314,12 @@ class Connection:
             )
             if refused is not None:
                 await self.outbox.put(messages.error(refused))
+            self.hub.maintenance.greet(self)
             await self._commands.load()
         except StoreUnavailable:
             self.close(CloseCode.UNAVAILABLE)
             return False
         return True
-
-    async def _platform(self, asked: str | None) -> tuple[Platform | None, PlatformRefused | None]:
-        """What the welcome shows: the tab's own platform, or the session's. One that is refused is no reason to keep the documents back; the
-        peer is told and sees in the welcome where it is."""
-        manager, session, refused = self.hub.manager, self.session, None
-        if asked is not None and session.user_id is not None:
-            try:
-                return await manager.check_platform(session.user_id, asked), None
-            except PlatformRefused as error:
-                refused = error
-        return await manager.get_session_platform(session), refused
 
     async def _hello(self) -> frames.Hello | None:
         try:
@@ -372,6 +360,9 @@ class Connection:
         if isinstance(hello.user_id, str | None) and hello.user_id != session.user_id:
             self.close(CloseCode.WRONG_USER)
         self.device_id, self.term = hello.device_id, hello.term
+        await self.hub.maintenance.ready()
+        if not await self.hub.maintenance.lets_in(session):
+            self.close(CloseCode.DRAIN, self.hub.maintenance.goaway())
         return not self._closing.done() and self.hub.fence(self)
 
     async def _authenticate(self, token: str | None) -> Session:

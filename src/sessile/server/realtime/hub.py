@@ -22,6 +22,7 @@ from sessile.server.realtime import messages
 from sessile.server.realtime.channel import Channel
 from sessile.server.realtime.codes import CloseCode
 from sessile.server.realtime.leases import Leases
+from sessile.server.realtime.maintenance import MaintenanceWatch
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 from sessile.server.realtime.places import Places
 from sessile.server.realtime.terms import Terms
@@ -61,6 +62,7 @@ class Hub:
         self.jitter = random.Random()  # noqa: S311 - spreads pings over time, guards nothing
         self.connections: set[Connection] = set()
         self._by_session: dict[str, set[Connection]] = {}
+        self.maintenance = MaintenanceWatch(self)
         self._terms = Terms()
         self._channels: dict[str, Channel] = {}
         self._unproven: Counter[str] = Counter()
@@ -76,6 +78,7 @@ class Hub:
         """Listens to the manager's events. Must come before a socket's credential is looked at: an end in between is not missed then."""
         if self._unsubscribe is None:
             self._unsubscribe = self.manager.subscribe(self._on_events)
+            self.maintenance.look()
 
     def now(self) -> datetime:
         return self.manager.clock.now()
@@ -126,6 +129,10 @@ class Hub:
         self._unproven[address] -= 1
         if self._unproven[address] <= 0:
             del self._unproven[address]
+
+    def identified(self) -> list[Connection]:
+        """Every socket of which is known whose it is."""
+        return [connection for siblings in self._by_session.values() for connection in siblings]
 
     def join(self, connection: Connection, session_id: str) -> str | None:
         """Registers a socket under its session. Returns the reason when that session has ended since its credential was looked at."""
@@ -178,6 +185,7 @@ class Hub:
                 _log.warning("%d sockets did not drain in time", len(late))
                 for connection in tuple(self.connections):
                     connection.close(CloseCode.DRAIN)
+        self.maintenance.close()
         if self._looking_again is not None:
             self._looking_again.cancel()
         if self._unsubscribe is not None:
@@ -219,18 +227,16 @@ class Hub:
         for event in events:
             if event.kind is EventKind.SESSION_ENDED:
                 self._session_ended(event)
-            elif event.kind is EventKind.SESSION_CHANGED:
-                for connection in tuple(self._by_session.get(event.key, ())):
-                    connection.session_changed(refresh=event.detail == REFRESH)
-            elif event.kind is EventKind.HANDOFF_CHANGED:
-                for connection in tuple(self._by_session.get(event.key, ())):
-                    connection.spawn(connection.tell_handoff(event.detail))
+            elif event.kind in (EventKind.SESSION_CHANGED, EventKind.HANDOFF_CHANGED):
+                self._session_event(event)
             elif event.kind is EventKind.PRESENCE_CHANGED:
                 channel = self._channels.get(event.key)
                 if channel is not None and event.detail != self.leases.node_id:
                     channel.around.look()
             elif event.kind is EventKind.ANOMALY:
                 continue  # for the application's listeners
+            elif event.kind is EventKind.MAINTENANCE_CHANGED:
+                self.maintenance.look()
             elif event.kind is EventKind.NEWS_MISSED:
                 self._look_again_soon()
             else:
@@ -246,6 +252,7 @@ class Hub:
     def _look_again(self) -> None:
         """At what the next pings would look at."""
         self._looking_again = None
+        self.maintenance.look()
         for channel in tuple(self._channels.values()):
             channel.look()
             channel.around.look()
@@ -264,6 +271,13 @@ class Hub:
             channel.hint(event.epoch, event.version)
         if event.kind is EventKind.DOCUMENT_RESTORED:
             channel.restored(event)
+
+    def _session_event(self, event: Event) -> None:
+        for connection in tuple(self._by_session.get(event.key, ())):
+            if event.kind is EventKind.SESSION_CHANGED:
+                connection.session_changed(refresh=event.detail == REFRESH)
+            else:
+                connection.spawn(connection.tell_handoff(event.detail))
 
     def _session_ended(self, event: Event) -> None:
         self._ended[event.key] = event.detail

@@ -46,6 +46,7 @@ class Keeper:
                 if await connection.refresh_session():
                     self._warn_of_expiry()
                 self._look_at_heads(now)
+                self._hub.maintenance.check()
 
     def _interval_s(self) -> float:
         return self._hub.settings.ping_interval_s * self._hub.jitter.uniform(1 - JITTER, 1 + JITTER)

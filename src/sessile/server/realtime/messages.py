@@ -18,6 +18,7 @@ from sessile.model.limits import (
     OPERATIONS_PER_CHANGE_MAX,
     STATE_BYTES_MAX,
 )
+from sessile.model.maintenance import Maintenance
 from sessile.model.platform import Platform
 from sessile.model.session import Session
 from sessile.model.wire import (
@@ -27,6 +28,7 @@ from sessile.model.wire import (
     handoff_to_wire,
     iso,
     logged_to_wire,
+    maintenance_to_wire,
     session_to_wire,
     verdict_to_wire,
 )
@@ -251,6 +253,11 @@ def ping(now: datetime, heads: Mapping[str, tuple[str, int]]) -> str:
 
 def goaway(reason: str, *, retry_min_ms: int, retry_max_ms: int) -> str:
     return encode({"type": "goaway", "reason": reason, "retry_min_ms": retry_min_ms, "retry_max_ms": retry_max_ms})
+
+
+def maintenance(known: Maintenance | None) -> str:
+    """None: it is over, or was called off."""
+    return encode({"type": "maintenance", "maintenance": maintenance_to_wire(known)})
 
 
 def error(problem: SessileError, ref: str | None = None) -> str:

@@ -55,7 +55,7 @@ async def session_of_caller(request: Request, seen: CurrentSeen) -> Json:
     session, manager = seen.session, _manager(request)
     around = {
         "expiry_warning_s": manager.settings.warning_s,
-        "maintenance": maintenance_to_wire(await manager.maintenance.get()),
+        "maintenance": maintenance_to_wire(await manager.maintenance.announced()),
     }
     if session is None:
         return ok({"authenticated": False, "reason": seen.reason, "session": None, **around})

@@ -9,6 +9,7 @@ import pytest
 
 from sessile.engine import maintenance
 from sessile.model.errors import InvalidValue, MaintenanceUnderway, SessionEnded
+from sessile.model.events import EventKind
 from sessile.model.maintenance import Maintenance
 from sessile.testing.lab import Bench, Lab
 from sessile.testing.store_contract.arrivals import agreed
@@ -68,6 +69,34 @@ class MaintenanceContract(Contract):
         assert await bench.maintenance.end() is False
         assert len(await bench.sessions.of_user("ada")) == 1
 
+    async def test_it_is_announced_before_it_begins(self, lab: Lab) -> None:
+        bench = await lab.open()
+        since = lab.clock.now() + timedelta(seconds=60)
+        until = since + timedelta(seconds=60)
+        bench.told.clear()
+        announced = await bench.maintenance.begin("At noon.", until, ("admin",), since=since, drains=True)
+        assert announced == Maintenance(
+            message="At noon.", since=since, until=until, roles_spared=("admin",), drains=True
+        )
+        assert (await bench.maintenance.announced(), await bench.maintenance.get()) == (announced, None)
+        assert (await bench.sessions.create("ada")).session.user_id == "ada", "until then everybody comes in"
+        lab.clock.advance(60)
+        with pytest.raises(MaintenanceUnderway) as caught:
+            await bench.sessions.create("ada")
+        assert caught.value.retry_after_s == 60
+        assert await bench.maintenance.get() == announced
+        lab.clock.advance(60)
+        assert await bench.maintenance.announced() is None
+        assert await bench.maintenance.end() is False, "it is over by itself"
+        await bench.maintenance.begin("", None, (), since=lab.clock.now() + timedelta(days=1))
+        assert await bench.maintenance.end() is True, "called off"
+        assert await bench.maintenance.announced() is None
+        assert [event.kind for event in bench.told if event.kind is EventKind.MAINTENANCE_CHANGED] == [
+            EventKind.MAINTENANCE_CHANGED
+        ] * 3
+        kinds = [event.type for event in await bench.audit("system")]
+        assert kinds == ["maintenance_announced", "maintenance_announced", "maintenance_ended"]
+
     async def test_to_begin_again_changes_what_is_told(self, lab: Lab) -> None:
         bench = await lab.open()
         await bench.maintenance.begin("soon", lab.clock.now() + timedelta(seconds=60), ("admin",))
@@ -116,7 +145,13 @@ class MaintenanceContract(Contract):
         for message, until in (("x" * 201, None), ("a\nb", None), ("", now), ("", now.replace(tzinfo=None))):
             with pytest.raises(InvalidValue):
                 await bench.maintenance.begin(message, until, ())
-        assert await bench.maintenance.get() is None
+        for since, until in (
+            (now + timedelta(seconds=9), now + timedelta(seconds=9)),
+            (now.replace(tzinfo=None), None),
+        ):
+            with pytest.raises(InvalidValue):
+                await bench.maintenance.begin("", until, (), since=since)
+        assert await bench.maintenance.announced() is None
 
 
 async def _ended(bench: Bench) -> list[tuple[int, str | None]]:
