@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
-from scripts import capabilities, cli_page, planted, security, torture_page
+from scripts import alert_rules, capabilities, cli_page, planted, security, telemetry_page, torture_page
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -34,12 +34,18 @@ def pages() -> Mapping[str, str]:
         "capabilities.md": capabilities.page(NOTICE, capabilities.shown()),
         "cli.md": cli_page.page(NOTICE),
         "torture.md": torture_page.page(NOTICE),
+        "telemetry.md": telemetry_page.page(NOTICE),
     }
 
 
 def security_pages() -> Mapping[str, str]:
     """The same of `docs/security`."""
     return {"asvs.md": security.page(NOTICE, security.tags()), "planted.md": planted.page(NOTICE)}
+
+
+def operations_files() -> Mapping[str, str]:
+    """What is made of the code in `docs/operations`."""
+    return {alert_rules.FILE.name: alert_rules.rules_file()}
 
 
 def http_page() -> str:
@@ -161,7 +167,8 @@ def _all(root: type[errors.SessileError]) -> list[type[errors.SessileError]]:
 
 def main() -> int:
     """Writes the pages; prints those that changed."""
-    for folder, contents in ((FOLDER, pages()), (SECURITY_FOLDER, security_pages())):
+    parts = ((FOLDER, pages()), (SECURITY_FOLDER, security_pages()), (alert_rules.FILE.parent, operations_files()))
+    for folder, contents in parts:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             path = folder / name

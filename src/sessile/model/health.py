@@ -1,8 +1,10 @@
-"""How a store is doing."""
+"""How a store is doing, and the parts of a process that are watched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,31 @@ class Health:
     latency_ms: float
     pool: PoolStatus | None
     cache: CacheStatus | None = None
+
+
+class ComponentState(StrEnum):
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    """It works, and somebody should look."""
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of the process as it was found last, and since when it is so. `reason` may be shown to anybody."""
+
+    name: str
+    state: ComponentState
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A component's state changed. `before` is None for one that was never healthy."""
+
+    component: str
+    before: ComponentState | None
+    after: ComponentState
+    reason: str
+    at: datetime

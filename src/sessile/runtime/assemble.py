@@ -35,8 +35,10 @@ from sessile.model.errors import ConfigurationError
 from sessile.model.proof import require_cryptography
 from sessile.ports import Cache, Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
+from sessile.runtime.measuring import MeasuredSessions
 from sessile.runtime.settings import Settings
 from sessile.stores.encrypted import ContentCipher, EncryptedStore, parse_keys
+from sessile.telemetry.hub import Telemetry
 
 
 class SystemClock:
@@ -123,6 +125,7 @@ def make_engines(
     registered: Sequence[DocumentKind] = (),
     reader: SessionReader | None = None,
     cache: Cache | None = None,
+    telemetry: Telemetry | None = None,
 ) -> Engines:
     """Raises ConfigurationError for document kinds that cannot be, and where a setting needs a package that is not there."""
     kinds = kinds_of(registered, settings.documents)
@@ -144,7 +147,11 @@ def make_engines(
     new_documents = Quota("documents", settings.documents_per_hour_max)
     documents = DocumentEngine(store, clock, random, kinds, new_documents)
     changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
-    sessions = SessionEngine(store, clock, random, rules, reader)
+    sessions = (
+        SessionEngine(store, clock, random, rules, reader)
+        if telemetry is None
+        else MeasuredSessions(telemetry, store, clock, random, rules, reader)
+    )
     return Engines(
         sessions,
         PrincipalEngine(store, clock, limit),

@@ -21,6 +21,9 @@ from sessile.runtime.documents import COMPACTED_AT_ONCE
 from sessile.runtime.presence import LAPSED_AT_ONCE, RENEWALS_PER_LEASE
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
+from sessile.runtime.watch import Watch
+from sessile.telemetry.profiling import IN_BACKGROUND
+from sessile.telemetry.rounds import Rounds
 
 logger = logging.getLogger("sessile.background")
 
@@ -44,7 +47,9 @@ class Background:
         touches: Touches,
         cached: SessionCache | None = None,
         deliveries: Sequence[Delivery] = (),
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
         self._cached = cached
         self._deliveries = deliveries
         self._store = store
@@ -70,10 +75,15 @@ class Background:
             ("retention", self._settings.retention_interval_s, self.forget),
         ]
         loops += [(delivery.name, DELIVERY_INTERVAL_S, delivery.round) for delivery in self._deliveries]
+        if self.watch is not None:
+            loops.append(("watch", self._settings.health_interval_s, self.watch.round))
         if self._cached is not None:
             loops.append(("cache", self._settings.fence_period_s / KEPT_A_PERIOD, self.keep_cache))
         self._tasks = [
-            asyncio.create_task(_repeat(name, interval_s, work), name=f"sessile-{name}")
+            asyncio.create_task(
+                _repeat(name, interval_s, work, None if self.watch is None else self.watch.rounds),
+                name=f"sessile-{name}",
+            )
             for name, interval_s, work in loops
         ]
 
@@ -138,7 +148,10 @@ class Background:
         return await self._store.write(_lease, name, self._holder, now, now + timedelta(seconds=2 * interval_s))
 
 
-async def _repeat(name: str, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _repeat(
+    name: str, interval_s: float, work: Callable[[], Awaitable[None]], rounds: Rounds | None = None
+) -> None:
+    IN_BACKGROUND.set(True)
     away = False
     while True:
         await asyncio.sleep(max(interval_s, RETRY_INTERVAL_S) if away else interval_s)
@@ -148,10 +161,16 @@ async def _repeat(name: str, interval_s: float, work: Callable[[], Awaitable[Non
             if not away:
                 logger.warning("The store cannot be reached; %s goes on when it is back", name)
             away = True
+            if rounds is not None:
+                rounds.away(name)
         except Exception:  # the loop must outlive one bad round; the traceback is in the log
             logger.exception("A round of %s failed", name)
+            if rounds is not None:
+                rounds.failed(name)
         else:
             away = False
+            if rounds is not None:
+                rounds.done(name)
 
 
 def _look(tx: Transaction) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -37,10 +36,13 @@ from sessile.runtime.delivery import carry_here, make_deliveries
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
+from sessile.runtime.measuring import Measuring
 from sessile.runtime.operators import Operators
 from sessile.runtime.personal_data import PersonalData
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
+from sessile.runtime.watch import Watch, look_at, make_telemetry
+from sessile.telemetry.store import MeasuredStore
 
 T = TypeVar("T")
 _MANAGERS: Final[weakref.WeakSet[SessionManager]] = weakref.WeakSet()
@@ -81,24 +83,35 @@ class SessionManager:
         self._is_open = False
         self._store = store or make_store(self.settings, blocking=True)
         random = self._random
-        reader = make_reader(self._store, blocking=True)
+        self.telemetry = make_telemetry(self.settings, self.clock)
+        """Metrics, health with its history, alerts and traces of this manager."""
+        self._measuring = Measuring(self.telemetry)
+        reader = make_reader(self._store, blocking=True, telemetry=self.telemetry)
         self._cache = cache or make_cache(self.settings, blocking=True)
         self._cached: SessionCache | None = None
         if self._cache is not None:
             period_s = self.settings.fence_period_s
-            self._cached = make_session_cache(self._cache, self._store, random, period_s, blocking=True)
+            self._cached = make_session_cache(
+                self._cache, self._store, random, period_s, blocking=True, telemetry=self.telemetry
+            )
             reader = opened(self._store, self._cached)
-        engines = make_engines(self.settings, self._store, self.clock, random, self._kinds, reader, self._cache)
+        measured = MeasuredStore(self._store, self.telemetry.metrics)
+        engines = make_engines(
+            self.settings, measured, self.clock, random, self._kinds, reader, self._cache, self.telemetry
+        )
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
         self._retention = engines.retention
         self._keys = engines.keys
         self._try_limit = engines.try_limit
+        deliveries = make_deliveries(self.settings, self._store, self.clock, carry_here)
+        watch = Watch(self.telemetry, self.settings, self._store, self.clock, self._cached, deliveries)
         background = BlockingBackground(
             Background(self._store, engines, self.settings, self.clock, Touches(self._sessions)),
             self.settings,
-            make_deliveries(self.settings, self._store, self.clock, carry_here),
+            deliveries,
+            watch,
         )
         self.serving = Serving(self._store, self._sessions, background)
         reached = self._probe
@@ -118,7 +131,7 @@ class SessionManager:
         self.presence = Presence(engines.presence)
         self.operators = Operators(engines.operators)
         self.personal_data = PersonalData(engines.erasure, engines.export)
-        self.documents = Documents(engines, submit, reached)
+        self.documents = Documents(engines, self._measuring.submitting(submit), reached)
 
     @property
     def is_open(self) -> bool:
@@ -129,6 +142,7 @@ class SessionManager:
         """Makes the store usable; again is no harm. Raises StoreUnavailable, ConfigurationError."""
         with self._opening:
             if not self._is_open:
+                self.telemetry.connect()
                 drive(self._store.open())
                 self._is_open = True
 
@@ -216,7 +230,8 @@ class SessionManager:
         self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None
     ) -> Session:
         """Applies a delta to what stands there now. Raises SessionUpdateError, and like `get_session`."""
-        return drive(self._sessions.change_data(session_id, operations, user_id))
+        change = self._sessions.change_data(session_id, operations, user_id)
+        return drive(self._measuring.commit(session_id, change))
 
     def rotate_session(self, session_id: str) -> Issued:
         """A new token for the same principal. Raises like `get_session`."""
@@ -371,10 +386,7 @@ class SessionManager:
 
     def health(self) -> Health:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
-        began = time.perf_counter()
-        drive(self._store.read(_look))
-        cache = None if self._cached is None else self._cached.status()
-        return Health((time.perf_counter() - began) * 1000, self._store.pool(), cache)
+        return drive(look_at(self._store, self._cached))
 
     def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

@@ -20,6 +20,9 @@ from sessile.runtime.background import Background
 from sessile.runtime.delivery import DELIVERY_INTERVAL_S, Delivery
 from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
+from sessile.runtime.watch import Watch
+from sessile.telemetry.profiling import IN_BACKGROUND
+from sessile.telemetry.rounds import Rounds
 
 logger = logging.getLogger("sessile.background")
 
@@ -44,13 +47,23 @@ class BlockingBackground:
     """`rounds` has what is done, and the election; this is when. The store must never suspend. Each of `deliveries` has a thread of its own, so that a receiver which
     says nothing holds up nothing else."""
 
-    def __init__(self, rounds: Background, settings: Settings, deliveries: Sequence[Delivery] = ()) -> None:
+    def __init__(
+        self,
+        rounds: Background,
+        settings: Settings,
+        deliveries: Sequence[Delivery] = (),
+        watch: Watch | None = None,
+    ) -> None:
         self._jobs = [
             Job("checkpoint", settings.checkpoint_interval_s, rounds.take_checkpoints),
             Job("compaction", settings.compaction_interval_s, rounds.compact),
             Job("sweep", settings.sweep_interval_s, rounds.sweep),
             Job("retention", settings.retention_interval_s, rounds.forget),
         ]
+        self.watch = watch
+        self._rounds = None if watch is None else watch.rounds
+        if watch is not None:
+            self._jobs.append(Job("watch", settings.health_interval_s, watch.round))
         self._deliveries = [Job(delivery.name, DELIVERY_INTERVAL_S, delivery.round) for delivery in deliveries]
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -88,6 +101,7 @@ class BlockingBackground:
                 thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, jobs: Sequence[Job]) -> None:
+        IN_BACKGROUND.set(True)
         now = time.monotonic()
         for job in jobs:
             # Workers that were started together do not ask the database together.
@@ -103,17 +117,23 @@ class BlockingBackground:
         for job in jobs:
             if job.due_at <= now and not self._stopping.is_set():
                 job.due_at = now + job.interval_s
-                _do(job)
+                _do(job, self._rounds)
 
 
-def _do(job: Job) -> None:
+def _do(job: Job, rounds: Rounds | None) -> None:
     try:
         drive(job.work())
     except StoreUnavailable:
         if not job.is_away:
             logger.warning("The store cannot be reached; %s goes on when it is back", job.name)
         job.is_away = True
+        if rounds is not None:
+            rounds.away(job.name)
     except Exception:  # the thread must outlive one bad round; the traceback is in the log
         logger.exception("A round of %s failed", job.name)
+        if rounds is not None:
+            rounds.failed(job.name)
     else:
         job.is_away = False
+        if rounds is not None:
+            rounds.done(job.name)

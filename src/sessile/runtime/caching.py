@@ -13,8 +13,11 @@ from sessile.engine.sessions import StoredSessions
 from sessile.model.errors import ConfigurationError
 from sessile.ports import Cache, NewsTeller, Random, SessionReader, Store
 from sessile.runtime.joined_reads import JoinedReads
+from sessile.runtime.measuring import FallbackReader
 from sessile.runtime.settings import Settings
 from sessile.stores.encrypted import EncryptedStore, kept_in
+from sessile.telemetry.hub import Telemetry
+from sessile.telemetry.store import MeasuredStore
 
 if TYPE_CHECKING:
     from sessile.runtime.news import RedisNews
@@ -37,10 +40,16 @@ class ThreadPause:
         time.sleep(seconds)  # noqa: ASYNC251 - the blocking lane has no loop
 
 
-def make_reader(store: Store, *, blocking: bool) -> SessionReader:
+def make_reader(store: Store, *, blocking: bool, telemetry: Telemetry | None = None) -> SessionReader:
     """Where sessions are read when there is no cache, or it knows nothing."""
+    return opened(store, _kept_sessions(store, telemetry, blocking=blocking))
+
+
+def _kept_sessions(store: Store, telemetry: Telemetry | None, *, blocking: bool) -> SessionReader:
     kept = kept_in(store)
-    return opened(store, StoredSessions(kept) if blocking else JoinedReads(kept))
+    if telemetry is not None:
+        kept = MeasuredStore(kept, telemetry.metrics)
+    return StoredSessions(kept) if blocking else JoinedReads(kept)
 
 
 def opened(store: Store, reader: SessionReader) -> SessionReader:
@@ -48,10 +57,19 @@ def opened(store: Store, reader: SessionReader) -> SessionReader:
     return store.opened(reader) if isinstance(store, EncryptedStore) else reader
 
 
-def make_session_cache(cache: Cache, store: Store, random: Random, period_s: float, *, blocking: bool) -> SessionCache:
+def make_session_cache(
+    cache: Cache,
+    store: Store,
+    random: Random,
+    period_s: float,
+    *,
+    blocking: bool,
+    telemetry: Telemetry | None = None,
+) -> SessionCache:
     """A reader through `cache`, and from now on the guard of the store's commits. It has sessions as they are kept: `opened` makes them readable."""
-    kept = kept_in(store)
-    reader: SessionReader = StoredSessions(kept) if blocking else JoinedReads(kept)
+    reader = _kept_sessions(store, telemetry, blocking=blocking)
+    if telemetry is not None:
+        reader = FallbackReader(reader, telemetry)
     looks = Looks(store, SystemStopwatch(), random, period_s)
     made = SessionCache(looks, cache, reader, ThreadPause() if blocking else LoopPause(), random, keeps_itself=blocking)
     store.guard(made)

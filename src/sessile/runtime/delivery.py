@@ -53,6 +53,11 @@ class Delivery:
         self._not_before: datetime | None = None
         self._failures = 0
 
+    @property
+    def failures(self) -> int:
+        """How often in a row the sink did not take what it was given."""
+        return self._failures
+
     async def round(self) -> None:
         """Delivers what there is, at most 5000 events; nothing while another process does, nor before the time after a failure. Raises StoreUnavailable."""
         now = self._clock.now()

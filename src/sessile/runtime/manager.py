@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -33,12 +32,15 @@ from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
 from sessile.runtime.groups import AsyncAudit, AsyncEncryption, AsyncHandoffs, AsyncLegacySessions, AsyncMaintenanceMode
 from sessile.runtime.kinds import DocumentKind
+from sessile.runtime.measuring import Measuring
 from sessile.runtime.operators import AsyncOperators
 from sessile.runtime.personal_data import AsyncPersonalData
 from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.session_commits import SessionCommits
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
+from sessile.runtime.watch import Watch, look_at, make_telemetry
+from sessile.telemetry.store import MeasuredStore
 
 logger = logging.getLogger("sessile.manager")
 
@@ -63,14 +65,20 @@ class AsyncSessionManager:
         self.clock = clock or SystemClock()
         self._store = store or make_store(self.settings, blocking=False)
         random = random or SystemRandom()
-        reader = make_reader(self._store, blocking=False)
+        self.telemetry = make_telemetry(self.settings, self.clock)
+        """Metrics, health with its history, alerts and traces of this manager."""
+        self._measuring = Measuring(self.telemetry)
+        reader = make_reader(self._store, blocking=False, telemetry=self.telemetry)
         self._cache = cache or make_cache(self.settings, blocking=False)
         self._cached: SessionCache | None = None
         if self._cache is not None:
             period_s = self.settings.fence_period_s
-            self._cached = make_session_cache(self._cache, self._store, random, period_s, blocking=False)
+            self._cached = make_session_cache(
+                self._cache, self._store, random, period_s, blocking=False, telemetry=self.telemetry
+            )
             reader = opened(self._store, self._cached)
-        engines = make_engines(self.settings, self._store, self.clock, random, kinds, reader, self._cache)
+        measured = MeasuredStore(self._store, self.telemetry.metrics)
+        engines = make_engines(self.settings, measured, self.clock, random, kinds, reader, self._cache, self.telemetry)
         self._sessions = engines.sessions
         self._principals = engines.principals
         self._platforms = engines.platforms
@@ -84,8 +92,9 @@ class AsyncSessionManager:
         self._commits = GroupCommit(engines.changes, self.settings.commit_batch_max, probe, writers)
         self._touches = Touches(self._sessions)
         deliveries = make_deliveries(self.settings, self._store, self.clock, carry_aside)
+        watch = Watch(self.telemetry, self.settings, self._store, self.clock, self._cached, deliveries)
         self._background = Background(
-            self._store, engines, self.settings, self.clock, self._touches, self._cached, deliveries
+            self._store, engines, self.settings, self.clock, self._touches, self._cached, deliveries, watch
         )
         self.handoffs = AsyncHandoffs(engines.handoffs)
         self.legacy = AsyncLegacySessions(engines.legacy)
@@ -96,7 +105,7 @@ class AsyncSessionManager:
         self.presence = AsyncPresence(engines.presence)
         self.operators = AsyncOperators(engines.operators)
         self.personal_data = AsyncPersonalData(engines.erasure, engines.export)
-        self.documents = AsyncDocuments(engines, self._commits.submit, probe)
+        self.documents = AsyncDocuments(engines, self._measuring.submitting(self._commits.submit), probe)
         self._opening = asyncio.Lock()
         self._is_open = False
 
@@ -115,6 +124,7 @@ class AsyncSessionManager:
         async with self._opening:
             if self._is_open:
                 return
+            self.telemetry.connect()
             await self._store.open()
             try:
                 if self._news is not None:
@@ -207,7 +217,8 @@ class AsyncSessionManager:
         self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None
     ) -> Session:
         """Applies a delta to what stands there now. Raises SessionUpdateError when the session is another user's by now, and like `get_session`."""
-        return await self._data_commits.submit(DataChange(session_id, operations, user_id))
+        change = DataChange(session_id, operations, user_id)
+        return await self._measuring.commit(session_id, self._data_commits.submit(change))
 
     async def rotate_session(self, session_id: str) -> Issued:
         """A new token for the same principal. Raises like `get_session`."""
@@ -362,10 +373,7 @@ class AsyncSessionManager:
 
     async def health(self) -> Health:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
-        began = time.perf_counter()
-        await self._store.read(_look)
-        cache = None if self._cached is None else self._cached.status()
-        return Health((time.perf_counter() - began) * 1000, self._store.pool(), cache)
+        return await look_at(self._store, self._cached)
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

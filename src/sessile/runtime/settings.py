@@ -28,6 +28,7 @@ from sessile.model.secret import check_secret
 from sessile.model.webhook import webhook_key
 from sessile.runtime.presets import Preset, weaker_than, with_preset
 from sessile.runtime.settings_file import FileSource
+from sessile.telemetry.alerts import make_rules
 
 logger = logging.getLogger("sessile.settings")
 _KEEP_BOTH: Final = Policies()
@@ -132,6 +133,17 @@ class Settings(BaseSettings):
     """An https address that gets them, signed (Standard Webhooks). Plain http only to this machine."""
     audit_webhook_secret: SecretStr | None = None
     """What signs them: 32 random bytes at least, as they are or as `whsec_` and base64. `verify_webhook` checks it."""
+    metrics_access: Literal["local", "open", "off"] = "local"
+    """Who may read `/metrics` and the history at `/readyz`: `local` is this machine (directly, not through a proxy) and whoever has the `service_key`; `open` is
+    everybody who reaches the service."""
+    health_interval_s: Annotated[float, Field(ge=1, le=3600)] = 10
+    """How often a process looks at its database, cache and background work, and judges its alerts."""
+    alert_rules: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
+    """Rules of alerts that are otherwise than the table: `{"pool_full": {"threshold": 0.8, "for_s": 60, "cooldown_s": 600, "enabled": 1}}`."""
+    alert_webhook_url: SecretStr | None = None
+    """An https address that is told of alerts, signed as the audit log's is. Every alert is a line of the log in any case."""
+    alert_webhook_secret: SecretStr | None = None
+    """What signs them."""
     checkpoints_kept: Annotated[int, Field(ge=1, le=10_000)] = CHECKPOINTS_AUTOMATIC_KEPT
     """So many automatic checkpoints and ones before a restore are kept of each document; what a person made on purpose stays."""
     checkpoint_retention_d: Annotated[float, Field(gt=0, le=36_500)] | None = None
@@ -338,14 +350,20 @@ class Settings(BaseSettings):
             SyslogAddress.parse(value)
         return value
 
-    @field_validator("audit_webhook_url")
+    @field_validator("audit_webhook_url", "alert_webhook_url")
     @classmethod
     def _an_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             check_webhook_url(value.get_secret_value())
         return value
 
-    @field_validator("audit_webhook_secret")
+    @field_validator("alert_rules")
+    @classmethod
+    def _rules_there_are(cls, value: Mapping[str, Mapping[str, float]]) -> Mapping[str, Mapping[str, float]]:
+        make_rules(value, 1)
+        return value
+
+    @field_validator("audit_webhook_secret", "alert_webhook_secret")
     @classmethod
     def _a_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -369,6 +387,8 @@ class Settings(BaseSettings):
     def _signs_webhooks(self) -> Settings:
         if self.audit_webhook_url is not None and self.audit_webhook_secret is None:
             raise ValueError("audit_webhook_url needs audit_webhook_secret: nobody could tell who sent the events")
+        if self.alert_webhook_url is not None and self.alert_webhook_secret is None:
+            raise ValueError("alert_webhook_url needs alert_webhook_secret: nobody could tell who sent the alerts")
         return self
 
     @model_validator(mode="after")

@@ -71,6 +71,7 @@ class Service:
     ) -> None:
         self.manager = manager
         self.hub = Hub(manager, stall_timeout_s=stall_timeout_s)
+        manager.telemetry.before_reading(self._tell_figures)
         self._standalone = standalone
         self._is_open = False
         access = Access(manager, cookies)
@@ -92,6 +93,11 @@ class Service:
             await send_problem(error, send)
             return
         await self._http(scope, receive, send)
+
+    def _tell_figures(self) -> None:
+        metrics = self.manager.telemetry.metrics
+        metrics.gauge("sessile_sockets").set(len(self.hub.connections))
+        metrics.gauge("sessile_draining").set(self.hub.draining)
 
     async def start(self) -> None:
         """The application begins to live, perhaps again after a `close`: sockets are welcome."""

@@ -6,7 +6,7 @@ import hashlib
 import http.client
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,9 +37,12 @@ class WebhookSink:
         self._seconds = seconds
 
     def deliver(self, events: Sequence[AuditEvent]) -> None:
+        self._post(self.messages(events))
+
+    def _post(self, messages: Iterable[tuple[Mapping[str, str], bytes]]) -> None:
         connection = self._connection()
         try:
-            for headers, body in self.messages(events):
+            for headers, body in messages:
                 self._send(connection, headers, body)
         except (OSError, http.client.HTTPException) as error:
             # Neither path nor query: they can have a token in them.
@@ -66,18 +69,21 @@ class WebhookSink:
     def messages(self, events: Sequence[AuditEvent]) -> Iterator[tuple[dict[str, str], bytes]]:
         """Headers and body of each message that brings them, signed now."""
         for some in _parted(events):
-            timestamp = int(self._seconds())
-            message_id = _id_of([event for event, _ in some])
             lines = ",".join(line for _, line in some)
-            body = f'{{"type":"audit.events","timestamp":"{_iso(timestamp)}","data":{{"events":[{lines}]}}}}'.encode()
-            headers = {
-                "content-type": "application/json",
-                "user-agent": "sessile",
-                ID_HEADER: message_id,
-                TIMESTAMP_HEADER: str(timestamp),
-                SIGNATURE_HEADER: signature_of(self._key, message_id, timestamp, body),
-            }
-            yield headers, body
+            yield self._signed(_id_of([event for event, _ in some]), "audit.events", f'{{"events":[{lines}]}}')
+
+    def _signed(self, message_id: str, kind: str, data: str) -> tuple[dict[str, str], bytes]:
+        """`data` is JSON."""
+        timestamp = int(self._seconds())
+        body = f'{{"type":"{kind}","timestamp":"{_iso(timestamp)}","data":{data}}}'.encode()
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "sessile",
+            ID_HEADER: message_id,
+            TIMESTAMP_HEADER: str(timestamp),
+            SIGNATURE_HEADER: signature_of(self._key, message_id, timestamp, body),
+        }
+        return headers, body
 
 
 def _parted(events: Sequence[AuditEvent]) -> Iterator[list[tuple[AuditEvent, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
@@ -10,7 +11,9 @@ from sessile import __version__
 from sessile.model.errors import StoreUnavailable
 from sessile.model.health import PoolStatus
 from sessile.server.answers import Json, ok
+from sessile.server.watching import may_watch
 
+_FLIPS_SHOWN: Final = 50
 router = APIRouter(tags=["health"])
 
 
@@ -30,7 +33,20 @@ async def ready(request: Request) -> Json:
         return ok({"status": "draining"}, status=503, headers={"retry-after": str(StoreUnavailable.retry_after_s)})
     health = await request.app.state.manager.health()
     store = {"latency_ms": round(health.latency_ms, 3), "pool": _pool(health.pool)}
-    return ok({"status": "ok", "store": store, "cache": None if health.cache is None else asdict(health.cache)})
+    told: dict[str, Any] = {
+        "status": "ok",
+        "store": store,
+        "cache": None if health.cache is None else asdict(health.cache),
+    }
+    if may_watch(request):
+        telemetry = request.app.state.manager.telemetry
+        told["components"] = [asdict(one) for one in telemetry.components()]
+        told["history"] = [asdict(one) for one in telemetry.health_history(limit=_FLIPS_SHOWN)]
+        told["alerts"] = [
+            {"rule": one.rule.name, "state": one.state, "since": one.since, "value": one.value}
+            for one in telemetry.alerts.active()
+        ]
+    return ok(told)
 
 
 def _pool(pool: PoolStatus | None) -> dict[str, int] | None:

@@ -5,6 +5,7 @@ What SQLAlchemy does around each statement costs as much as everything else in a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError
+
+from sessile.ports.watching import WATCH, StatementWatch
 
 UNIQUE_VIOLATION = "23505"
 Row = Sequence[Any]
@@ -119,6 +122,27 @@ _DRIVERS: dict[str, type[SqliteDriver | AsyncpgDriver | PsycopgDriver]] = {
 }
 
 
+class WatchedDriver:
+    """Tells how long each statement took."""
+
+    def __init__(self, driver: Driver, watch: StatementWatch) -> None:
+        self._driver = driver
+        self._watch = watch
+
+    def fetch(self, statement: str, *values: Any) -> Sequence[Row]:
+        began = time.perf_counter()
+        found = self._driver.fetch(statement, *values)
+        self._watch(statement, time.perf_counter() - began)
+        return found
+
+    def write(self, statement: str, rows: Iterable[Row]) -> None:
+        began = time.perf_counter()
+        self._driver.write(statement, rows)
+        self._watch(statement, time.perf_counter() - began)
+
+
 def driver_of(connection: Connection) -> Driver:
     """The one that the connection is made with."""
-    return _DRIVERS[connection.dialect.driver](connection)
+    driver = _DRIVERS[connection.dialect.driver](connection)
+    watch = WATCH.get()
+    return driver if watch is None else WatchedDriver(driver, watch)

@@ -1,0 +1,89 @@
+"""From what was measured to how each component is. Thresholds stand here and nowhere else; docs/reference/telemetry.md is made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sessile.model.health import ComponentState, Health
+
+_HEALTHY, _DEGRADED, _UNHEALTHY = ComponentState.HEALTHY, ComponentState.DEGRADED, ComponentState.UNHEALTHY
+Judgement = tuple[str, ComponentState, str]
+"""Component, state, reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From where on a component is degraded, and from where on unhealthy."""
+
+    degraded: float
+    unhealthy: float
+    unit: str
+    meaning: str
+
+    def state(self, value: float) -> ComponentState:
+        return _UNHEALTHY if value >= self.unhealthy else _DEGRADED if value >= self.degraded else _HEALTHY
+
+
+THRESHOLDS: Final[Mapping[str, Threshold]] = {
+    "database": Threshold(1, 5, "s", "how long a look at the database takes; none at all is unhealthy"),
+    "pool": Threshold(0.80, 0.95, "", "share of its connections at work"),
+    "background": Threshold(1, 3, "", "rounds of one task that failed in a row"),
+    "sweep": Threshold(2, 4, "", "intervals since a sweep last succeeded"),
+    "audit_sinks": Threshold(1, 5, "", "deliveries to one sink that failed in a row"),
+    "errors": Threshold(0.05, 0.15, "", "share of session reads that failed since the last look"),
+    "responsiveness": Threshold(0.5, 2, "s", "how late the event loop came to its round"),
+    "memory": Threshold(500e6, 1e9, "B", "memory of the process"),
+}
+"""The cache has none: it is healthy while sessions are read from it, and degraded otherwise, because nobody but the clock notices."""
+READS_MIN: Final = 20
+"""Fewer reads than this since the last look have no share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look found. `health` is None when the database did not answer; `errors` when too little was read."""
+
+    health: Health | None
+    background_failures: int
+    sweep_age_s: float
+    sweep_interval_s: float
+    sink_failures: int | None
+    errors: float | None
+    lag_s: float
+    resident_bytes: int
+    token_reuses: int = 0
+
+
+def judgements(reading: Reading) -> Iterator[Judgement]:
+    """One for each component that there is."""
+    yield from _of_store(reading.health)
+    yield _judged("background", reading.background_failures, f"{reading.background_failures} rounds failed in a row")
+    late = reading.sweep_age_s / reading.sweep_interval_s
+    yield _judged("sweep", late, f"last success {reading.sweep_age_s:.0f} s ago")
+    if reading.sink_failures is not None:
+        yield _judged("audit_sinks", reading.sink_failures, f"{reading.sink_failures} deliveries failed in a row")
+    if reading.errors is not None:
+        yield _judged("errors", reading.errors, f"{reading.errors:.1%} of session reads failed")
+    yield _judged("responsiveness", reading.lag_s, f"{reading.lag_s:.2f} s late")
+    if reading.resident_bytes:
+        yield _judged("memory", reading.resident_bytes, f"{reading.resident_bytes / 1e6:.0f} MB")
+
+
+def _of_store(health: Health | None) -> Iterator[Judgement]:
+    if health is None:
+        yield "database", _UNHEALTHY, "it cannot be reached"
+        return
+    yield _judged("database", health.latency_ms / 1000, f"answered in {health.latency_ms:.0f} ms")
+    pool = health.pool
+    if pool is not None and pool.size_max:
+        yield _judged("pool", pool.in_use / pool.size_max, f"{pool.in_use} of {pool.size_max} connections at work")
+    cache = health.cache
+    if cache is not None:
+        reason = "sessions are read from it" if cache.is_used else f"not used; the way to it is {cache.link.state}"
+        yield "cache", _HEALTHY if cache.is_used else _DEGRADED, reason
+
+
+def _judged(component: str, value: float, reason: str) -> Judgement:
+    return component, THRESHOLDS[component].state(value), reason
