@@ -39,7 +39,7 @@ BINARIES = {
 """Names under which a binary is found; one that is not listed is looked for under its own name."""
 
 
-PACED = frozenset({"e2e", "faults", "nodes", "soak"})
+PACED = frozenset({"deployment", "e2e", "faults", "nodes", "soak"})
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -35,28 +35,39 @@ SETTINGS: dict[str, Any] = {
 
 
 class Node(ServerProcess):
-    """One server process. `to_redis` and `to_postgres` are its own ways to them; where the sentinels say which Redis it is, there is no way to break."""
+    """One server process. `to_redis` and `to_postgres` are its own ways to them, where there is a way to break. `package` is the folder of the version that its next start
+    is of, when that is another than ours."""
 
     def __init__(
-        self, name: str, settings: dict[str, Any], to_postgres: FaultProxy, to_redis: FaultProxy | None
+        self,
+        name: str,
+        settings: dict[str, Any],
+        to_postgres: FaultProxy | None = None,
+        to_redis: FaultProxy | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.url = f"http://127.0.0.1:{self.port}"
-        self.to_postgres = to_postgres
+        self.package: Path | None = None
+        self._to_postgres = to_postgres
         self._to_redis = to_redis
         self._settings = settings
 
     @property
+    def to_postgres(self) -> FaultProxy:
+        assert self._to_postgres is not None, "nothing is between it and PostgreSQL"
+        return self._to_postgres
+
+    @property
     def to_redis(self) -> FaultProxy:
-        assert self._to_redis is not None, "it asks the sentinels"
+        assert self._to_redis is not None, "it asks the sentinels, or nothing is between it and Redis"
         return self._to_redis
 
     def heal(self) -> None:
         """Nothing is wrong between it and its servers any more."""
-        self.to_postgres.faults.heal()
-        if self._to_redis is not None:
-            self._to_redis.faults.heal()
+        for way in (self._to_postgres, self._to_redis):
+            if way is not None:
+                way.faults.heal()
 
     def plant(self, name: str | None) -> None:
         """An error of `tests.nodes.server.PLANTS`, or none any more."""
@@ -69,7 +80,8 @@ class Node(ServerProcess):
 
     def _command(self) -> Sequence[str]:
         settings = json.dumps(self._settings)
-        return [sys.executable, str(SERVER), "--name", self.name, "--port", str(self.port), "--settings", settings]
+        run = [sys.executable, str(SERVER), "--name", self.name, "--port", str(self.port), "--settings", settings]
+        return run if self.package is None else ["/usr/bin/env", f"PYTHONPATH={self.package}", *run]
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

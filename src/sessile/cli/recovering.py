@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sessile.runtime.blocking import SessionManager
 
 app = typer.Typer(help="Repair what was lost, after a look at what would be done.", no_args_is_help=True)
+_RENAMED_AT_ONCE = 2_000
 _NOTED_IN = frozenset({"audit_events", "audit_streams", "cache_fence", "instance"})
 
 
@@ -100,16 +101,22 @@ def table(
 @app.command()
 def system(
     end_sessions: Annotated[
-        bool, typer.Option("--end-sessions", help="End all sessions, too: who logged out after the copy was made is logged in in it.")
-    ] = False,
+        bool, typer.Option("--end-sessions/--keep-sessions", help="Whether everybody logs in again. A copy does not know who logged out after it was made.")
+    ] = True,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", metavar="FILE", help="The file of SESSILE_AUDIT_FILE: what it tells of since the copy was made holds again.")
+    ] = None,
     apply: Apply = False, yes: Yes = False, reason: Reason = "", backup: BackupFile = None, database: Database = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Begin a new life after an older copy of the database was restored: no cache is believed, and every device reads its documents anew.
+    """Begin a new life after an older copy of the database was restored: no cache is believed, every device reads its documents anew, and everybody logs in again.
 
-    Without it a browser that had seen later versions would take the restored ones for what it knows already, and a session that the copy does not have would
-    come back out of the cache. A session that ended after the copy was made is live in the copy, and nothing in it tells which: --end-sessions ends all.
+    Without it a browser that had seen later versions would take the restored ones for what it knows already, a session that the copy does not have would come back
+    out of the cache, and one that ended after the copy was made would be live. Nothing in the copy tells which those are, so all end; --keep-sessions ends none of them
+    but those that --audit tells of. With --audit users who were shut out since are shut out again; who was erased since is named.
     """
     from sessile.cli.cache import begin_epoch
+    from sessile.cli.life import begin
+    from sessile.cli.retelling import read_audit, tell_again
 
     given = _Given(apply, yes, reason, as_json, backup)
     with opened(database, as_json=as_json) as manager:
@@ -118,15 +125,31 @@ def system(
             manager.transact(_count_documents),
             manager.operators.census().sessions,
         )
+        told = None if audit is None else read_audit(manager, audit)
         facts: dict[str, Any] = {"documents": documents, "live_sessions": sessions, "sessions_ended": None, "cache_epoch": manager.operators.fence().number}  # fmt: skip
+        if told is not None:
+            facts |= {"events_since": told.events, "until": told.until, "ended_since": len(told.ended), "shut_out": list(told.shut_out), "erased": list(told.erased)}  # fmt: skip
         if apply:
             ending = f", and ends {sessions} sessions" if end_sessions else ""
             confirm(f"This begins a new epoch of the cache and of {documents} documents{ending}.", "system", yes=yes)
             copy.make()
-            note(manager, "system", "recover_system", reason, documents=documents, end_sessions=end_sessions)
-            manager.transact(_new_epochs)
+            note(
+                manager,
+                "system",
+                "recover_system",
+                reason,
+                documents=documents,
+                end_sessions=end_sessions,
+                audit=audit is not None,
+            )
+            _new_epochs(manager)
             facts["cache_epoch"] = begin_epoch(manager).number
-            facts["sessions_ended"] = _end_all(manager) if end_sessions else 0
+            facts["sessions_ended"] = (0 if told is None else tell_again(manager, told)) + (
+                _end_all(manager) if end_sessions else 0
+            )
+            manager.transact(
+                begin
+            )  # the last thing: until then `sessile db check` goes on saying that this is to be done
     given.tell(facts, copy)
 
 
@@ -264,10 +287,19 @@ def _count_documents(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(documents)).scalar_one()
 
 
-def _new_epochs(connection: Connection) -> None:
-    """One new name for all logs: it only has to be another than before."""
-    from sqlalchemy import update
+def _new_epochs(manager: SessionManager) -> None:
+    """One new name for all logs: it only has to be another than before. In steps, because a database with many documents takes longer than a statement may. Codes that
+    were under way go as well: one that was used since the copy was made would be good again."""
+    epoch = str(uuid.uuid4())
+    while manager.transact(lambda connection: _renamed(connection, epoch)):
+        pass
 
-    from sessile.stores.sql.tables import documents
 
-    connection.execute(update(documents).values(epoch=str(uuid.uuid4())))
+def _renamed(connection: Connection, epoch: str) -> int:
+    from sqlalchemy import delete, select, update
+
+    from sessile.stores.sql.tables import documents, handoffs
+
+    connection.execute(delete(handoffs))
+    some = select(documents.c.document_id).where(documents.c.epoch != epoch).limit(_RENAMED_AT_ONCE)
+    return connection.execute(update(documents).where(documents.c.document_id.in_(some)).values(epoch=epoch)).rowcount

@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 
 from sessile.cli.acting import operator
 from sessile.model.document import Actor
-from sessile.model.errors import HandoffRefused, InvalidChange, SessionEnded, SessionNotFound
+from sessile.model.errors import HandoffRefused, InvalidChange, SessionCreationError, SessionEnded, SessionNotFound
 from sessile.model.handoff import HandoffStatus
 from sessile.model.platform import PlatformEntry
 from sessile.model.session import Issued
@@ -345,7 +345,7 @@ def test_an_older_copy_begins_a_new_life(place: Place, copies: Copies) -> None:
     assert place.run("recover", "system", "--apply").status == 1
     with place.manager() as manager:
         assert manager.documents.get(ADA, document.document_id).epoch == seen.epoch
-    done = place.values("recover", "system", *DOIT, "--reason", "last night's copy")
+    done = place.values("recover", "system", "--keep-sessions", *DOIT, "--reason", "last night's copy")
     assert (done["done"], done["sessions_ended"], done["backup"] is not None) == (True, 0, place.name == "sqlite")
     with place.manager() as manager:
         told = manager.documents.since(ADA, document.document_id, epoch=seen.epoch, version=seen.version)
@@ -357,7 +357,7 @@ def test_an_older_copy_begins_a_new_life(place: Place, copies: Copies) -> None:
     refused(place, late)
     refused(place, over)
     assert acted(place, "recover_system") == [("last night's copy", operator())]
-    assert place.values("recover", "system", "--end-sessions", *DOIT)["sessions_ended"] == 2
+    assert place.values("recover", "system", *DOIT)["sessions_ended"] == 2, "unless it is told otherwise all end"
     refused(place, left)
     refused(place, stayed)
     with place.manager() as manager:
@@ -365,6 +365,48 @@ def test_an_older_copy_begins_a_new_life(place: Place, copies: Copies) -> None:
             manager.transact(lambda connection: connection.execute(text("SELECT count(*) FROM documents")).scalar())
             == 1
         )
+
+
+def test_what_a_kept_audit_log_tells_holds_again(place: Place, copies: Copies, tmp_path: Path) -> None:
+    with place.manager() as manager:
+        stays, left, renewed = (manager.create_session(user) for user in ("ada", "bea", "carl"))
+        shut, back = manager.create_session("dora"), manager.create_session("eve")
+        manager.create_session("frank")
+        manager.disable_user("eve")
+        manager.destroy_session(manager.create_session("ada").session.session_id)
+    copies.take()
+    with place.manager() as manager:
+        manager.destroy_session(left.session.session_id)
+        manager.rotate_session(renewed.session.session_id)
+        manager.disable_user("dora")
+        manager.enable_user("eve")
+        manager.personal_data.erase("frank")
+    kept = tmp_path / "audit.jsonl"
+    place.ok("audit", "export", "--write", str(kept))
+    copies.put_back()
+    asked = place.values("recover", "system", "--audit", str(kept))
+    assert (asked["done"], asked["ended_since"], asked["shut_out"], asked["erased"]) == (False, 4, ["dora"], ["frank"])
+    with place.manager() as manager:
+        assert manager.authenticate(left.token).user_id == "bea", "that was only a look"
+    done = place.values("recover", "system", "--keep-sessions", "--audit", str(kept), *DOIT)
+    assert done["sessions_ended"] == 4
+    for issued in (left, renewed, shut, back):
+        refused(place, issued)
+    with place.manager() as manager:
+        assert manager.authenticate(stays.token).user_id == "ada"
+        assert manager.create_session("eve").session.user_id == "eve"
+        with pytest.raises(SessionCreationError):
+            manager.create_session("dora")
+        assert manager.audit.verify().faults == []
+    (tmp_path / "half").write_text(kept.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+    for file, said in (
+        (tmp_path / "half", "is no JSON"),
+        (tmp_path / "none", "No such file"),
+        (tmp_path / "other", "is no event"),
+    ):
+        (tmp_path / "other").write_text('{"a": 1}\n', encoding="utf-8")
+        told = place.run("recover", "system", "--audit", str(file), *DOIT)
+        assert (told.status, said in told.err) == (1, True), told.err
 
 
 def test_there_is_nothing_to_recover_in_memory(sqlite: Place) -> None:

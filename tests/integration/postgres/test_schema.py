@@ -7,6 +7,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +20,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event, inspect, text
 
 from sessile.engine.audit import AuditEngine
-from sessile.model.errors import ConfigurationError
+from sessile.model.errors import ConfigurationError, StoreUnavailable
 from sessile.model.session import EndReason
 from sessile.runtime.lane import drive
+from sessile.stores.sql import migrate, postgres
+from sessile.stores.sql.migrate import schema_state
 from sessile.stores.sql.postgres import SCHEMA, BlockingPostgresStore, _use_schema, upgrade
 from sessile.stores.sql.tables import metadata
+from sessile.testing.fakes import FakeClock, SeededRandom
 from sessile.testing.lab import Bench
+from tests.deployment.next_version import REVISION, make_next, newest, scripts_of
 
 
 def engine_of(url: str) -> Any:
@@ -96,6 +104,89 @@ def test_a_newer_schema_is_refused_and_left_alone(url: str) -> None:
     drive(store.close())
 
 
+@pytest.fixture
+def next_is(tmp_path: Path) -> Iterator[Callable[[bool], AbstractContextManager[None]]]:
+    """While it lasts, this process has the next version's migrations."""
+
+    @contextmanager
+    def use(is_compatible: bool) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(migrate, "_SCRIPTS", scripts_of(make_next(tmp_path / "next", is_compatible=is_compatible)))
+            migrate._migrations.cache_clear()
+            yield
+        migrate._migrations.cache_clear()
+
+    yield use
+    migrate._migrations.cache_clear()
+
+
+Next = Callable[[bool], AbstractContextManager[None]]
+
+
+def test_who_is_connected_works_on_through_an_upgrade_that_adds(url: str, next_is: Next) -> None:
+    here, store = newest(), BlockingPostgresStore(url)
+    drive(store.open())
+    bench = Bench(store, FakeClock(), SeededRandom())
+    before = drive(bench.sessions.create("ada")).session
+    with next_is(True):
+        assert upgrade(url) == here
+    assert drive(store.read(lambda tx: tx.sessions.get(before.session_id))) == before
+    drive(bench.sessions.create("bea"))
+    drive(store.close())
+    drive(store.open())  # one of the older version that starts now
+    drive(Bench(store, FakeClock(), SeededRandom(2)).sessions.create("carl"))
+    with store._engine.connect() as connection:
+        state = schema_state(connection)
+    assert (state.at, state.newest, state.compatible_from, state.is_newer_and_usable) == (REVISION, here, here, True)
+    assert upgrade(url) == REVISION, "the older version's own command changes nothing"
+    drive(store.close())
+
+
+def test_what_connected_programs_cannot_work_on_is_refused_unless_forced(url: str, next_is: Next) -> None:
+    here, store = newest(), BlockingPostgresStore(url)
+    drive(store.open())
+    with next_is(False):
+        with pytest.raises(ConfigurationError, match=f"only up to version {here} are connected .1 connections"):
+            upgrade(url)
+        with store._engine.connect() as connection:
+            assert schema_state(connection).at == here
+        assert upgrade(url, force=True) == here
+    drive(store.close())
+    with pytest.raises(
+        ConfigurationError, match=f"versions before schema {REVISION} cannot work, and this one has schema {here}"
+    ):
+        drive(store.open())
+    drive(store.close())
+
+
+def test_an_upgrade_waits_for_a_table_in_use_without_standing_in_the_way(
+    url: str, next_is: Next, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction of somebody else holds a table. The upgrade lets go each time, so that those behind it get their turn."""
+    monkeypatch.setattr(postgres, "_UPGRADE_LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr(postgres, "_UPGRADE_PAUSE_S", 0.05)
+    here, engine = newest(), engine_of(url)
+    store = BlockingPostgresStore(url)
+    drive(store.open())
+    session = drive(Bench(store, FakeClock(), SeededRandom()).sessions.create("ada")).session
+    with next_is(True), engine.connect() as holding:
+        holding.execute(text("SELECT count(*) FROM sessions")).scalar()  # holds the table until its transaction ends
+        with pytest.raises(StoreUnavailable, match="in use for 0 s, and nothing was changed"):
+            upgrade(url, wait_s=0)
+        outcome: list[str | None] = []
+        upgrading = threading.Thread(target=lambda: outcome.append(upgrade(url)))
+        upgrading.start()
+        for _ in range(20):
+            assert drive(store.read(lambda tx: tx.sessions.get(session.session_id))) == session
+            assert upgrading.is_alive()
+            time.sleep(0.01)
+        holding.rollback()
+        upgrading.join()
+        assert outcome == [here]
+    engine.dispose()
+    drive(store.close())
+
+
 def test_rows_of_schema_1_come_along(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     newest = command.upgrade
     with monkeypatch.context() as older:
@@ -123,8 +214,6 @@ def test_a_database_that_would_lose_commits_is_refused(url: str, setting: str, m
         with pytest.raises(ConfigurationError, match="synchronous_commit is off"):
             drive(store.open())
     else:
-        from sessile.stores.sql import postgres
-
         monkeypatch.setattr(
             postgres, "DURABLE", ("fsync", "ssl")
         )  # ssl is off: one that reads `off` without another server

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from sessile.runtime.lane import drive
 from sessile.stores.sql import AsyncSqliteStore, BlockingSqliteStore, migrate
 from sessile.stores.sql.database import SqliteDatabase
 from sessile.stores.sql.tables import metadata
+from tests.deployment.next_version import REVISION, make_next, newest, scripts_of
 from tests.sqlite_template import MIGRATES
 
 
@@ -109,6 +112,109 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     drive(store.close())
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix not in {".db-wal", ".db-shm"}) == ["a.db"]
+
+
+@pytest.fixture
+def next_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Opening a file upgrades it to the next version's schema, until the test ends or `monkeypatch.undo`."""
+
+    def use(is_compatible: bool) -> None:
+        monkeypatch.setattr(migrate, "_SCRIPTS", scripts_of(make_next(tmp_path / "next", is_compatible=is_compatible)))
+        migrate._migrations.cache_clear()
+
+    yield use
+    monkeypatch.undo()
+    migrate._migrations.cache_clear()
+
+
+@contextmanager
+def state_of(path: Path) -> Iterator[migrate.SchemaState]:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        yield migrate.schema_state(connection)
+    engine.dispose()
+
+
+def test_a_newer_schema_that_leaves_room_is_worked_on_as_it_is(
+    tmp_path: Path, next_is: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, here = tmp_path / "a.db", newest()
+    with monkeypatch.context():
+        next_is(True)
+        drive(opened(path).close())
+    monkeypatch.undo()
+    monkeypatch.setattr(SqliteDatabase, "open", MIGRATES)
+    migrate._migrations.cache_clear()
+    store = opened(path)
+    assert drive(store.write(lambda tx: tx.instance("key", "written by the older one"))) == "written by the older one"
+    drive(store.close())
+    with state_of(path) as state:
+        assert (state.at, state.newest, state.compatible_from) == (REVISION, here, here)
+        assert (state.is_usable, state.is_newer_and_usable) == (True, True)
+    assert [p.name for p in tmp_path.iterdir() if "before" in p.name] == [], (
+        "nothing was upgraded, so nothing was copied"
+    )
+
+
+def test_a_newer_schema_that_leaves_no_room_is_refused_and_says_what_it_needs(
+    tmp_path: Path, next_is: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, here = tmp_path / "a.db", newest()
+    with monkeypatch.context():
+        next_is(False)
+        drive(opened(path).close())
+    monkeypatch.undo()
+    monkeypatch.setattr(SqliteDatabase, "open", MIGRATES)
+    migrate._migrations.cache_clear()
+    store = BlockingSqliteStore(f"sqlite:///{path}")
+    told = f"newer version of Sessile .schema {REVISION}., on which versions before schema {REVISION} cannot work, and this one has schema {here}"
+    with pytest.raises(ConfigurationError, match=told):
+        drive(store.open())
+    drive(store.close())
+
+
+_ADDING = frozenset({"create_table", "create_index", "add_column", "f"})
+"""Operations of Alembic that a program of before does not notice; `f` only names."""
+
+
+def test_a_migration_that_says_older_programs_can_work_on_it_only_adds() -> None:
+    """What it may contain: tables, indexes that are not unique, and columns that may be empty or have a default."""
+    for script in scripts().walk_revisions():
+        if getattr(script.module, "compatible_from", script.revision) != script.revision:
+            assert faults_of(Path(script.path).read_text(encoding="utf-8")) == [], script.revision
+
+
+def faults_of(source: str) -> list[str]:
+    """What in a migration a program of before would notice."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        if not (
+            isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+            and call.func.value.id == "op"
+        ):
+            continue
+        text, verb, given = ast.unparse(call), call.func.attr, {word.arg for word in call.keywords}
+        is_noticed = verb not in _ADDING
+        is_noticed |= verb == "create_index" and "unique" in given
+        is_noticed |= verb == "add_column" and "nullable=True" not in text and "server_default" not in text
+        if is_noticed:
+            found.append(text)
+    return found
+
+
+def test_the_rule_for_migrations_finds_what_an_older_program_would_notice(tmp_path: Path) -> None:
+    next_one = scripts_of(make_next(tmp_path / "adds")) / "versions" / f"{REVISION}_later.py"
+    assert faults_of(next_one.read_text(encoding="utf-8")) == []
+    for statement in (
+        'op.drop_column("sessions", "data")',
+        'op.alter_column("sessions", "data", nullable=False)',
+        'op.rename_table("sessions", "people")',
+        'op.execute("DELETE FROM sessions")',
+        'op.add_column("sessions", sa.Column("later", sa.Integer(), nullable=False))',
+        'op.create_index("ux", "sessions", ["user_id"], unique=True)',
+    ):
+        assert faults_of(statement) == [statement.replace('"', "'")]
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import select
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +27,7 @@ from sessile.ports import CommitGuard, Listener, Messenger
 from sessile.stores.sql.breaker import Breaker
 from sessile.stores.sql.migrate import check_schema, upgrade_shared
 from sessile.stores.sql.postgres_connections import ROLLBACK, Connections, run
-from sessile.stores.sql.postgres_errors import Repeat, errors, repeatable
+from sessile.stores.sql.postgres_errors import Repeat, errors, lockable, repeatable
 from sessile.stores.sql.postgres_news import Listening, hints, notifying, payloads
 from sessile.stores.sql.store import Written
 from sessile.stores.sql.transaction import SqlTransaction
@@ -41,6 +42,13 @@ _LOCK_TIMEOUT_MS: Final = 5_000
 _SILENCE_MS: Final = 4_000
 """How long a transaction of ours may say nothing. Less than the lock timeout: what a process holds that was stopped or cut off in the middle is free before
 those who wait for it give up."""
+_UPGRADE_LOCK_TIMEOUT_MS: Final = 2_000
+"""Less than `_LOCK_TIMEOUT_MS`: who waits behind an upgrade that waits gets its turn before it gives up."""
+_UPGRADE_WAIT_S: Final = 60.0
+_UPGRADE_PAUSE_S: Final = 0.5
+_OTHERS: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'sessile'"
+)
 _OF_APPLICATION: Final = text("SET LOCAL idle_in_transaction_session_timeout = 60000")
 _TRIES: Final = 4
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -349,13 +357,28 @@ def _pool_status(engine: Engine) -> PoolStatus:
     return PoolStatus(pool.checkedin() + pool.checkedout(), pool.checkedout(), pool.size())
 
 
-def upgrade(url: str) -> str | None:
-    """Brings the schema to the newest version; the revision it was at. For `sessile db upgrade`. Raises StoreUnavailable, ConfigurationError."""
+def upgrade(url: str, *, wait_s: float = _UPGRADE_WAIT_S, force: bool = False) -> str | None:
+    """Brings the schema to the newest version; the revision it was at. For `sessile db upgrade`, also while programs work on it.
+
+    A lock that is not had within two seconds is let go of, so that nobody waits behind us for longer, and asked for again for `wait_s` seconds in all. What programs
+    that are connected could not go on with is refused unless `force`. Raises StoreUnavailable, ConfigurationError.
+    """
     engine = create_engine(checked_url(url).set(drivername="postgresql+psycopg"), hide_parameters=True)
     event.listen(engine, "connect", _use_schema)
+    deadline = time.monotonic() + wait_s
     try:
-        with errors(), engine.begin() as connection:
-            return upgrade_shared(connection, SCHEMA)
+        while True:
+            try:
+                with errors(), lockable(), engine.begin() as connection:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_UPGRADE_LOCK_TIMEOUT_MS}")
+                    others = 0 if force else connection.exec_driver_sql(_OTHERS).scalar_one()
+                    return upgrade_shared(connection, SCHEMA, others=others).at
+            except Repeat as error:
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(
+                        f"The tables were in use for {wait_s:g} s, and nothing was changed. Try again, or see pg_stat_activity for who holds them."
+                    ) from error
+            time.sleep(_UPGRADE_PAUSE_S)
     finally:
         engine.dispose()
 

@@ -14,6 +14,8 @@ from sessile.stores.sql.drivers import UNIQUE_VIOLATION
 
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: nothing happened, the same work can be done once more."""
+_NO_LOCK: Final = "55P03"
+"""A lock was not had in time."""
 _NOT_TEXT: Final = frozenset({"22021", "22P05"})
 """U+0000, as it is or in JSON."""
 
@@ -51,6 +53,17 @@ def repeatable(tries_left: int) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def lockable() -> Iterator[None]:
+    """Raises Repeat for a lock that was not had in time, and for a deadlock."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _sqlstate(error) in {*_AGAIN, _NO_LOCK}:
+            raise Repeat from error
+        raise
+
+
 def _sqlstate(error: DBAPIError) -> str:
     fault: Any = error.orig
     return str(getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None) or "")
@@ -61,5 +74,5 @@ def _is_away(error: DBAPIError) -> bool:
     that only reads, a transaction that the server gave up because nothing came from us (this process was stopped, or the network was)."""
     state = _sqlstate(error)
     if state:
-        return state[:2] in {"08", "53", "57", "58"} or state in {"55P03", "25006", "25P03", "25P04"}
+        return state[:2] in {"08", "53", "57", "58"} or state in {_NO_LOCK, "25006", "25P03", "25P04"}
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
