@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -60,7 +61,7 @@ def test_the_settings_of_the_environment_file_fit_together(monkeypatch: pytest.M
     given = dict(lines("sessile.env"))
     assert given
     for name, value in given.items():
-        monkeypatch.setenv(name, value or "0" * 64)
+        monkeypatch.setenv(name, value or secrets.token_urlsafe(32))
     assert Settings().cookie_secure
 
 

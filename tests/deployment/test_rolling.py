@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from sessile import __version__
 from sessile.client import Client
 from sessile.client.outbox import new_id
 from sessile.stores.sql.postgres import upgrade
@@ -79,12 +80,10 @@ async def test_the_next_version_takes_over_while_people_work(service: Running, l
             status, told = await asyncio.to_thread(partial(sessile, later, "db", "upgrade", url=url))
             assert (status, told["schema"]["at"], told["schema"]["compatible_from"]) == (0, REVISION, newest()), told
             await asyncio.to_thread(second.kill)
-            await asyncio.to_thread(
-                second.start
-            )  # an older one that has to be started anew finds the newer schema, and works on it
+            await asyncio.to_thread(second.start)  # an older one that has to be started anew works on the newer schema
             await replaced(service, first, later)
-            assert await version_of(first, token) == VERSION
-            assert await version_of(second, token) != VERSION
+            assert [await version_of(node, token) for node in service.nodes] == [VERSION, __version__]
+            await features_are_looked_over(newer=first, older=second, token=token)
             # What only the next version says to the others is left alone by the older ones.
             news = json.dumps(["another", [["later", "any", 1, "", ""], ["session_changed", "any", 1, "", ""]]])
             await asyncio.to_thread(service.postgres.run_sql, f"NOTIFY sessile, '{news}'")
@@ -93,17 +92,14 @@ async def test_the_next_version_takes_over_while_people_work(service: Running, l
             assert those.answers > answers
             await replaced(service, second, later)
             assert await version_of(second, token) == VERSION
-            await replaced(service, first, None)  # and back, if the next one was no good: the schema stays
-            assert await version_of(first, token) != VERSION
+            if IS_SOAK:  # and back, as if the next one were no good: the schema stays
+                await replaced(service, first, None)
+                await replaced(service, second, None)
         assert those.failed == []
-        await replaced(service, second, None)  # for the next round
-    await _features_are_looked_over(service, later, token)
 
 
-async def _features_are_looked_over(service: Running, later: Path, token: str) -> None:
+async def features_are_looked_over(*, newer: Node, older: Node, token: str) -> None:
     """What one side says and the other does not know: a newer server's welcome to this client, and a newer client's frames to this server."""
-    older, newer = service.nodes
-    await replaced(service, newer, later)
     async with asyncio.timeout(ANSWERS_WITHIN_S):
         welcome, _ = await greeted(newer, token)
         assert welcome["features"] == ["later"], "the newer one has more to say"

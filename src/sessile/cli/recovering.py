@@ -128,7 +128,7 @@ def system(
         told = None if audit is None else read_audit(manager, audit)
         facts: dict[str, Any] = {"documents": documents, "live_sessions": sessions, "sessions_ended": None, "cache_epoch": manager.operators.fence().number}  # fmt: skip
         if told is not None:
-            facts |= {"events_since": told.events, "until": told.until, "ended_since": len(told.ended), "shut_out": list(told.shut_out), "erased": list(told.erased)}  # fmt: skip
+            facts |= {"events_since": told.events, "until": told.until, "ended_since": len(told.ended), "shut_out": list(told.shut_out), "erased_since": told.erasures, "erased": list(told.erased)}  # fmt: skip
         if apply:
             ending = f", and ends {sessions} sessions" if end_sessions else ""
             confirm(f"This begins a new epoch of the cache and of {documents} documents{ending}.", "system", yes=yes)

@@ -22,13 +22,14 @@ _STANDING: Final = {"principal_disabled": True, "principal_enabled": False}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Of the events that the copy lacks: sessions that must not go on, users who were shut out (or let in again) last, users who were erased. `until` is the moment
+    """Of the events that the copy lacks: sessions that must not go on, users who were shut out (or let in again) last, how many users were erased, and those of them whom the copy has. `until` is the moment
     of the last one."""
 
     events: int
     ended: tuple[str, ...]
     shut_out: tuple[str, ...]
     let_in: tuple[str, ...]
+    erasures: int
     erased: tuple[str, ...]
     until: str | None
 
@@ -48,6 +49,7 @@ def read_audit(manager: SessionManager, file: Path) -> Told:
         ended=tuple(sorted(ended)),
         shut_out=tuple(sorted(user for user, is_out in standing.items() if is_out)),
         let_in=tuple(sorted(user for user, is_out in standing.items() if not is_out)),
+        erasures=len(proofs),
         erased=tuple(sorted(_of(manager, proofs))) if proofs else (),
         until=str(unknown[-1]["at"]) if unknown else None,
     )

@@ -118,7 +118,7 @@ class PostgresServer(ServerProcess):
         if self._archive is not None:
             settings |= {
                 "archive_mode": "on",
-                "archive_command": f"test ! -f {self._archive}/%f && cp %p {self._archive}/%f",
+                "archive_command": f"cp %p {self._archive}/%f.part && mv {self._archive}/%f.part {self._archive}/%f",
             }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port), *flags]
