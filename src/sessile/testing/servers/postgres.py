@@ -108,7 +108,9 @@ class PostgresServer(ServerProcess):
 
     def _told(self, program: str, *arguments: str) -> str:
         command = [str(self._bin / program), *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, **self._as_account())
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            command, check=False, capture_output=True, text=True, **self._as_account()
+        )
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout
