@@ -32,8 +32,8 @@ CHOICES = """\
 - A write is any change in Redis, a new time to live included, and any transaction in SQL that writes. Each request is counted three times and the least counts, because libraries
   do work of their own in the background.
 - An error 500 in an outage is no logout: P7b and P7d ask only that nobody is taken for anonymous, and that a durable copy is used where there is one.
-- S4 and S4b put the same bytes into every record. Where another copy is left, a read has to be answered from it. What is lost for good may be told (Sessile answers 500 with the code
-  `session_damaged` and names the session in the log) or read as empty (Django): judged is only that the browser can log in again.
+- S4 and S4b put the same bytes into every record. Where another copy is left, a read has to be answered from it. What is lost for good may be told
+  with an error or read as empty (Django; Sessile too, which says `damaged` and names the session in the log): judged is only that the browser can log in again.
 - P9 deletes rows by hand. Sessile ends sessions by its verbs and by `sessile sessions end`, which every process follows; a `DELETE` that nobody was told of is seen by a process when
   it next asks SQL, at the latest when the entry in the cache has run out.
 - fastapi-redis-sdk runs on Valkey, because it needs hash fields that expire: on Redis 7.0 each login is an error 500. Its

@@ -1,5 +1,4 @@
 # pip install "sessile[django]"          python app.py runserver          (makes sessile.sqlite3 beside it)
-import sys
 from pathlib import Path
 
 from django.conf import settings
@@ -37,4 +36,4 @@ def intake(request):
 api = path("", include("sessile.integrations.django.urls"))  # /api/session_state, /api/v0/, /sessile.js
 urlpatterns = [path("login/<name>", login), path("basket/<sku>", basket), path("intake", intake), api]
 if __name__ == "__main__":
-    execute_from_command_line(sys.argv)
+    execute_from_command_line()

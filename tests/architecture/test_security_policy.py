@@ -57,6 +57,15 @@ def test_who_ends_whose_session_is_written_down() -> None:
     assert "end_provider_sessions()" in text
 
 
+@shows_security("D-18")
+def test_what_a_binding_to_a_device_is_not_is_written_down() -> None:
+    text = (
+        (ROOT / "docs" / "how-to" / "device-binding.md").read_text(encoding="utf-8").partition("## What it is not")[2]
+    )
+    for said in ("does not identify a device", "there at the log-in", "ask the browser to sign"):
+        assert said in text
+
+
 @shows_security("V3.1.1")
 def test_what_a_browser_needs_is_written_down() -> None:
     assert "## What a browser has to be able to do" in PAGE.read_text(encoding="utf-8")

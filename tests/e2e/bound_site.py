@@ -26,6 +26,7 @@ from sessile.integrations.fastapi import CurrentSession, Sessile, require_fresh
 from sessile.integrations.starlette import session_of
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.binding import REFRESH_PATH
+from tests.e2e.recording import recordings
 
 HOSTS = ("app.test", "other.test")
 _PAGE = """<!doctype html><title>Bound</title><p>{who}</p>
@@ -89,6 +90,7 @@ def bound_site(folder: Path, port: int, **settings: Any) -> Iterator[BoundSite]:
     finally:
         server.should_exit = True
         thread.join(30)
+        recordings.add_server(folder)
 
 
 def _application(manager: AsyncSessionManager) -> FastAPI:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Error, expect, sync_playwright
 
 from tests.architecture.tree import ROOT
 from tests.e2e.cut_proxy import CutProxy
+from tests.e2e.recording import Recording, recordings
 from tests.e2e.served import Served, demo_at, free_port
 from tests.e2e.tabs import Device, Tab, new_context, wait_equal
 
@@ -32,6 +33,14 @@ ARGUMENTS = [
 _FAILED = pytest.StashKey[bool]()
 
 expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_secret_is_told() -> Iterator[None]:
+    """When the last server of a module has ended, all that was recorded in it is searched for secrets."""
+    recordings.begin()
+    yield
+    assert recordings.findings() == []
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +76,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture
-def new_device(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Callable[..., Device]]:
+def new_device(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Device]]:
     """`new_device(origin)` is a browser profile of its own. When the test fails, its screenshots and its trace stay in
     test-results/. A page on which a script failed, or that broke its own policy, fails the test."""
     made: list[Device] = []
 
     def new(origin: str, **options: Any) -> Device:
-        context = new_context(browser, **options)
+        label = f"device-{len(made) + 1}"
+        recording = Recording(tmp_path, f"{re.sub(r'[^a-z0-9]+', '_', request.node.name)[:60]} {label}")
+        context = new_context(browser, **recording.options, **options)
+        recording.follow(context)
         context.tracing.start(name=request.node.name)
-        made.append(Device(context, origin, f"device-{len(made) + 1}"))
+        made.append(Device(context, origin, label, recording))
         return made[-1]
 
     yield new

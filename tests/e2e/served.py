@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from tests.architecture.tree import ROOT
+from tests.e2e.recording import recordings
 
 START_TIMEOUT_S = 60.0
 """Two cores, shared with the browser."""
@@ -118,6 +119,7 @@ def demo_at(folder: Path, **environment: str) -> Iterator[Served]:
         yield server
     finally:
         server.kill()
+        recordings.add_server(folder)
 
 
 @contextmanager
@@ -141,3 +143,4 @@ def form_site_at(folder: Path) -> Iterator[Served]:
         yield server
     finally:
         server.kill()
+        recordings.add_server(folder)

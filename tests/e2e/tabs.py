@@ -11,6 +11,8 @@ from typing import Any, Final
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Locator, Page, WebSocket, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from tests.e2e.recording import Recording, recordings
+
 NAME: Final = "incident-report"
 TITLE: Final = "/report/title"
 WHAT: Final = "/report/what"
@@ -206,8 +208,9 @@ class Tab:
 class Device:
     """One browser profile: cookies and storage of its own."""
 
-    def __init__(self, context: BrowserContext, origin: str, label: str) -> None:
+    def __init__(self, context: BrowserContext, origin: str, label: str, recording: Recording | None = None) -> None:
         self.context = context
+        self._recording = recording
         self.origin = origin
         self.label = label
         self.tabs: list[Tab] = []
@@ -235,7 +238,11 @@ class Device:
         return tab
 
     def close(self) -> None:
+        if self._recording is not None:
+            self._recording.look_before_the_end(self.context)
         self.context.close()
+        if self._recording is not None:
+            recordings.add(self._recording)
         self.tabs.clear()
 
 

@@ -11,9 +11,11 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+from sessile.testing.shows import shows_security
 from sessile.web.binding import REFRESH_PATH, REGISTRATION_PATH
 from tests.e2e.bound_site import BoundSite, bound_site
 from tests.e2e.conftest import ARGUMENTS
+from tests.e2e.recording import Recording, recordings
 from tests.e2e.served import free_port
 
 BOUND = "__Host-sessile-bound"
@@ -28,7 +30,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoundSite]:
 
 
 @pytest.fixture
-def profile(require: Callable[[str], str], site: BoundSite, tmp_path: Path) -> Iterator[BrowserContext]:
+def profile(
+    request: pytest.FixtureRequest, require: Callable[[str], str], site: BoundSite, tmp_path: Path
+) -> Iterator[BrowserContext]:
     """A browser profile for each test: a browser signs six times in a while and no more. Nothing of this works in a private window, over plain http or with a certificate that is only tolerated."""
     arguments = [
         *ARGUMENTS,
@@ -36,12 +40,16 @@ def profile(require: Callable[[str], str], site: BoundSite, tmp_path: Path) -> I
         f"--ignore-certificate-errors-spki-list={site.spki}",
         "--host-resolver-rules=MAP *.test 127.0.0.1",
     ]
+    recording = Recording(tmp_path, request.node.name)
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=require("chromium"), args=arguments
+            tmp_path / "profile", executable_path=require("chromium"), args=arguments, **recording.options
         )
+        recording.follow(context)
         yield context
+        recording.look_before_the_end(context)
         context.close()
+        recordings.add(recording)
 
 
 @pytest.fixture
@@ -61,6 +69,7 @@ def page(profile: BrowserContext, site: BoundSite) -> Iterator[Page]:
     page.close()
 
 
+@shows_security("D-1", "D-15", "D-17.1", "D-17.13")
 def test_a_cold_page_costs_one_refresh_and_files_cost_none(
     page: Page, profile: BrowserContext, site: BoundSite
 ) -> None:
@@ -73,6 +82,7 @@ def test_a_cold_page_costs_one_refresh_and_files_cost_none(
     assert sorted(site.asked()) == ["/", REFRESH_PATH, "/pixel", "/pixel", "/pixel"]
 
 
+@shows_security("D-17.12")
 def test_whoever_follows_a_link_on_another_site_is_still_logged_in(
     page: Page, profile: BrowserContext, site: BoundSite
 ) -> None:
@@ -85,6 +95,7 @@ def test_whoever_follows_a_link_on_another_site_is_still_logged_in(
     assert "cookie" not in refresh["headers"], "the session cookie is not there, and is not needed"
 
 
+@shows_security("D-10")
 def test_a_socket_waits_for_its_refresh(page: Page, profile: BrowserContext, site: BoundSite) -> None:
     """D-10"""
     profile.clear_cookies(name=BOUND)
@@ -97,6 +108,7 @@ def test_a_socket_waits_for_its_refresh(page: Page, profile: BrowserContext, sit
     assert site.asked() == [REFRESH_PATH, "/socket"]
 
 
+@shows_security("D-6", "D-12")
 def test_trouble_of_the_server_costs_no_binding(page: Page, profile: BrowserContext, site: BoundSite) -> None:
     """D-6, D-12"""
     profile.clear_cookies(name=BOUND)
@@ -109,6 +121,7 @@ def test_trouble_of_the_server_costs_no_binding(page: Page, profile: BrowserCont
     assert _fetched(page, "/who") == {"user": "ada", "bound": True, "reason": None}
 
 
+@shows_security("D-7", "D-8")
 def test_a_copy_of_all_cookies_is_good_for_the_life_of_the_bound_one(
     page: Page, profile: BrowserContext, site: BoundSite
 ) -> None:
@@ -127,6 +140,7 @@ def test_a_copy_of_all_cookies_is_good_for_the_life_of_the_bound_one(
     assert _fetched(page, "/who")["user"] == "ada", "the browser with the key goes on"
 
 
+@shows_security("D-4", "D-10", "D-17.9", "D-17.14")
 def test_a_log_out_ends_the_binding(page: Page, profile: BrowserContext, site: BoundSite) -> None:
     """D-4, D-10"""
     jar = profile.cookies(site.origin)

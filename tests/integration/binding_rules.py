@@ -1,4 +1,4 @@
-"""The server's checklist for device bound sessions, D-1 to D-17, for an application in any framework; `make_shop` says which one. What only a browser can show
+"""The server's checklist for device bound sessions, D-1 to D-17 (the scenarios of the Web Platform Tests one by one), for an application in any framework; `make_shop` says which one. What only a browser can show
 is in tests/e2e/test_device_binding.py; what only rows can show (failover, races) in the store contract's group `bindings`."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sessile.testing.device_key import DeviceKey, encoded
+from sessile.testing.shows import shows_security
 from sessile.web.binding import REFRESH_PATH, REGISTRATION_PATH
 from tests.integration.soft_browser import BOUND, ORIGIN, Shop, SoftBrowser
 
@@ -26,6 +27,7 @@ class BindingRules:
     def make_shop(self, **settings: Any) -> AbstractContextManager[Shop]:
         raise NotImplementedError
 
+    @shows_security("D-1", "D-17.1", "D-17.4", "D-17.11")
     def test_d1_a_log_in_alone_is_offered_a_binding(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop)
@@ -42,6 +44,7 @@ class BindingRules:
             assert not SoftBrowser(shop).login().all("secure-session-registration")
 
     @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
+    @shows_security("D-2")
     def test_d2_what_a_browser_signs_is_good(self, algorithm: str) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop, algorithm=algorithm)
@@ -50,6 +53,7 @@ class BindingRules:
             assert browser.challenge is not None
             assert browser.refresh(f'"{browser.key.refresh(browser.challenge)}"').status == 200, "quoted, as specified"
 
+    @shows_security("D-2")
     def test_d2_anything_else_is_refused(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop)
@@ -98,6 +102,7 @@ class BindingRules:
                 assert answer.all("secure-session-challenge"), "without one the browser would give up"
             assert browser.refresh(browser.key.refresh(challenge)).status == 200
 
+    @shows_security("D-3", "D-17.11")
     def test_d3_a_registration_is_for_its_own_session_once_and_in_time(self) -> None:
         with self.make_shop() as shop:
             ada, other = SoftBrowser(shop), SoftBrowser(shop)
@@ -118,6 +123,7 @@ class BindingRules:
             for again in (proof, ada.proof()):
                 assert ada.register(again).json["reason"] == "bound"
 
+    @shows_security("D-4", "D-17.9")
     def test_d4_what_is_unknown_or_over_is_told_to_be_forgotten(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -132,6 +138,7 @@ class BindingRules:
             assert (answer.status, answer.json) == (200, {"session_identifier": known, "continue": False})
             assert not answer.all("set-cookie")
 
+    @shows_security("D-5", "D-17.5", "D-17.7")
     def test_d5_an_earlier_challenge_is_good_for_a_while_and_a_used_one_is_replaced(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -145,6 +152,7 @@ class BindingRules:
             shop.advance(301)
             assert [browser.refresh().status, browser.refresh().status] == [403, 200]
 
+    @shows_security("D-7")
     def test_d7_the_cookie_before_is_good_for_a_moment_and_then_a_sign_of_theft(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -162,6 +170,7 @@ class BindingRules:
             assert browser.user() is not None
             assert shop.audited(browser.handle).count("device_cookie_reuse") == 1
 
+    @shows_security("D-7")
     def test_d7_late_use_ends_the_session_where_that_is_the_policy(self) -> None:
         with self.make_shop(end_on_late_use=True) as shop:
             browser = SoftBrowser(shop).bind()
@@ -175,6 +184,7 @@ class BindingRules:
             assert browser.user() is None
             assert browser.refresh().json["continue"] is False
 
+    @shows_security("D-8")
     def test_d8_a_copy_of_all_cookies_is_worth_something_until_the_bound_one_ends(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -191,6 +201,7 @@ class BindingRules:
             assert thief.user() is not None, "who knows the password gets a session, and not this one"
             assert thief.handle != browser.handle
 
+    @shows_security("D-9")
     def test_d9_a_refresh_moves_no_deadline(self) -> None:
         with self.make_shop(idle_timeout_s=400) as shop:
             browser = SoftBrowser(shop).bind()
@@ -201,6 +212,7 @@ class BindingRules:
             assert browser.refresh().json["continue"] is False
             assert browser.user() is None
 
+    @shows_security("D-10", "D-17.9")
     def test_d10_an_end_ends_the_binding_at_once(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -208,6 +220,7 @@ class BindingRules:
             assert browser.user() is None
             assert browser.refresh().json["continue"] is False
 
+    @shows_security("D-11")
     def test_d11_nothing_is_asked_before_the_first_refresh_nor_of_other_browsers(self) -> None:
         with self.make_shop() as shop:
             plain = SoftBrowser(shop, knows=False)
@@ -224,6 +237,7 @@ class BindingRules:
             assert pending.login().all("secure-session-registration"), "it may try again"
 
     @pytest.mark.parametrize("policy", ["allow", "step_up", "deny"])
+    @shows_security("D-12")
     def test_d12_what_a_browser_skipped_is_decided_by_policy(self, policy: str) -> None:
         with self.make_shop(dbsc_missing=policy, dbsc_missing_at={"/fresh": policy, "/": policy}) as shop:
             browser = SoftBrowser(shop).bind()
@@ -246,6 +260,7 @@ class BindingRules:
             )
             assert shop.send("GET", "/fresh", browser.headers()).status == 200
 
+    @shows_security("D-12")
     def test_d12_a_path_can_have_a_policy_of_its_own(self) -> None:
         with self.make_shop(dbsc_missing_at={"/me": "allow", "/m": "deny"}) as shop:
             browser = SoftBrowser(shop).bind()
@@ -253,6 +268,7 @@ class BindingRules:
             assert browser.user() is not None
             assert shop.send("GET", "/fresh", browser.headers()).status == 401
 
+    @shows_security("D-13")
     def test_d13_two_tabs_that_refresh_log_nobody_out(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -267,6 +283,7 @@ class BindingRules:
             assert len({answer.one("set-cookie").partition(";")[0] for answer in answers}) == 1
             assert browser.user() is not None
 
+    @shows_security("D-14")
     def test_d14_other_sites_learn_nothing(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop).bind()
@@ -288,6 +305,7 @@ class BindingRules:
             bare = [shop.send("POST", REFRESH_PATH, jar).body for jar in (browser.headers(), {"Host": "app.test"})]
             assert bare[0] == bare[1], "without the browser's own header nothing is looked up"
 
+    @shows_security("D-15", "D-17.2", "D-17.3", "D-17.10", "D-17.12", "D-17.13")
     def test_d15_d17_the_instructions_are_whole_each_time(self) -> None:
         with self.make_shop(dbsc_excluded_paths=("/static", "/img")) as shop:
             browser = SoftBrowser(shop)
@@ -308,3 +326,42 @@ class BindingRules:
                 assert said == {one for one in set_with if not one.startswith("expires")}
                 assert answer.item("secure-session-challenge").parameters == {"id": told["session_identifier"]}
                 assert answer.one("content-type") == "application/json"
+
+    @shows_security("D-17.4")
+    def test_d17_nothing_is_offered_over_a_connection_that_is_not_secure(self) -> None:
+        with self.make_shop() as shop:
+            plain = shop.login({"Host": "localhost", "X-Plain": "1"})
+            assert not plain.all("secure-session-registration")
+            assert not plain.all("secure-session-challenge")
+
+    @shows_security("D-17.5", "D-17.6")
+    def test_d17_the_challenge_of_the_registration_signs_the_first_refresh(self) -> None:
+        with self.make_shop() as shop:
+            browser = SoftBrowser(shop)
+            browser.login()
+            registered = browser.register()
+            assert registered.item("secure-session-challenge").value == browser.challenge
+            assert browser.refresh().status == 200, "signed at once: no 403 before it"
+
+    @shows_security("D-17.7")
+    def test_d17_a_refresh_without_a_challenge_gets_one_and_is_then_signed(self) -> None:
+        with self.make_shop() as shop:
+            browser = SoftBrowser(shop).bind()
+            browser.challenge = None
+            asked = browser.refresh()
+            identifier = browser.instructions["session_identifier"]  # type: ignore[index]
+            assert (asked.status, asked.item("secure-session-challenge").parameters) == (403, {"id": identifier})
+            assert browser.refresh().status == 200
+
+    @shows_security("D-17.9", "D-17.14")
+    def test_d17_after_a_log_out_the_browser_is_told_once_and_keeps_nothing(self) -> None:
+        with self.make_shop() as shop:
+            browser = SoftBrowser(shop).bind()
+            left = shop.send("POST", "/api/v0/session/logout", browser.headers())
+            assert left.status == 204, left.body
+            assert left.all("clear-site-data")
+            browser.keep(left)
+            told = browser.refresh()
+            assert (told.status, told.json["continue"]) == (200, False)
+            assert not told.all("set-cookie")
+            assert not told.all("secure-session-challenge")

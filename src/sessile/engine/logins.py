@@ -104,7 +104,7 @@ class Logins:
 
     def enter(self, tx: Transaction, session_id: str | None, entry: Entry) -> Issued:
         """Anonymous session: same handle, new token, data kept. Same user: rotation. Another user: a new session, the old one `superseded`.
-        Data that cannot be read is let go of: a log-in must be possible over it."""
+        A session whose data cannot be read ends, and stays as it is: a log-in over it begins a new one."""
         user_id = entry.user_id
         tx.sessions.principal(user_id, lock=True)
         now = self._clock.now()
@@ -113,8 +113,11 @@ class Logins:
         known_as = session.session_id if session is not None and session.user_id == user_id else None
         facts = dict(admit_user(tx, self._rules.limit, user_id, entry.public, now, known_as).public)
         authenticated_at = now if entry.is_proven else None
-        if session is None or (session.user_id is not None and session.user_id != user_id):
+        is_damaged = session is not None and not is_readable(session.data)
+        if session is None or is_damaged or (session.user_id is not None and session.user_id != user_id):
             if session is not None:
+                if is_damaged:
+                    tx.audit([session_event(session, "session_damaged", now)])
                 end(tx, [session], EndReason.SUPERSEDED, now)
             issued = self.new_session(
                 user_id,
@@ -129,9 +132,9 @@ class Logins:
             )
             tx.sessions.insert(issued.session)
             tx.audit([session_event(issued.session, "session_created", now)])
+            if session is not None and session.user_id is None and self._rules.claim_on_login:
+                claim_documents(tx, replace(session, user_id=user_id), now)
             return issued
-        if not is_readable(session.data):
-            session = replace(session, data=b"{}")
         was_anonymous = session.user_id is None
         # Who has proved who they are already stays as fresh as they were when another device brings them in again.
         proved_at = authenticated_at if entry.is_proven or was_anonymous else session.authenticated_at

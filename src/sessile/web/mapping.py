@@ -24,12 +24,17 @@ class Phase(Enum):
 class SessionMapping(MutableMapping[str, Any]):
     """Any read marks the session as `accessed`, which makes the response private. Values are what `sessile.model.values` can keep.
 
-    Raises StoreUnavailable on any use when the session could not be looked up, SessionDamaged when the stored data cannot be read, SessionClosed when it is written to (or, where nothing had
+    Raises StoreUnavailable on any use when the session could not be looked up, SessionDamaged when the stored data cannot be read (a request is nobody's
+    then, and goes on), SessionClosed when it is written to (or, where nothing had
     been read before, read) after the response has started, SessionReadOnly for a view that must not be written to.
     """
 
     _merging_lists: frozenset[str] = frozenset()
     """Keys whose lists merge: see `sessile.model.delta`."""
+    _goes_on_over_damage = False
+    """Whether a session whose data cannot be read is nobody's from then on; else it is an error."""
+    _damaged: Session | None = None
+    """That session. A login or a log-out ends it; nothing else touches it."""
     _tracked: Tracked | None = None
     _accessed = False
     _phase = Phase.OPEN
@@ -128,6 +133,15 @@ class SessionMapping(MutableMapping[str, Any]):
         self._seen()
         return self._held().value
 
+    def _readable(self) -> Session | None:
+        """The record, if what is kept of it can be read. Who asks who is here is told nobody else than who reads the dict: an application that looked at the
+        user first would else go on with a user and without what it had noted of them."""
+        record = self._seen()
+        if record is not None and self._tracked is None and record.data != b"{}":
+            self._held()
+            return self._record
+        return record
+
     def _held(self) -> Tracked:
         """The data, without counting as a use. Raises SessionDamaged."""
         if self._tracked is None:
@@ -136,9 +150,12 @@ class SessionMapping(MutableMapping[str, Any]):
                 self._tracked = Tracked(record.data if record is not None else b"{}", self._merging_lists)
             except InvalidValue as error:
                 assert record is not None, "an empty dict can be read"
-                # Whatever becomes of the error, the log has it; the bytes themselves are the user's and stay out of it.
+                # Whatever becomes of it, the log has it; the bytes themselves are the user's and stay out of it.
                 logger.error("The stored data of session %s cannot be read: %s", record.session_id, error.message)  # noqa: TRY400
-                raise SessionDamaged(record.session_id) from None
+                if not self._goes_on_over_damage:
+                    raise SessionDamaged(record.session_id) from None
+                self._damaged, self._record, self._reason = record, None, "damaged"
+                self._tracked = Tracked(b"{}", self._merging_lists)
         return self._tracked
 
     def _writable(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class RequestSession(SessionMapping):
     _cookie_ends = False
     _binding = BindingSeen.NONE
     _denied: Session | None = None
+    _goes_on_over_damage = True
     operations_committed = 0
     """How many changes of data this request has saved so far."""
     passive = False
@@ -138,9 +139,9 @@ class RequestSession(SessionMapping):
 
     @property
     def reason(self) -> str | None:
-        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `fingerprint`, `superseded` (the browser has a newer
+        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `fingerprint`, `damaged` (what is kept of it cannot be read), `superseded` (the browser has a newer
         cookie by now), `anonymous`. None when somebody is."""
-        record = self._seen()
+        record = self._readable()
         if record is None:
             return self._reason
         if record.is_read_only:
@@ -214,10 +215,11 @@ class RequestSession(SessionMapping):
         until: datetime | None = None,
         provider_session: str | None = None,
     ) -> None:
-        record = self._seen()  # a superseded view may log in: it begins a session of its own
-        self._check_token_can_be_given(record)
+        record = self._readable()  # a superseded view may log in: it begins a session of its own
+        self._check_token_can_be_given(record or self._damaged)
         known = record if record is not None and not record.is_read_only else None
-        session_id = known.session_id if known is not None else None
+        before = known or self._damaged
+        session_id = before.session_id if before is not None else None
         if known is not None and known.binding is not None and not self._binding.is_shown:
             # Who they are was just proved without the device: the session goes on without it, and is offered another binding.
             await self._manager.bindings.end(known.session_id)
@@ -240,6 +242,7 @@ class RequestSession(SessionMapping):
             for key in self._manager.settings.anonymous_keys_dropped:
                 self._tracked.value.pop(key, None)
         self._adopt(issued)
+        await self._end_damaged(but=session_id)
         if self._manager.settings.dbsc:
             if self._denied is not None and self._denied.user_id == user_id:
                 # Else the browser would go on refreshing that one's cookie, which has the same name as the new one's.
@@ -256,16 +259,23 @@ class RequestSession(SessionMapping):
         self.forgetting += await offered(self._manager, self._record, root, is_secure=is_secure)
 
     async def _logout(self) -> bool:
-        record = self._seen()
+        record = self._seen() or self._damaged
         if not self._is_socket and self._phase is not Phase.OPEN:
             raise SessionClosed
         self._tracked = None
         if record is None or record.is_read_only:
             return False  # a late log-out with an old token must not take the newer log-in away
         ended = await self._manager.destroy_session(record.session_id)
+        await self._end_damaged(but=record.session_id)
         self._record, self._reason, self._new_token = None, "ended:logout", None
         self._cookie_ends = self._source is not Source.BEARER
         return ended
+
+    async def _end_damaged(self, *, but: str | None) -> None:
+        """Ends what the browser came with and could not use, unless that was just done."""
+        damaged, self._damaged = self._damaged, None
+        if damaged is not None and damaged.session_id != but:
+            await self._manager.destroy_session(damaged.session_id, reason=EndReason.SUPERSEDED)
 
     async def _rotate(self) -> None:
         record = self._open_for_change()
@@ -289,7 +299,7 @@ class RequestSession(SessionMapping):
 
     def document_actor(self) -> Actor | None:
         """Who asks for documents. Raises SessionReadOnly for a superseded view."""
-        record = self._seen()
+        record = self._readable()
         if self.is_read_only:
             raise SessionReadOnly
         return Actor(user_id=record.user_id, session_id=record.session_id) if record is not None else None
@@ -419,11 +429,12 @@ class RequestSession(SessionMapping):
 
     def _visible(self) -> Session | None:
         """The record as far as the application may know it: a superseded token stands for nobody."""
-        record = self._seen()
+        record = self._readable()
         return None if self.is_read_only else record
 
     def _open_for_change(self) -> Session | None:
-        record = super()._open_for_change()
+        super()._open_for_change()
+        record = self._readable()
         if record is None and self._is_socket:
             raise SessionReadOnly(_NO_SESSION_BY_SOCKET)
         return record

@@ -583,7 +583,8 @@ def test_questions_to_the_store_are_few(client: Client, monkeypatch: pytest.Monk
     assert cost("/get/a") == []
 
 
-def test_no_request_talks_itself_out_of_its_session(client: Client) -> None:
+@shows_security("V7.2.1", "V-22")
+def test_t66_no_request_talks_itself_out_of_its_session(client: Client) -> None:
     client.post("/login/ada")
     for path in ("/whoami?transport=polling", "/whoami?EIO=4&transport=websocket"):
         for headers in ({"Upgrade": "websocket", "Connection": "Upgrade"}, {"X-Requested-With": "XMLHttpRequest"}, {}):

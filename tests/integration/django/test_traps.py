@@ -43,7 +43,7 @@ def asked_of_store(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @shows("A12", "http")
-def test_an_unknown_handle_is_one_read_and_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t60_an_unknown_handle_is_one_read_and_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     client.get("/login/ada")
     handle, _, secret = client.cookies["sessionid"].value.partition(".")
@@ -65,7 +65,7 @@ def test_an_unknown_handle_is_one_read_and_no_search(monkeypatch: pytest.MonkeyP
 
 @shows("D01", "http")
 @override_settings(ROOT_URLCONF=__name__)
-def test_static_files_ask_nobody_and_may_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t68_static_files_ask_nobody_and_may_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     client.get("/login/ada")
     asked = asked_of_store(monkeypatch)
@@ -80,7 +80,7 @@ def test_static_files_ask_nobody_and_may_be_cached(monkeypatch: pytest.MonkeyPat
 
 @shows("A12", "http")
 @override_settings(ROOT_URLCONF=__name__)
-def test_a_handler_for_everything_does_not_swallow_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_t70_a_handler_for_everything_does_not_swallow_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(raise_request_exception=False)
     client.get("/login/ada")
 

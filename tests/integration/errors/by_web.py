@@ -75,8 +75,10 @@ async def a_row_that_was_changed_by_hand(stage: Stage) -> Told:
     async with visited(stage) as (here, client):
 
         @here.app.get("/")
-        async def handler(session: CurrentSession):
-            return dict(session)
+        async def handler():
+            return await here.manager.change_session_data(
+                session.session_id, [("set", ("a",), 1)], user_id=session.user_id
+            )
 
         session = await here.manager.authenticate(client.cookies["sessile"])
         await here.store.write(damage, session.session_id, SECRET.encode())

@@ -1,4 +1,4 @@
-"""Data in the store that cannot be read: an error of the server that names the session, never a log-out and never an empty dict; and a way out."""
+"""Data in the store that cannot be read: the request is nobody's and says why, the log names the session, nothing is overwritten; and people get in and out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from sessile.integrations.fastapi import CurrentSession
 from sessile.model.errors import SessionDamaged
+from sessile.testing.shows import shows_security
 from tests.integration.damaged import GARBAGE, damage, tells_of
 from tests.integration.fastapi.site import Site, site
 
@@ -33,7 +34,12 @@ async def damaged(database_url: str, user_id: str | None = "ada") -> AsyncIterat
 
         @here.app.get("/me")
         async def me(session: CurrentSession) -> dict[str, object]:
-            return {"user": session.user_id, "data": dict(session)}
+            return {"user": session.user_id, "data": dict(session), "reason": session.reason}
+
+        @here.app.post("/leave")
+        async def leave(session: CurrentSession) -> bool:
+            assert session.get("a") is None
+            return await session.logout()
 
         @here.app.get("/quiet")
         async def quiet() -> None:
@@ -46,35 +52,44 @@ async def damaged(database_url: str, user_id: str | None = "ada") -> AsyncIterat
             yield here, client, issued.session.session_id
 
 
-async def test_a_read_is_an_error_that_names_the_session(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+@shows_security("V-11")
+async def test_who_comes_with_it_is_nobody_and_the_log_names_it(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with damaged(database_url) as (here, client, handle):
         answer = await client.get("/me")
-        body = answer.json()
-        assert (answer.status_code, body["code"], body["session_id"]) == (500, "session_damaged", handle)
+        assert answer.json() == {"user": None, "data": {}, "reason": "damaged"}
         assert "set-cookie" not in answer.headers
         assert any(tells_of(record, handle) for record in caplog.records)
         assert (await client.get("/quiet")).status_code == 200, "who does not use it is not disturbed"
-        assert (await here.manager.get_session(handle)).user_id == "ada"
+        kept = await here.manager.get_session(handle)
+        assert (kept.user_id, kept.data) == ("ada", GARBAGE)
 
 
-async def test_a_write_is_refused_and_changes_nothing(database_url: str) -> None:
+async def test_a_write_begins_another_session_and_a_job_is_told(database_url: str) -> None:
     async with damaged(database_url) as (here, client, handle):
-        assert (await client.post("/set/b")).json()["code"] == "session_damaged"
+        assert (await client.post("/set/b")).status_code == 200
+        assert (await client.get("/me")).json() == {"user": None, "data": {"b": 1}, "reason": "anonymous"}
         with pytest.raises(SessionDamaged):
             await here.manager.change_session_data(handle, [("set", ("b",), 2)], user_id="ada")
         assert (await here.manager.get_session(handle)).data == GARBAGE
 
 
 @pytest.mark.parametrize("before", [None, "ada", "bob"])
-async def test_a_login_begins_with_empty_data(database_url: str, before: str | None) -> None:
-    async with damaged(database_url, before) as (_, client, _):
+async def test_a_login_begins_another_session(database_url: str, before: str | None) -> None:
+    async with damaged(database_url, before) as (here, client, handle):
         assert (await client.post("/login/ada")).status_code == 200
-        assert (await client.get("/me")).json() == {"user": "ada", "data": {}}
+        assert (await client.get("/me")).json() == {"user": "ada", "data": {}, "reason": None}
+        kept = await here.store.read(lambda tx: tx.sessions.get(handle))
+        assert (kept.user_id, kept.end_reason, kept.data) == (before, "superseded", GARBAGE)
         assert (await client.post("/set/b")).status_code == 200
         assert (await client.get("/me")).json()["data"] == {"b": 1}
 
 
-async def test_a_logout_ends_it(database_url: str) -> None:
-    async with damaged(database_url) as (_, client, _):
-        assert (await client.post("/logout")).json() is True
-        assert (await client.get("/me")).json() == {"user": None, "data": {}}
+@pytest.mark.parametrize("way", ["/logout", "/leave"])
+async def test_a_logout_ends_it(database_url: str, way: str) -> None:
+    async with damaged(database_url) as (here, client, handle):
+        assert (await client.post(way)).json() is True
+        assert (await client.get("/me")).json() == {"user": None, "data": {}, "reason": "no_cookie"}
+        kept = await here.store.read(lambda tx: tx.sessions.get(handle))
+        assert (kept.end_reason, kept.data) == ("logout", GARBAGE)

@@ -18,6 +18,7 @@ from sessile.model.errors import StoreUnavailable
 from sessile.model.session import EndReason
 from sessile.runtime.assemble import make_store
 from sessile.runtime.manager import AsyncSessionManager
+from sessile.testing.shows import shows_security
 from sessile.web.binding import REFRESH_PATH
 from tests.integration.binding_rules import BindingRules
 from tests.integration.fastapi.site import SetClock, WatchedStore
@@ -137,6 +138,7 @@ class TestFastApi(BindingRules):
     make_shop = staticmethod(shop_of)
 
 
+@shows_security("D-6")
 def test_d6_trouble_of_ours_is_503() -> None:
     with shop_of() as shop:
         browser = SoftBrowser(shop).bind()
@@ -151,6 +153,7 @@ def test_d6_trouble_of_ours_is_503() -> None:
         assert browser.user() == "ada"
 
 
+@shows_security("D-6")
 def test_d6_nobody_counts_refreshes() -> None:
     with shop_of() as shop:
         browser = SoftBrowser(shop).bind()
@@ -159,6 +162,7 @@ def test_d6_nobody_counts_refreshes() -> None:
             assert browser.refresh().status == 200
 
 
+@shows_security("D-10")
 def test_d10_a_socket_is_refused_to_a_copy_of_the_session_cookie() -> None:
     with shop_of() as shop:
         browser = SoftBrowser(shop).bind()
@@ -169,6 +173,22 @@ def test_d10_a_socket_is_refused_to_a_copy_of_the_session_cookie() -> None:
         assert shop.send("POST", "/api/v0/session/heartbeat", bearer).status == 401, "nor as a bearer token"
 
 
+@shows_security("D-17.8")
+def test_d17_what_was_set_otherwise_reaches_a_browser_with_its_next_refresh() -> None:
+    with shop_of() as shop:
+        browser = SoftBrowser(shop).bind()
+        assert browser.instructions is not None
+        before = browser.instructions["scope"]["scope_specification"]
+        changed = shop.manager.settings.model_copy(update={"dbsc_excluded_paths": ("/img",)})
+        object.__setattr__(shop.manager, "settings", changed)
+        assert browser.refresh().status == 200
+        after = browser.instructions["scope"]["scope_specification"]
+        assert "/static" in [one["path"] for one in before]
+        assert [one["path"] for one in after] == ["/img"]
+        assert browser.user() == "ada"
+
+
+@shows_security("D-16")
 def test_d16_what_a_request_costs_is_what_it_cost_before() -> None:
     with shop_of() as shop:
         browser = SoftBrowser(shop).bind()
@@ -181,6 +201,7 @@ def test_d16_what_a_request_costs_is_what_it_cost_before() -> None:
         assert shop.store.writes == []
 
 
+@shows_security("D-2")
 def test_d2_a_missing_package_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
@@ -192,6 +213,7 @@ def test_d2_a_missing_package_is_told_at_the_start(monkeypatch: pytest.MonkeyPat
     AsyncSessionManager(Settings(database_url="memory://"))
 
 
+@shows_security("D-15", "K-4")
 @pytest.mark.parametrize(
     "wrong", [{"cookie_domain": "app.test"}, {"cookie_partitioned": True}, {"dbsc_cookie_ttl_s": 299}]
 )
@@ -202,6 +224,7 @@ def test_d15_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
         Settings(dbsc=True, **wrong)
 
 
+@shows_security("D-6")
 def test_d6_the_refresh_address_takes_post_alone() -> None:
     with shop_of() as shop:
         assert shop.send("GET", REFRESH_PATH, {"Host": "app.test"}).status == 405

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
-from fastapi import Depends
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from starlette.staticfiles import StaticFiles
 
-from sessile.integrations.fastapi import CurrentSession, require_user
+from sessile.integrations.fastapi import CurrentSession, Sessile, require_user
 from sessile.model import token as tokens
 from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, site
@@ -112,6 +115,51 @@ async def test_t70_no_path_has_a_meaning_here_and_nobody_is_redirected(state: st
         refused = await client.get("/mine")
         assert refused.status_code == (503 if state == "outage" else 401)
         assert "location" not in refused.headers
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_t68_a_static_file_has_no_row_no_cookie_and_may_be_cached(named: bool, tmp_path: Path) -> None:
+    """Named in `without_session` it costs nothing at all; else one look, as every request with a cookie does, and never a write."""
+    (tmp_path / "app.js").write_text("1")
+    async with with_routes("memory://") as here:
+        files = FastAPI()
+        Sessile(files, here.manager, without_session=["/static"] if named else [])
+        files.mount("/static", StaticFiles(directory=tmp_path))
+        transport = httpx.ASGITransport(app=files)
+        async with (
+            here.client() as client,
+            httpx.AsyncClient(transport=transport, base_url=str(client.base_url)) as browser,
+        ):
+            await client.post("/enter/ann")
+            browser.cookies.update(client.cookies)
+            here.clock.advance(3600)  # activity would be written by now
+            here.store.reads.clear()
+            here.store.writes.clear()
+            answer = await browser.get("/static/app.js")
+            assert (answer.status_code, answer.text) == (200, "1")
+            assert here.store.writes == []
+            assert len(here.store.reads) == (0 if named else 1)
+            assert "set-cookie" not in answer.headers
+            assert "cookie" not in answer.headers.get("vary", "").lower()
+            assert "private" not in answer.headers.get("cache-control", "")
+            again = await browser.get("/static/app.js", headers={"if-none-match": answer.headers["etag"]})
+            assert again.status_code == 304
+
+
+async def test_t70_a_handler_for_everything_does_not_swallow_ours() -> None:
+    async with with_routes("memory://") as here, here.client() as client:
+
+        @here.app.exception_handler(Exception)
+        async def everything(_request: Request, _error: Exception) -> Response:
+            return RedirectResponse("/login")
+
+        await client.post("/enter/ann")
+        here.store.is_away = True
+        for path in ("/who", "/mine"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+            assert "location" not in answer.headers
+            assert "set-cookie" not in answer.headers
 
 
 async def test_verbs_in_def_handlers_need_no_further_thread(database_url: str) -> None:

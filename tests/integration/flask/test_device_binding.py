@@ -8,6 +8,7 @@ from typing import Any
 
 from sessile.integrations.flask import require_fresh
 from sessile.model.session import EndReason
+from sessile.testing.shows import shows_security
 from tests.integration.binding_rules import BindingRules
 from tests.integration.flask.conftest import with_routes
 from tests.integration.flask.site import Site, site
@@ -61,6 +62,7 @@ class TestFlask(BindingRules):
     make_shop = staticmethod(shop_of)
 
 
+@shows_security("D-6")
 def test_d6_trouble_of_ours_is_503(tmp_path: Any) -> None:
     with shop_of(database_url=f"sqlite:///{tmp_path / 'sessile.db'}") as shop:
         browser = SoftBrowser(shop).bind()

@@ -58,7 +58,7 @@ def test_it_is_a_problem_document(raising: Site) -> None:
     assert response.headers.getlist("Cache-Control") == ["private, no-store"]
 
 
-def test_a_handler_for_everything_does_not_swallow_ours(raising: Site) -> None:
+def test_t70_a_handler_for_everything_does_not_swallow_ours(raising: Site) -> None:
     """The trap: an error handler of the whole application answered before the route could, and every outage became a redirect to the log-in."""
     blueprint = Blueprint("inner", "inner")
 

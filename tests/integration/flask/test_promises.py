@@ -82,7 +82,7 @@ def test_a_page_that_does_not_use_the_session_is_as_without_one(here: Site) -> N
 
 
 @shows("D01", "http")
-def test_static_files_ask_nobody_and_may_be_cached(here: Site) -> None:
+def test_t68_static_files_ask_nobody_and_may_be_cached(here: Site) -> None:
     """The trap: a session of the database for each static file."""
     client = here.client()
     client.post("/login/ann")
@@ -100,7 +100,9 @@ def test_static_files_ask_nobody_and_may_be_cached(here: Site) -> None:
 @pytest.mark.parametrize("path", ["/me?transport=polling", "/me?EIO=4&transport=websocket"])
 @pytest.mark.parametrize("headers", [{}, {"Upgrade": "websocket", "Connection": "Upgrade"}])
 @shows_security("V7.2.1", "V-22")
-def test_nothing_a_client_says_takes_a_request_past_its_session(here: Site, path: str, headers: dict[str, str]) -> None:
+def test_t66_nothing_a_client_says_takes_a_request_past_its_session(
+    here: Site, path: str, headers: dict[str, str]
+) -> None:
     """The trap: `?transport=polling` or an upgrade header skipped the loading of sessions on any path."""
     seen: list[str | None] = []
 
@@ -115,7 +117,7 @@ def test_nothing_a_client_says_takes_a_request_past_its_session(here: Site, path
 
 
 @shows_security("V-9")
-def test_an_unknown_handle_is_one_read_and_no_search(here: Site) -> None:
+def test_t60_an_unknown_handle_is_one_read_and_no_search(here: Site) -> None:
     """The trap: an unknown id loaded every row to look for variants of its letters."""
     client = here.client()
     client.post("/login/ann")

@@ -19,6 +19,7 @@ from sessile.model.document import Change, Submission
 from sessile.model.errors import ContentUnreadable
 from sessile.stores.sql.postgres import upgrade
 from sessile.testing.servers import PostgresServer, RedisServer
+from sessile.testing.shows import shows_security
 from tests.conftest import postgres_or_skip, redis_or_skip
 
 MARKER = "Zebrafink-Marke-7731"
@@ -133,6 +134,7 @@ def test_no_dump_of_postgres_has_it(postgres: PostgresServer) -> None:
     assert found_in(dump) == []
 
 
+@shows_security("V-24")
 async def test_no_key_of_redis_has_it_and_the_cache_serves(redis: RedisServer, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     with SessionManager(settings(url, "k1")) as blocking:
@@ -210,6 +212,7 @@ def test_a_session_is_ended_and_swept_without_its_key(tmp_path: Path) -> None:
         assert not manager.validate_session(theirs)
 
 
+@shows_security("V-24")
 def test_content_that_was_moved_to_another_row_does_not_open(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     with SessionManager(settings(url, "k1")) as manager:

@@ -7,8 +7,8 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,18 @@ import redis as client
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
+from sessile.stores.sql.postgres import upgrade
 from sessile.testing.servers import RedisServer
-from tests.conftest import redis_or_skip
+from sessile.testing.shows import shows_security
+from tests.conftest import postgres_or_skip, redis_or_skip
 from tests.integration.server.peer import hello
 from tests.integration.server.running import SERVICE_KEY, Running, served
+from tests.secret_scan import dump_of, forms, found_in
 
 SECRET_KEY = "Q7-fVb2Kx9LmT4RzWc8NpYs6JdHg3Ae5Uo1Ei"
 CONTENT_KEY = base64.b64encode(hashlib.sha256(b"a key for content").digest()).decode()
 OWN_CLIENTS = ("httpx", "httpcore", "websockets.client", "asyncio")
 """Loggers of this test's own side of the wire, which are told what it sends."""
-
-
-def forms(secret: str, *, with_hash: bool) -> set[bytes]:
-    """What a secret may look like somewhere: itself, encoded, its bytes; and its hash, where whoever has that can look for a weak one."""
-    raws = {secret.encode()}
-    with suppress(ValueError):
-        raws.add(base64.b64decode(secret.replace("-", "+").replace("_", "/") + "=" * (-len(secret) % 4), validate=True))
-    found: set[bytes] = set()
-    for raw in raws:
-        found |= {raw, raw.hex().encode(), raw.hex().upper().encode()}
-        found |= {base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw).rstrip(b"=")}
-        if with_hash:
-            digest = hashlib.sha256(raw).digest()
-            found |= {digest, digest.hex().encode(), base64.b64encode(digest).rstrip(b"=")}
-    return {form for form in found if len(form) >= 8}
-
-
-def found_in(content: bytes, secrets: dict[str, str], *, with_hash: bool) -> set[str]:
-    """Names of the secrets that are there."""
-    return {
-        name for name, secret in secrets.items() if any(form in content for form in forms(secret, with_hash=with_hash))
-    }
 
 
 class Capture:
@@ -126,11 +107,26 @@ async def play(capture: Capture) -> None:
 OFFERED = ("code", "url", "qr_svg")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The URL of a database, and what gives all that it keeps."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'a.db'}", lambda: files_of(tmp_path)
+        return
+    server = postgres_or_skip()
+    with closing(server):
+        server.start()
+        url = server.create_database("scanned")
+        upgrade(url)
+        yield url, lambda: dump_of(url)
+
+
+@shows_security("V3.3.4", "V-1", "V-15", "V14.2.1", "V16.2.5")
 async def test_no_secret_is_anywhere_but_where_it_was_handed_over(
-    redis: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    redis: RedisServer, database: tuple[str, Callable[[], bytes]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = tmp_path / "a.db"
-    given: dict[str, Any] = {"database_url": f"sqlite:///{database}", "redis_url": redis.url(), "fence_period_s": 0.05}
+    database_url, all_kept = database
+    given: dict[str, Any] = {"database_url": database_url, "redis_url": redis.url(), "fence_period_s": 0.05}
     keys: dict[str, Any] = {"secret_keys": [SECRET_KEY], "encryption_keys": [f"k1:{CONTENT_KEY}"]}
     with caplog.at_level(logging.DEBUG):
         async with served(**given, **keys) as running:
@@ -141,7 +137,9 @@ async def test_no_secret_is_anywhere_but_where_it_was_handed_over(
             with closing(client.Redis.from_url(redis.url())) as connection:
                 names = list(connection.scan_iter())
                 kept = b"".join(name + (connection.dump(name) or b"") + (connection.get(name) or b"") for name in names)
-            kept += files_of(tmp_path)
+            rows = all_kept()
+            assert b"session_created" in rows, "the dump has what was done"
+            kept += rows
     logged = "\n".join(
         f"{record.getMessage()} {record.args!r} {record.exc_text or ''}"
         for record in caplog.records

@@ -9,10 +9,12 @@ import pytest
 
 from sessile.model.errors import ConfigurationError, ContentUnreadable
 from sessile.stores.encrypted import ContentCipher, parse_keys
+from sessile.testing.shows import shows_security
 
 ONE, TWO = (hashlib.sha256(name).digest() for name in (b"one", b"two"))
 
 
+@shows_security("V-24")
 def test_it_opens_for_its_record_alone() -> None:
     cipher = ContentCipher({"a": ONE})
     sealed = cipher.seal("document\x001\x007", b"what was said")
@@ -24,6 +26,7 @@ def test_it_opens_for_its_record_alone() -> None:
             cipher.open(other, sealed)
 
 
+@shows_security("V-24")
 def test_each_changed_byte_and_each_cut_is_found() -> None:
     cipher = ContentCipher({"a": ONE})
     sealed = cipher.seal("n", b"0123456789")

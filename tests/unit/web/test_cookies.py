@@ -80,7 +80,7 @@ def test_insecure_lan_is_possible_and_said_in_the_log_once(caplog: pytest.LogCap
         ("https", {"cookie_name": "shop", "cookie_path": "/shop"}, "__Secure-shop=t; Path=/shop; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"),
     ],
 )  # fmt: skip
-@shows_security("V3.3.1", "V3.3.2", "V3.3.4", "K-4")
+@shows_security("V3.3.1", "V3.3.2", "V3.3.4", "K-4", "C-1")
 def test_attributes(scheme: str, settings: dict[str, Any], expected: str) -> None:
     header = policy(**settings).set_header(request(scheme=scheme, host="localhost"), "t", LEFT)
     assert header.decode() == expected

@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from sessile.integrations.django.cookies import USER_AGENT_KEY
 from sessile.integrations.django.process import Process, refuse_on_loop
-from sessile.model.delta import Tracked
+from sessile.model.delta import Tracked, is_readable
 from sessile.model.errors import (
     SessileError,
-    SessionDamaged,
     SessionEnded,
     SessionExpired,
     SessionNotFound,
@@ -79,16 +78,16 @@ class Core(BlockingSession):
         return self._new_token if self._record is not None else None
 
     @property
-    def row_user_id(self) -> str | None:
-        """Whose session it is, as its row says; not a read."""
-        return self._record.user_id if self._record is not None else None
-
-    @property
     def holds_data(self) -> bool:
         """Whether there is anything in the dict, as far as it was loaded."""
         if self._tracked is not None:
             return bool(self._tracked.value)
         return self._record is not None and self._record.data != b"{}"
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether what is kept of the session that the browser came with cannot be read."""
+        return self._damaged is not None
 
     @property
     def is_current(self) -> bool:
@@ -103,10 +102,9 @@ class Core(BlockingSession):
         if self._tracked is None:
             if self._record is None or _EXPIRY_RAW not in self._record.data:
                 return None
-            try:
-                value = self._data().get(EXPIRY_KEY)
-            except SessionDamaged:
+            if not is_readable(self._record.data):
                 return None  # who uses the data is told
+            value = self._data().get(EXPIRY_KEY)
         else:
             value = self._tracked.value.get(EXPIRY_KEY)
         if isinstance(value, str):
@@ -240,14 +238,6 @@ class Core(BlockingSession):
         self._tracked.value.update(kept)
         self.user_key = None
 
-    def let_go_of_damage(self) -> None:
-        """Ends a session whose data cannot be read: what is written from now on begins another one. Raises like `look`."""
-        try:
-            self.data()
-        except SessionDamaged:
-            self.end_current()
-            self.begin_anew()
-
     def become(self, user_id: str, public: Mapping[str, Any] | None) -> None:
         """Somebody else is logged in, as the application says in the dict, which stays as the application wants it."""
         kept = dict(self.data())
@@ -305,7 +295,7 @@ class Core(BlockingSession):
 
     def end_current(self) -> None:
         """Ends it, but goes on knowing it: a later save must be able to tell."""
-        record = self.look()
+        record = self.look() or self._damaged
         if record is not None and not record.is_read_only:
             self.process.opened().destroy_session(record.session_id)
 

@@ -14,14 +14,12 @@ from django.conf import settings as django_settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.utils.module_loading import import_string
 
-from sessile.integrations.django import login_keys
 from sessile.integrations.django.cookies import KeyCookie, is_ours, scope_without_request
 from sessile.integrations.django.core import EXPIRY_KEY, USER_KEY, Core
 from sessile.integrations.django.process import Process, here, refuse_on_loop
 from sessile.integrations.django.verbs import Verbs
 from sessile.model.errors import (
     InvalidValue,
-    SessionDamaged,
     SessionEnded,
     SessionExpired,
     SessionNotFound,
@@ -132,9 +130,10 @@ class SessionStore(Verbs, SessionBase):
         self.update(kept)
 
     def is_empty(self) -> bool:
-        """True when there is no session and nothing in it. After an outage nobody knows, so it is not."""
+        """True when there is no session and nothing in it. After an outage nobody knows, so it is not; nor where what is kept cannot be read: Django's own
+        middleware would take the cookie away."""
         core = self._core
-        if self._rotation_due or core.has_failed or core.holds_data:
+        if self._rotation_due or core.has_failed or core.is_damaged or core.holds_data:
             return False
         return self._known_key() is None
 
@@ -163,16 +162,10 @@ class SessionStore(Verbs, SessionBase):
     _session = property(_get_session)
 
     def __getitem__(self, key: str) -> Any:
-        try:
-            return self._core.data()[key]
-        except SessionDamaged as error:
-            return login_keys.item(self._core, key, error)
+        return self._core.data()[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        try:
-            return self._core.data().get(key, default)
-        except SessionDamaged as error:
-            return login_keys.lookup(self._core, key, default, error)
+        return self._core.data().get(key, default)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._core.writable()[key] = value
@@ -181,10 +174,7 @@ class SessionStore(Verbs, SessionBase):
         del self._core.writable()[key]
 
     def __contains__(self, key: object) -> bool:
-        try:
-            return key in self._core.data()
-        except SessionDamaged as error:
-            return login_keys.holds(self._core, key, error)
+        return key in self._core.data()
 
     def has_key(self, key: str) -> bool:
         return key in self
@@ -309,7 +299,6 @@ class SessionStore(Verbs, SessionBase):
     def cycle_key(self) -> None:
         """A new token for the same session and data, when it is saved or when the token is asked for. `auth.login()` calls this."""
         core = self._core
-        core.let_go_of_damage()
         if core.is_read_only:
             # The cookie was replaced while this request was under way. Who logs in here begins a session of their own.
             core.begin_anew()
@@ -428,11 +417,7 @@ class SessionStore(Verbs, SessionBase):
         """The same, where there may be nothing to do."""
         core = self._core
         core.look()
-        try:
-            is_due = self._rotation_due or (core.holds_data and core.data().get(USER_KEY) != core.user_key)
-        except SessionDamaged:
-            return  # nothing can have been written over it
-        if is_due:
+        if self._rotation_due or (core.holds_data and core.data().get(USER_KEY) != core.user_key):
             refuse_on_loop()
             self._settle()
 

@@ -89,7 +89,7 @@ class Verbs:
 
     @property
     def reason(self) -> str | None:
-        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `superseded`,
+        """Why nobody is logged in: `no_cookie`, `duplicate_cookie`, `unknown`, `expired:idle`, `expired:absolute`, `ended:<reason>`, `damaged`, `superseded`,
         `anonymous`. None when somebody is."""
         return self._settled().reason
 

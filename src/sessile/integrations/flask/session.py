@@ -9,7 +9,8 @@ from typing import Any, Final
 from flask.sessions import SessionMixin
 
 from sessile.integrations.flask.application import ApplicationSessions
-from sessile.model.errors import SessileError, SessionDamaged
+from sessile.model.delta import is_readable
+from sessile.model.errors import SessileError
 from sessile.model.session import Session, Standing
 from sessile.runtime.lane import drive
 from sessile.web import trace
@@ -19,9 +20,6 @@ from sessile.web.wsgi import WsgiScope
 
 PERMANENT: Final = "_permanent"
 """Flask's own key for it: data that moved here from another interface goes on meaning the same."""
-
-FLASK_LOGIN_USER: Final = "_user_id"
-"""Where Flask-Login writes who is logged in."""
 
 
 class FlaskSession(BlockingSession, SessionMixin):
@@ -52,15 +50,6 @@ class FlaskSession(BlockingSession, SessionMixin):
         super().take(loaded)
         self._is_new = loaded.record is None
         trace.loaded(self._scope, loaded)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        try:
-            super().__setitem__(key, value)
-        except SessionDamaged:
-            if key != FLASK_LOGIN_USER:
-                raise
-            self.logout()  # `login_user` begins with this key: a log-in must be possible over data that cannot be read
-            super().__setitem__(key, value)
 
     # -- what Flask's sessions have --------------------------------------------------------------------------------------------------------
 
@@ -160,9 +149,8 @@ class FlaskSession(BlockingSession, SessionMixin):
         record = self._record
         if self._failure is not None or (not self._has_data if record is None else record.is_read_only):
             return
-        try:
-            known = self._held().value
-        except SessionDamaged:
+        known = self._peek()
+        if known is None:
             return
         if bool(known.get(PERMANENT, False)) != wanted:
             self[PERMANENT] = wanted
@@ -180,7 +168,7 @@ class FlaskSession(BlockingSession, SessionMixin):
         return self._cookies.set_header(self._scope, token, self._cookie_age(self._record))
 
     def _cookie_age(self, record: Session) -> timedelta | None:
-        is_kept = record.is_remembered or self._peek().get(PERMANENT, False)
+        is_kept = record.is_remembered or (self._peek() or {}).get(PERMANENT, False)
         return super()._cookie_age(record) if is_kept else None
 
     def _token_to_repeat(self) -> str | None:
@@ -194,9 +182,8 @@ class FlaskSession(BlockingSession, SessionMixin):
     def _has_data(self) -> bool:
         return self._tracked is not None and bool(self._tracked.value)
 
-    def _peek(self) -> Mapping[str, Any]:
-        """The dict, without counting as a use."""
-        try:
-            return self._held().value
-        except SessionDamaged:
-            return {}  # who uses the session is told
+    def _peek(self) -> Mapping[str, Any] | None:
+        """The dict, without counting as a use; None where it cannot be read, which is left to those who use the session."""
+        if self._tracked is None and self._record is not None and not is_readable(self._record.data):
+            return None
+        return self._held().value

@@ -82,16 +82,17 @@ class SessionReadOnly(SessionClosed):
 
 
 class SessionDamaged(SessionError):
-    """What the store holds of a session's data is not what was written there. `session_id` is its handle."""
+    """What the store holds of a session's data is not what was written there, and somebody other than a request wants it: a job, a detached session, a
+    change by its handle. A request with such a session is nobody's (`reason` is `damaged`). `session_id` is its handle."""
 
     code = "session_damaged"
     http_status = 500
     cause = "The row's or the cache's copy of the session's data was changed by hand, cut short, or written by another program."
-    cure = "Restore the row from a backup, or let the user log in again: that begins with empty data. Logging out works, too."
+    cure = "Restore the row from a backup, or let the user log in again: that begins another session. The damaged one stays as it is until it is forgotten."
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            f"The stored data of session {session_id} cannot be read. A new log-in begins with empty data."
+            f"The stored data of session {session_id} cannot be read. A new log-in begins another session."
         )
         self.session_id = session_id
 

@@ -94,7 +94,14 @@ class Listening:
         import asyncpg  # type: ignore[import-untyped]  # it has no types
 
         connection = await asyncpg.connect(self._url, timeout=self._timeout_s)
-        await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: self._heard(payload))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await connection.add_listener(
+                    CHANNEL, lambda _connection, _pid, _channel, payload: self._heard(payload)
+                )
+        except BaseException:  # `stop` may come just now, and nobody else knows of this connection
+            connection.terminate()
+            raise
         return connection
 
     async def _keep(self) -> None:

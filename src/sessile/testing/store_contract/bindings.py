@@ -13,6 +13,7 @@ from sessile.model.binding import CHALLENGE_LIFETIME_S, Binding
 from sessile.model.errors import BindingRefused, SessionEnded
 from sessile.model.session import EndReason, Issued, Session
 from sessile.testing.lab import BINDING, RULES, Bench, Lab, failed
+from sessile.testing.shows import shows_security
 from sessile.testing.store_contract.base import Contract
 
 _HERE = "https://app.test/refresh"
@@ -85,6 +86,7 @@ async def _device(lab: Lab, rules: SessionRules = RULES) -> Device:
 class BindingContract(Contract):
     """Device bound sessions."""
 
+    @shows_security("D-11", "D-16")
     async def test_a_binding_counts_from_its_first_refresh(self, lab: Lab) -> None:
         device = await _device(lab)
         assert await device.seen(None) is BindingSeen.NONE
@@ -102,6 +104,7 @@ class BindingContract(Contract):
             "session_created", "device_registered", "device_bound",
         ]  # fmt: skip
 
+    @shows_security("D-1")
     async def test_only_a_log_in_is_offered_a_binding(self, lab: Lab) -> None:
         device = await _device(lab)
         anonymous = (await device.bench.sessions.create(None)).session
@@ -109,6 +112,7 @@ class BindingContract(Contract):
         await device.register()
         assert await device.bench.bindings.offer(await device.record()) is None
 
+    @shows_security("D-3")
     async def test_a_registration_is_for_one_session_once_and_in_time(self, lab: Lab) -> None:
         device = await _device(lab)
         bench, key = device.bench, device.key
@@ -137,6 +141,7 @@ class BindingContract(Contract):
         with pytest.raises(BindingRefused):
             await bench.bindings.register(good, presented=None, audience=_HERE)
 
+    @shows_security("D-5")
     async def test_a_challenge_is_good_once(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()
@@ -151,6 +156,7 @@ class BindingContract(Contract):
         told = await device.bench.bindings.refresh(device.identifier, device.key.refresh(early), audience=_HERE)
         assert isinstance(told, Challenged), "older than what is remembered of used ones"
 
+    @shows_security("D-5")
     async def test_the_previous_challenge_is_good_too(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()
@@ -160,6 +166,7 @@ class BindingContract(Contract):
         told = await device.bench.bindings.refresh(device.identifier, device.key.refresh(earlier), audience=_HERE)
         assert isinstance(told, BoundCookie)
 
+    @shows_security("D-9")
     async def test_a_refresh_is_nobodys_activity(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()
@@ -169,6 +176,7 @@ class BindingContract(Contract):
         after = await device.record()
         assert replace(after, binding=None) == replace(before, binding=None)
 
+    @shows_security("D-4")
     async def test_what_is_unknown_or_over_is_told_to_be_forgotten(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()
@@ -181,6 +189,7 @@ class BindingContract(Contract):
         assert await refresh(device.identifier, proof) == BindingOver(device.identifier)
         assert await refresh(device.identifier, None) == BindingOver(device.identifier)
 
+    @shows_security("D-7")
     async def test_a_cookie_that_was_replaced_is_good_for_a_moment(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()
@@ -200,6 +209,7 @@ class BindingContract(Contract):
         kinds = await device.events()
         assert kinds.count("device_cookie_reuse") == 1
 
+    @shows_security("D-8")
     async def test_a_cookie_is_worth_nothing_after_its_time(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()
@@ -211,6 +221,7 @@ class BindingContract(Contract):
         assert "device_cookie_reuse" in await device.events()
         assert await device.seen((await device.refresh()).cookie) is BindingSeen.SHOWN, "and its owner goes on"
 
+    @shows_security("D-7")
     async def test_late_use_of_a_bound_cookie_can_end_the_session(self, lab: Lab) -> None:
         device = await _device(lab, SessionRules(RULES.expiry, end_on_late_use=True))
         await device.register()
@@ -222,6 +233,7 @@ class BindingContract(Contract):
         with pytest.raises(SessionEnded):
             await device.record()
 
+    @shows_security("D-13")
     async def test_tabs_that_refresh_at_once_all_have_a_good_cookie(self, lab: Lab) -> None:
         device = await _device(lab)
         second = Device(
@@ -242,6 +254,7 @@ class BindingContract(Contract):
         assert (await device.binding()).generation == 3
         assert await device.seen(cookies.pop()) is BindingSeen.SHOWN
 
+    @shows_security("D-13")
     async def test_a_challenge_that_is_used_at_once_is_used_once(self, lab: Lab) -> None:
         device = await _device(lab)
         second = await lab.open() if self.is_shared else device.bench
@@ -254,6 +267,7 @@ class BindingContract(Contract):
         kinds = [type(outcome) for outcome in await lab.together(*calls)]
         assert sorted(kind.__name__ for kind in kinds) == ["BoundCookie", "Challenged", "Challenged", "Challenged"]
 
+    @shows_security("D-10", "D-13")
     async def test_a_refresh_and_an_end_at_once_leave_nothing_alive(self, lab: Lab) -> None:
         device = await _device(lab)
         second = await lab.open() if self.is_shared else device.bench
@@ -278,6 +292,7 @@ class BindingContract(Contract):
         device.token = (await device.bench.sessions.login(device.session_id, "ada")).token
         assert await device.seen(cookie) is BindingSeen.SHOWN
 
+    @shows_security("D-11")
     async def test_a_binding_that_is_never_confirmed_lapses(self, lab: Lab) -> None:
         device = await _device(lab)
         await device.register()

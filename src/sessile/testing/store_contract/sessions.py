@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from sessile.model.delta import Tracked
+from sessile.model.document import Actor
 from sessile.model.errors import (
     InvalidValue,
     SessionCreationError,
@@ -19,10 +20,12 @@ from sessile.model.errors import (
 from sessile.model.events import EventKind
 from sessile.model.session import EndReason, Principal, Session
 from sessile.model.values import decode, encode
+from sessile.ports import Transaction
 from sessile.testing.lab import ABSOLUTE_TIMEOUT_S, IDLE_TIMEOUT_S, Bench, Lab
 from sessile.testing.shows import shows, shows_security
 from sessile.testing.store_contract.base import Contract
 
+_UNREADABLE = b"\xff\xfe{not a record"
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 
 
@@ -37,6 +40,30 @@ class SessionContract(Contract):
         assert by_token == issued.session == await bench.sessions.get(issued.session.session_id)
         assert (by_token.user_id, by_token.public, decode(by_token.data)) == ("ada", {"name": "Ada"}, {"basket": [1]})
         assert by_token.authenticated_at == by_token.created_at == lab.clock.now()
+
+    @shows_security("V-11")
+    @pytest.mark.parametrize("owner", [None, "ada", "bob"])
+    async def test_a_login_over_data_that_cannot_be_read_begins_another_session_and_keeps_that_one(
+        self, lab: Lab, owner: str | None
+    ) -> None:
+        bench = await lab.open()
+        issued = await bench.sessions.create(owner)
+        handle = issued.session.session_id
+        actor = Actor(user_id=owner, session_id=handle)
+        document = (await bench.documents.open(actor, "form", {})).document
+        await bench.store.write(_put_data, handle, _UNREADABLE)
+        entered = await bench.sessions.login(handle, "ada")
+        assert entered.session.session_id != handle
+        assert (entered.session.user_id, decode(entered.session.data)) == ("ada", {})
+        kept = await bench.store.read(lambda tx: tx.sessions.get(handle))
+        assert kept is not None
+        assert (kept.end_reason, kept.data) == (EndReason.SUPERSEDED, _UNREADABLE)
+        assert "session_damaged" in await _audited(bench, handle)
+        with pytest.raises(SessionEnded):
+            await bench.sessions.authenticate(issued.token)
+        if owner != "bob":  # what an anonymous visitor began comes along all the same
+            found = await bench.documents.get(Actor(user_id="ada"), document.document_id)
+            assert found.document_id == document.document_id
 
     @shows("A12")
     @shows_security("C-4", "V-2", "V-9")
@@ -284,6 +311,12 @@ async def _touch(bench: Bench, session: Session) -> Session:
         return session
     await bench.sessions.touch([touched])
     return await bench.sessions.get(session.session_id)
+
+
+def _put_data(tx: Transaction, session_id: str, data: bytes) -> None:
+    session = tx.sessions.get(session_id, lock=True)
+    assert session is not None
+    tx.sessions.update(replace(session, data=data))
 
 
 async def _audited(bench: Bench, session_id: str) -> list[str]:
