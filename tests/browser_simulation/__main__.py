@@ -11,12 +11,12 @@ from tests.browser_simulation.test_simulation import PROGRAM
 from tests.differential.node import bundled
 
 
-def main(seed: int, count: int = 1) -> None:
+def main(seed: int, count: int = 1) -> int:
     if count == 1:
         os.environ["SIMULATION_TELLS"] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(bundled(PROGRAM, Path(folder)).run([str(seed), str(count)])))
+        return bundled(PROGRAM, Path(folder)).show([str(seed), str(count)])
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    sys.exit(main(*map(int, sys.argv[1:])))

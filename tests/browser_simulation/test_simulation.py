@@ -62,22 +62,14 @@ def test_all_comes_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert figures["emptyAfterMost_ms"] <= 30_000
 
 
-INBOX = "src/inbox.ts"
-FAILED_ONCE: dict[int, tuple[str, str, str]] = {
-    # A tab that came and went while the leader hung left changes of a document that was open nowhere else.
-    20260948: (INBOX, "if (identity.owner !== null) docs.loadErrands(identity.owner).catch(reportError);", ""),
-    # The storage failed between the hello and the welcome: what was made then was numbered under a device that no connection spoke for.
-    20261256: (INBOX, "    identity.goOn().catch(reportError);\n    if (tabs.role", "    if (tabs.role"),
-}
-"""Seeds of the soak that found something, and what takes the repair away again."""
+FAILED_ONCE = [20260948, 20261256, 20261458]
+"""Seeds of the soak that found something. What a seed meets changes with every change of the client: `clients/browser/test/left.test.ts` shows the three faults by themselves."""
 
 
 @pytest.mark.parametrize("seed", FAILED_ONCE)
 def test_what_failed_once_comes_right(seed: int, tmp_path: Path) -> None:
     (told,) = bundled(PROGRAM, tmp_path).run([str(seed), "1"])
     assert json.loads(told)["seeds"] == 1
-    with pytest.raises(AssertionError, match=f"repeat with: python -m tests.browser_simulation {seed}"):
-        bundled(PROGRAM, tmp_path, FAILED_ONCE[seed]).run([str(seed), "1"])
 
 
 @pytest.mark.parametrize("plant", PLANTS)

@@ -29,6 +29,10 @@ class Program:
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-4000:]}"
         return done.stdout.splitlines()
 
+    def show(self, arguments: Sequence[str]) -> int:
+        """Runs it in front of a person: everything it says, and its exit status."""
+        return subprocess.run([find_binary("node") or "node", str(self.bundle), *arguments], check=False).returncode
+
 
 def bundled(program: str, folder: Path, plant: tuple[str, str, str] | None = None) -> Program:
     """`program` is a path below `clients/browser`. A plant is a file of its source, a text in it that occurs once, and what stands there instead."""

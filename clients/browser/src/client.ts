@@ -18,13 +18,14 @@ import { Identity } from "./identity.js";
 import { Inbox } from "./inbox.js";
 import { LateSocket } from "./late.js";
 import { Life } from "./life.js";
-import type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
+import type { ClientSnapshot, ConnectOptions, DocumentOptions, Stats } from "./options.js";
 import { type Entry, Outbox } from "./outbox.js";
 import { Persistence } from "./persistence.js";
 import { QUIET_MS, Reachability } from "./reachability.js";
 import { Requests } from "./requests.js";
 import { baseOf, Http, ownerOf } from "./session.js";
 import { Siblings, type Standing } from "./siblings.js";
+import { kept } from "./snapshot.js";
 import { IndexedDbBackend } from "./storage.js";
 import { type Role, Tabs, type TabsHost } from "./tabs.js";
 
@@ -51,7 +52,7 @@ export class Client {
   readonly #hashes = { hashesMatched: 0, hashesDiffered: 0, hashesSkipped: 0 };
   readonly #account: Account;
   readonly #inbox: Inbox;
-
+  #snapshot: ClientSnapshot | null = null;
 
   constructor(private readonly options: ConnectOptions = {}) {
     const base = baseOf(options.url);
@@ -145,11 +146,21 @@ export class Client {
   /** The same at once, without waiting for a state: changes made meanwhile are queued. */
   open(name: string, options: DocumentOptions = {}): Doc { return this.#docs.open(name, options.default); }
 
-  /** Calls `callback` after every change that a status line could show; returns the function that stops it. */
-  subscribe(callback: () => void): () => void {
+  /** Calls `callback` after every change that a status line could show; returns the function that stops it. Bound, for `useSyncExternalStore`. */
+  readonly subscribe = (callback: () => void): (() => void) => {
     this.#subscribers.add(callback);
     return () => this.#subscribers.delete(callback);
-  }
+  };
+
+  /** How it stands: the same object until something in it changes. */
+  readonly getSnapshot = (): ClientSnapshot => {
+    const { status, transport, role, session, platform, isOffline, isStorageDurable } = this;
+    const pendingCount = this.#sum((doc) => doc.pendingCount);
+    const unstoredCount = this.#sum((doc) => doc.unstoredCount);
+    return (this.#snapshot = kept(this.#snapshot, { status, transport, role, session, platform, isOffline, isStorageDurable, pendingCount, unstoredCount }));
+  };
+
+  #sum(count: (doc: Doc) => number): number { return this.documents.reduce((total, doc) => total + count(doc), 0); }
 
   // ------------------------------------------------------------------ the person's session
 
@@ -191,7 +202,7 @@ export class Client {
     const { connects, framesIn, framesOut, bytesIn, bytesOut } = this.#connection;
     return {
       connects, framesIn, framesOut, bytesIn, bytesOut,
-      pending: this.documents.reduce((sum, doc) => sum + doc.pendingCount, 0),
+      pending: this.#sum((doc) => doc.pendingCount),
       durable: this.#outbox.isDurable,
       storageFailure: this.#outbox.failure,
       persisted: this.#persistence.isGranted,
@@ -353,7 +364,6 @@ export class Client {
     this.#touched();
   }
 
-
   // ------------------------------------------------------------------ other tabs, other identities
 
   #storageFailed(reason: unknown): readonly Entry[] {
@@ -363,6 +373,7 @@ export class Client {
     return this.#identity.owner === null ? [] : this.#docs.unanswered(this.#identity.owner);
   }
 
+  /** There may be changes under another device by now: a former one's are sent, or the storage failed between hello and welcome. */
   #acknowledged(doc: Doc): void {
     this.#docs.drop(doc);
     if (this.#connection.isOpen) this.#identity.goOn().catch(reportError);
@@ -473,7 +484,7 @@ export class Client {
   }
 
   #touched(): void {
-    if (this.options.leaveGuard !== false) this.#life?.guard(this.documents.some((doc) => doc.unstoredCount > 0));
+    if (this.options.leaveGuard !== false) this.#life?.guard(this.#sum((doc) => doc.unstoredCount) > 0);
     for (const callback of [...this.#subscribers]) guarded(callback);
   }
 

@@ -59,6 +59,7 @@ export class Doc {
       },
       generation: () => this.seenGeneration,
       send: (changes) => host.send({ type: "change", document_id: this.#core.documentId, changes }),
+      idle: () => host.acknowledged(this),
     });
   }
 
@@ -395,8 +396,7 @@ export class Doc {
     switch (effect.kind) {
       case "request_sync": {
         const { kind: _kind, ...body } = effect;
-        this.host.send({ type: "request_sync", document_id: this.id, ...body });
-        return;
+        return void this.host.send({ type: "request_sync", document_id: this.id, ...body });
       }
       case "verify":
         if (effect.hash) this.#verify(effect).catch(reportError);

@@ -9,7 +9,7 @@ export type { EventName, Events, SyncStatus } from "./events.js";
 export type { Checkpoint, Conflict, Detail, Device, Difference, Logged, OwnSession, Platform, RestorePreview, Session, SessionRestored, User, VerdictName } from "./frames.js";
 export type { ChangeHandle, DocSnapshot, Refusal, Resolution, Verdict } from "./host.js";
 export type { Item, ItemId, Operation } from "./operations.js";
-export type { ConnectOptions, DocumentOptions, Stats } from "./options.js";
+export type { ClientSnapshot, ConnectOptions, DocumentOptions, Stats } from "./options.js";
 export type { Role } from "./tabs.js";
 export { formatPointer, parsePointer } from "./pointer.js";
 export type { Json, JsonObject } from "./values.js";

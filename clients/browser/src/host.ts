@@ -67,7 +67,7 @@ export interface Host {
   /** A change was stored under `entry.device_id`: tell the other tabs, and reconnect if that is a new identity. */
   stored(entry: Entry): void;
   verdicts(name: string, deviceId: string, verdicts: readonly SentVerdict[]): void;
-  /** Acknowledged entries have left the outbox. */
+  /** Acknowledged entries have left the outbox, or there were none to send. */
   acknowledged(doc: Doc): void;
   /** This document's changes cannot go on under `deviceId`. */
   renewIdentity(name: string, deviceId: string): void;

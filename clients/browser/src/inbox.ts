@@ -15,6 +15,8 @@ import type { Tabs } from "./tabs.js";
 
 /** How long another tab's entry may wait for that tab to send it; usually it has been acknowledged by then. */
 const SIBLING_DELAY_MS = 250;
+/** The same for a document that is not open here: that tab may be gone. */
+const ERRAND_DELAY_MS = 3000;
 
 export interface InboxOptions {
   readonly account: Account;
@@ -33,6 +35,7 @@ export interface InboxOptions {
 
 export class Inbox {
   #siblingTimer: unknown = null;
+  #errandTimer: unknown = null;
 
   constructor(private readonly to: InboxOptions) {}
 
@@ -82,32 +85,42 @@ export class Inbox {
   #heardOfOutbox(message: Extract<SiblingMessage, { kind: "identity" | "verdicts" | "outbox" }>): void {
     if (message.kind === "identity") return void this.to.identity.renewed().catch(reportError);
     const doc = this.to.docs.get(message.name);
-    if (message.kind === "verdicts") return doc?.heard(message.device_id, message.verdicts);
-    doc?.refresh(false).catch(reportError);
-    if (this.to.tabs.role === "follower") return;
-    if (this.to.tabs.role === "leader") {
-      if (!doc) this.to.docs.loadErrands(message.owner).catch(reportError);
-      return doc?.pump(); // nobody else sends it
+    if (message.kind === "verdicts") {
+      doc?.heard(message.device_id, message.verdicts);
+      return doc && this.to.docs.drop(doc);
     }
-    this.#siblingTimer ??= this.to.timers.set(() => {
+    doc?.refresh(false).catch(reportError);
+    const { docs, tabs, timers } = this.to;
+    if (tabs.role === "follower") return;
+    if (tabs.role === "leader") return doc ? doc.pump() : this.#errands(); // nobody else sends it
+    this.#siblingTimer ??= timers.set(() => {
       this.#siblingTimer = null;
-      for (const open of this.to.docs.all) open.pump();
+      for (const open of docs.all) open.pump();
     }, SIBLING_DELAY_MS);
+    if (doc) return;
+    this.#errandTimer ??= timers.set(() => {
+      this.#errandTimer = null;
+      this.#errands();
+    }, ERRAND_DELAY_MS);
+  }
+
+  /** Sends what is left of documents that are open nowhere. */
+  #errands(): void {
+    const { docs, identity } = this.to;
+    if (identity.owner !== null) docs.loadErrands(identity.owner).catch(reportError);
   }
 
   close(): void {
     this.to.timers.clear(this.#siblingTimer);
+    this.to.timers.clear(this.#errandTimer);
   }
 
   #welcome(frame: Extract<ServerFrame, { type: "welcome" }>): void {
-    const { account, connection, docs, identity, reachability, siblings, tabs } = this.to;
+    const { account, connection, docs, reachability, siblings, tabs } = this.to;
     account.set(frame.session);
     reachability.hasTried = true;
     connection.welcomed();
-    // What a tab left that came and went while this one hung, of a document that is open nowhere.
-    if (identity.owner !== null) docs.loadErrands(identity.owner).catch(reportError);
-    // Between the hello and this answer changes may have been stored under another device, for example because the storage failed just then.
-    identity.goOn().catch(reportError);
+    this.#errands(); // a tab may have come and gone while this one hung
     if (tabs.role === "solo") siblings.tell({ kind: "connected" });
     docs.opened(frame.documents);
     // Documents that were opened here between hello and welcome.

@@ -1,7 +1,10 @@
 /** What `connect` and `document` take, and what `stats` gives. */
 
+import type { ConnectionStatus, Transport } from "./connection.js";
 import type { Environment } from "./environment.js";
+import type { Platform, Session } from "./frames.js";
 import type { Token } from "./session.js";
+import type { Role } from "./tabs.js";
 import type { JsonObject } from "./values.js";
 
 export interface ConnectOptions {
@@ -35,6 +38,21 @@ export interface ConnectOptions {
 export interface DocumentOptions {
   /** The state of a document that does not exist yet. */
   readonly default?: JsonObject;
+}
+
+/** What `client.getSnapshot()` gives: one object for as long as all of it is the same. */
+export interface ClientSnapshot {
+  readonly status: ConnectionStatus;
+  readonly transport: Transport;
+  readonly role: Role;
+  readonly session: Session | null;
+  readonly platform: Platform | null;
+  readonly isOffline: boolean;
+  readonly isStorageDurable: boolean;
+  /** Changes of all documents that the server has not answered yet. */
+  readonly pendingCount: number;
+  /** Those that would be lost with this tab. */
+  readonly unstoredCount: number;
 }
 
 export interface Stats {

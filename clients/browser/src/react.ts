@@ -1,13 +1,14 @@
 /** For React 18 and later: documents, session and status as hooks, over the client's own `subscribe`. */
 
-import { createContext, createElement, type FunctionComponentElement, type ProviderProps, type ReactNode, useCallback, useContext, useRef, useSyncExternalStore } from "react";
+import { createContext, createElement, type FunctionComponentElement, type ProviderProps, type ReactNode, useContext, useRef, useSyncExternalStore } from "react";
 import type { Client } from "./client.js";
 import type { ConnectionStatus } from "./connection.js";
 import type { Doc } from "./document.js";
 import type { Platform, Session } from "./frames.js";
 import type { DocSnapshot } from "./host.js";
-import type { DocumentOptions } from "./options.js";
+import type { ClientSnapshot, DocumentOptions } from "./options.js";
 import { type Saving, savingOf } from "./saving.js";
+import { kept } from "./snapshot.js";
 import type { Role } from "./tabs.js";
 
 const Context = createContext<Client | null>(null);
@@ -34,8 +35,13 @@ export function useDocument(name: string, options: DocumentOptions = {}): UsedDo
   const doc = useClient().open(name, options);
   const snapshot = useSyncExternalStore(doc.subscribe, doc.getSnapshot, doc.getSnapshot);
   const used = useRef<UsedDocument | null>(null);
-  if (used.current?.doc !== doc || !isSame(used.current, { doc, ...snapshot })) used.current = { doc, ...snapshot };
-  return used.current;
+  return (used.current = kept(used.current, { doc, ...snapshot }));
+}
+
+/** All that the client says of itself, as `client.getSnapshot()` gives it. Renders with every change of it; the other hooks render less often. */
+export function useClientSnapshot(): ClientSnapshot {
+  const { subscribe, getSnapshot } = useClient();
+  return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
 }
 
 export interface UsedSession {
@@ -46,7 +52,7 @@ export interface UsedSession {
 
 /** Who is here, and on which platform this tab is. */
 export function useSession(): UsedSession {
-  return useSelected(({ session, platform }) => ({ session, platform }));
+  return useSelected((_client, { session, platform }) => ({ session, platform }));
 }
 
 export interface UsedStatus {
@@ -61,24 +67,16 @@ export interface UsedStatus {
 
 /** How it stands with the server and the person's work; `name` limits the latter to one document. Renders when that changes, not with every key. */
 export function useStatus(name?: string): UsedStatus {
-  return useSelected((client) => {
-    const { status, isOffline, isStorageDurable, role } = client;
+  return useSelected((client, { status, isOffline, isStorageDurable, role }) => {
     const { state, text } = savingOf(client, client.documents.filter((doc) => name === undefined || doc.name === name));
     return { status, isOffline, isStorageDurable, role, saving: state, text };
   });
 }
 
-/** The same object for as long as what is in it is the same. */
-function useSelected<T extends object>(select: (client: Client) => T): T {
+/** A part of what the client says: the same object for as long as what is in it is the same. */
+function useSelected<T extends object>(select: (client: Client, snapshot: ClientSnapshot) => T): T {
   const client = useClient();
   const last = useRef<T | null>(null);
-  const get = () => {
-    const now = select(client);
-    if (!last.current || !isSame(last.current, now)) last.current = now;
-    return last.current;
-  };
-  const subscribe = useCallback((changed: () => void) => client.subscribe(changed), [client]);
-  return useSyncExternalStore(subscribe, get, get);
+  const get = () => (last.current = kept(last.current, select(client, client.getSnapshot())));
+  return useSyncExternalStore(client.subscribe, get, get);
 }
-
-const isSame = <T extends object>(one: T, other: T): boolean => Object.entries(one).every(([key, value]) => Object.is(value, other[key as keyof T]));

@@ -21,6 +21,8 @@ export interface SenderOptions {
   readonly generation: () => number | null;
   /** False when there is no connection any more. */
   readonly send: (changes: readonly object[]) => boolean;
+  /** There was nothing more to send, and nothing is on its way. */
+  readonly idle: () => void;
 }
 
 export class Sender {
@@ -88,7 +90,7 @@ export class Sender {
       .catch(reportError)
       .finally(() => {
         this.#isPumping = false;
-        if (!this.#again) return;
+        if (!this.#again) return this.isIdle && this.options.idle();
         this.#again = false;
         this.pump();
       });

@@ -5,7 +5,7 @@ import { act, createElement, type FunctionComponent, StrictMode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Client } from "../src/client.js";
-import { SessileProvider, useDocument, useSession, useStatus } from "../src/react.js";
+import { SessileProvider, useClientSnapshot, useDocument, useSession, useStatus } from "../src/react.js";
 import { Browser, type Tab } from "./browser.js";
 import { until } from "./clock.js";
 import { FakeServer } from "./server.js";
@@ -61,6 +61,20 @@ it("session and status are shown, and a component renders only when what it uses
     tab.window.fire("offline");
   });
   await shows("u1: offline, Offline: saved on this device!");
+});
+
+it("the client's snapshot is shown, too", async () => {
+  const Pending: FunctionComponent = () => {
+    const { status, role, pendingCount } = useClientSnapshot();
+    return createElement("p", null, `${status} ${role} ${pendingCount}`);
+  };
+  const doc = await tab.client.document("d");
+  await show(Pending);
+  await shows("connected solo 0");
+  server.isAnswering = false;
+  server.latest.documents.clear(); // neither an answer nor news
+  await act(async () => void doc.set("/a", 1));
+  await shows("connected solo 1");
 });
 
 it("listens no more when it is gone", async () => {

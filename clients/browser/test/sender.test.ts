@@ -12,6 +12,7 @@ class Bench {
   readonly frames: Sent[][] = [];
   generation: number | null = 0;
   isConnected = true;
+  idles = 0;
   readonly sender = new Sender({
     timers: this.clock,
     read: async (after, limit) => this.entries.filter((entry) => entry.seq > after).slice(0, limit),
@@ -20,6 +21,7 @@ class Bench {
       if (this.isConnected) this.frames.push(changes as Sent[]);
       return this.isConnected;
     },
+    idle: () => void this.idles++,
   });
 
   add(count: number, text = "x", generation: number | null = 0): void {
@@ -46,6 +48,10 @@ it("sends in order, in frames of bounded length, with a bounded number in flight
   bench.sender.acknowledged(400);
   await until(() => bench.seqs.length === 450);
   expect(bench.seqs).toEqual(range(1, 450));
+  await rest();
+  expect(bench.idles).toBe(0);
+  bench.sender.acknowledged(450);
+  await until(() => bench.idles === 1);
 });
 
 it("keeps frames below the size that the server takes", async () => {
