@@ -1,0 +1,53 @@
+// Health: the parts that Sessile stands on, how they do, and when that changed.
+import { bytes, milliseconds, number } from "../format";
+import { useKeys } from "../keys";
+import { useLoaded } from "../loading";
+import type { Component, Fact as Value, Health as Answer } from "../model";
+import { Ago, Badge, Empty, Fact, Panel, Problem } from "../parts/basics";
+import { titleCount } from "../title";
+import { type Charted, Charts, SpanChoice, useOverview } from "./overview";
+
+const REFRESH_MS = 5000;
+const CHARTS: readonly Charted[] = [
+  { title: "Event loop lag", shown: milliseconds, lines: [{ name: "loop_lag_ms", label: "Lag", colour: "--series-2" }] },
+  { title: "Database latency", shown: milliseconds, lines: [{ name: "store_latency_ms", label: "Latency", colour: "--series-1" }] },
+  { title: "Database connections", shown: number, lines: [{ name: "pool_size", label: "Open", colour: "--series-3", isFilled: true }, { name: "pool_in_use", label: "In use", colour: "--series-1", isFilled: true }] },
+  { title: "Cache hits per second", shown: number, lines: [{ name: "cache_hits_s", label: "Hits", colour: "--series-4" }] },
+];
+
+/** Names of facts end in their unit, as everywhere in Sessile. */
+function shownFact(name: string, value: Value): string {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value !== "number") return value ?? "–";
+  return name.endsWith("_ms") ? milliseconds(value) : name.endsWith("_bytes") ? bytes(value) : number(value);
+}
+const named = (name: string): string => name.replace(/_(ms|s|bytes)$/, "").replaceAll("_", " ");
+
+function Part({ component }: { readonly component: Component }) {
+  return (
+    <section class="panel" data-testid={`component-${component.name}`}>
+      <div class="panel-head"><h2>{named(component.name)}</h2><Badge state={component.state} /></div>
+      {component.since && <p class="hint">since <Ago at={component.since} /></p>}
+      <dl class="facts narrow">{Object.entries(component.facts).map(([name, value]) => <Fact key={name} name={named(name)}>{shownFact(name, value)}</Fact>)}</dl>
+    </section>
+  );
+}
+
+export function Health() {
+  const { data, problem, reload } = useLoaded<Answer>("health", {}, REFRESH_MS);
+  const overview = useOverview();
+  useKeys({ r: () => { reload(); overview.reload(); } });
+  titleCount.value = null;
+  return (
+    <>
+      <div class="page-head"><h1>Health {data && <Badge state={data.state} />}</h1><SpanChoice /></div>
+      <Problem problem={problem ?? overview.problem} onRetry={reload} />
+      {data ? <div class="components">{data.components.map((component) => <Part key={component.name} component={component} />)}</div> : !problem && <Empty>Loading…</Empty>}
+      {overview.data && <Charts charts={CHARTS} history={overview.data.history} />}
+      {data && <Panel title="Changes of state">
+        {data.flips.length ? <ul class="list" data-testid="flips">{data.flips.map((flip) => <li key={`${flip.at} ${flip.name}`}><span class="grow">{named(flip.name)}: <Badge state={flip.from} /> to <Badge state={flip.to} /></span><Ago at={flip.at} /></li>)}</ul>
+          : <Empty>None since this process began.</Empty>}
+      </Panel>}
+    </>
+  );
+}
