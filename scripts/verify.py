@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "clients" / "browser"
 BUNDLE = ROOT / "src" / "sessile" / "server" / "static"
+CONSOLE = ROOT / "src" / "sessile" / "server" / "console" / "static"
 RESULTS = ROOT / "test-results"
 PYTHON = sys.executable
 TOOLS = Path(PYTHON).parent
@@ -96,6 +97,12 @@ def steps(group: str) -> list[Step]:
                 junit=RESULTS / "vitest.xml",
             ),
             Step("bundle is built from its source", ("npm", "run", "--silent", "build"), cwd=CLIENT, unchanged=BUNDLE),
+            Step(
+                "console is built from its source",
+                ("npm", "run", "--silent", "build:console"),
+                cwd=CLIENT,
+                unchanged=CONSOLE,
+            ),
         ],
         "soak": [
             Step("kills", (PYTHON, "-m", "tests.soak", "--kills", "200")),

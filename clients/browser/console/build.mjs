@@ -1,5 +1,5 @@
-// Builds the operator console into the folder that the server hands out and the wheel carries. Holds it to its size.
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+// Builds the operator console into the folder that the server hands out and the wheel carries (others have files there, too). Holds it to its size.
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -7,9 +7,11 @@ import { build } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const out = here("../../../src/sessile/server/console/static");
-const NOTE = "/* Operator console of Sessile. Apache-2.0. Built from clients/browser/console; do not edit. uPlot and Preact: MIT, see licences. */";
+const NOTE = "/* Operator console of Sessile. Apache-2.0. Built from clients/browser/console; do not edit. uPlot and Preact: MIT, see licences.txt. */";
 /** Bytes of gzip, minified. `budget`: what it had when it was last looked at, and 2 %. */
 const BUDGETS = { "console.js": 60_000, "console.css": 8_000 };
+/** What of others is in the bundle. */
+const BUNDLED = ["preact", "@preact/signals", "@preact/signals-core", "uplot"];
 
 const { outputFiles } = await build({
   entryPoints: { console: here("src/index.tsx") },
@@ -26,7 +28,6 @@ const { outputFiles } = await build({
   banner: { js: NOTE, css: NOTE },
   write: false,
 });
-await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 let total = 0;
 for (const { path, contents } of outputFiles) {
@@ -41,3 +42,6 @@ for (const { path, contents } of outputFiles) {
 }
 console.log(`console: ${total} bytes of gzip in all (goal ${40 * 1024})`);
 await copyFile(here("src/icon.svg"), `${out}/icon.svg`);
+/** MIT asks for its text beside every copy. */
+const licences = BUNDLED.map(async (name) => `${name}\n\n${(await readFile(here(`../node_modules/${name}/LICENSE`), "utf8")).trim()}\n`);
+await writeFile(`${out}/licences.txt`, (await Promise.all(licences)).join(`\n${"-".repeat(78)}\n\n`));

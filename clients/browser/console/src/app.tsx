@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { me, signOut } from "./api";
 import { duration } from "./format";
 import { HELP, useKeys } from "./keys";
+import { polls } from "./loading";
 import { heardAt, link, paused, pause, reopen, resume, staleFor } from "./live";
 import { Empty } from "./parts/basics";
 import { Confirmation, Dialog } from "./parts/dialog";
@@ -40,13 +41,14 @@ function Current(): ComponentChildren {
   }
 }
 
-const FEED = { off: "No feed here", connecting: "Connecting…", live: "Live", lost: "Feed lost", stale: "Behind" };
+const FEED = { off: "Every 5 s", connecting: "Connecting…", live: "Live", lost: "Feed lost", stale: "Behind" };
 const togglePause = (): void => (paused.peek() === null ? pause("asked") : resume());
 
 function Feed() {
+  if (link.value === "off" && paused.value === null && !polls.value) return <div class="feed" />;
   const text = paused.value === null ? FEED[link.value] : "Paused";
   return (
-    <div class="feed" data-link={paused.value === null ? link.value : "paused"}>
+    <div class="feed" data-link={paused.value !== null ? "paused" : link.value === "off" ? "live" : link.value}>
       <span class="dot" aria-hidden="true" /><span role="status" aria-live="polite" data-testid="feed">{text}</span>
       <button type="button" class="quiet" aria-pressed={paused.value !== null} title="Key p" onClick={togglePause} data-testid="pause">{paused.value === null ? "Pause" : "Go on"}</button>
     </div>
@@ -61,6 +63,7 @@ const WHY = {
 function Banner() {
   const isLost = paused.value === null && (link.value === "lost" || link.value === "stale");
   if (!isLost && (paused.value === null || paused.value === "hidden")) return null;
+  if (link.value === "off" && paused.value === null && !polls.value) return <div class="feed" />;
   const text = paused.value !== null ? WHY[paused.value] : link.value === "lost" ? "Live feed lost" : "The service cannot read its database";
   return (
     <div class={`banner ${isLost ? "problem" : "calm"}`} data-testid="banner">
@@ -92,7 +95,7 @@ export function App() {
         <nav aria-label="Pages">{PAGES.map(([name, label, to]) => <a key={name} href={to} aria-current={name === page || (page === "session" && name === "sessions") ? "page" : undefined}>{label}</a>)}</nav>
         <Feed />
         <p class="who"><span><b>{me.value?.operator}</b> <span class="hint">{me.value?.role.replace("_", "-")}</span></span>
-          <button type="button" class="quiet" title="Key ?" onClick={() => setHelpOpen(true)}>Keys</button>
+          <button type="button" class="quiet keys-open" title="Key ?" onClick={() => setHelpOpen(true)}>Keys</button>
           <button type="button" class="quiet" onClick={() => void signOut().catch((error: unknown) => tell(String(error), true))} data-testid="sign-out">Sign out</button></p>
       </header>
       <Banner />

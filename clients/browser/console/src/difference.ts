@@ -1,5 +1,7 @@
 // What differs between two JSON values, path by path. Pure.
 
+import { plural } from "./format";
+
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 export interface Difference { readonly path: string; readonly before: Json | undefined; readonly after: Json | undefined }
 
@@ -50,6 +52,6 @@ export function differences(before: Json | undefined, after: Json | undefined): 
 export function summary(value: Json | undefined): string {
   if (value === undefined) return "nothing";
   if (isList(value)) return value.length ? `list of ${value.length}` : "[]";
-  if (isObject(value)) return Object.keys(value).length ? `object with ${Object.keys(value).length} keys` : "{}";
+  if (isObject(value)) return Object.keys(value).length ? `object with ${plural(Object.keys(value).length, "key")}` : "{}";
   return JSON.stringify(value);
 }

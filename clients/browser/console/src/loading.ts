@@ -1,7 +1,11 @@
 // What a page loads: once, again when asked, and in the background while the page is live.
+import { signal } from "@preact/signals";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get } from "./api";
 import { paused } from "./live";
+
+/** How many of the parts of this page are loaded again and again. */
+export const polls = signal(0);
 
 export interface Loaded<Answer> { readonly data: Answer | null; readonly problem: ApiError | null; readonly isLoading: boolean; readonly reload: () => void; readonly update: (change: (data: Answer) => Answer) => void }
 
@@ -27,7 +31,13 @@ export function useLoaded<Answer>(path: string | null, query: Readonly<Record<st
   useEffect(() => {
     load(false);
     const timer = everyMs > 0 ? setInterval(() => { if (paused.peek() === null) load(true); }, everyMs) : undefined;
-    return () => { clearInterval(timer); aborter.current?.abort(); aborter.current = null; };
+    if (timer !== undefined) polls.value = polls.peek() + 1;
+    return () => {
+      if (timer !== undefined) polls.value = polls.peek() - 1;
+      clearInterval(timer);
+      aborter.current?.abort();
+      aborter.current = null;
+    };
   }, [load, everyMs]);
   const update = useCallback((change: (data: Answer) => Answer): void => setState((before) => (before.key === key && before.data !== null ? { ...before, data: change(before.data) } : before)), [key]);
   const isCurrent = state.key === key;

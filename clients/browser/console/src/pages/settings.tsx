@@ -70,8 +70,8 @@ export function Settings() {
     <>
       <div class="page-head"><h1>Settings</h1></div>
       <Panel title="This browser">
-        <div class="filters"><Choice label="Colours" value={theme.value} values={THEMES.map((name) => [name, name === "system" ? "As the system" : name === "light" ? "Light" : "Dark"])} onChange={(name) => { theme.value = name as Theme; }} />
-          <Choice label="Live feed at most every" value={String(everyMs.value)} values={PACES_MS.map((pace) => [String(pace), `${pace / 1000} s`])} onChange={(pace) => { everyMs.value = Number(pace); }} /></div>
+        <div class="filters"><div class="field">Colours <Choice label="Colours" value={theme.value} values={THEMES.map((name) => [name, name === "system" ? "As the system" : name === "light" ? "Light" : "Dark"])} onChange={(name) => { theme.value = name as Theme; }} /></div>
+          <div class="field">Live feed, at most every <Choice label="Live feed, at most every" value={String(everyMs.value)} values={PACES_MS.map((pace) => [String(pace), `${pace / 1000} s`])} onChange={(pace) => { everyMs.value = Number(pace); }} /></div></div>
       </Panel>
       <Panel title="Settings of the service">{can("settings.read") ? <SettingList /> : <Empty>{refusal("settings.read")}.</Empty>}</Panel>
       <Panel title="Operators">{can("operators.manage") ? <Operators /> : <Empty>{refusal("operators.manage")}.</Empty>}</Panel>

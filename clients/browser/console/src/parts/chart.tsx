@@ -8,7 +8,7 @@ import type { Columns } from "../series";
 export interface Line { readonly name: string; readonly label: string; /** A custom property of the page: `--series-1`. */ readonly colour: string; readonly isFilled?: boolean }
 interface Given { readonly title: string; readonly lines: readonly Line[]; readonly data: Columns; readonly seconds: number; readonly until: number; readonly shown: (value: number | null) => string }
 
-const HEIGHT = 170;
+const HEIGHT = 160;
 const CURSORS = uPlot.sync("console");
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
@@ -31,9 +31,10 @@ function options(given: Given, width: number, element: HTMLElement): uPlot.Optio
     pxAlign: 1,
     cursor: { sync: { key: CURSORS.key }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
+    hooks: { setCursor: [showLatest] },
     scales: { x: { time: true }, y: { range: (_chart, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
-      { ...axis, values: (_chart, splits) => splits.map((at) => clock(at * 1000).slice(0, given.seconds > 3600 ? 5 : 8)), space: given.seconds > 3600 ? 60 : 80 },
+      { ...axis, size: 32, values: (_chart, splits) => splits.map((at) => clock(at * 1000).slice(0, given.seconds > 3600 ? 5 : 8)), space: given.seconds > 3600 ? 60 : 80 },
       { ...axis, size: 58, values: (_chart, splits) => splits.map((value) => shown(value)) },
     ],
     series: [
@@ -90,7 +91,14 @@ export function Chart(given: Given) {
   );
 }
 
+/** While nobody points at a moment, the legend has the latest. */
+function showLatest(chart: uPlot): void {
+  const latest = chart.data[0].length - 1;
+  if ((chart.cursor.left ?? -1) < 0 && latest >= 0) chart.setLegend({ idx: latest }, false);
+}
+
 /** The whole span is shown, also where nothing was measured yet. */
 function fit(chart: uPlot, { seconds, until }: Given): void {
   chart.setScale("x", { min: until - seconds, max: until });
+  showLatest(chart);
 }

@@ -48,7 +48,7 @@ export function Table<Row>({ label, rows, total, columns, keyOf, active, isSelec
       <table aria-rowcount={total + 1} aria-label={label}>
         <thead><tr aria-rowindex={1}>{columns.map((column) => <th key={column.name} scope="col" class={`c-${column.name}`} data-gives={column.gives}>{column.label}</th>)}</tr></thead>
         <tbody>
-          {before > 0 && <tr aria-hidden="true" class="spacer"><td colSpan={columns.length} style={{ height: `${before}px` }} /></tr>}
+          {before > 0 && <tr aria-hidden="true" class="spacer"><td style={{ height: `${before}px` }} /></tr>}
           {rows.slice(from, to).map((row, offset) => {
             const key = keyOf(row);
             return (
@@ -57,7 +57,7 @@ export function Table<Row>({ label, rows, total, columns, keyOf, active, isSelec
               </tr>
             );
           })}
-          {after > 0 && <tr aria-hidden="true" class="spacer"><td colSpan={columns.length} style={{ height: `${after}px` }} /></tr>}
+          {after > 0 && <tr aria-hidden="true" class="spacer"><td style={{ height: `${after}px` }} /></tr>}
         </tbody>
       </table>
     </div>

@@ -1,0 +1,13 @@
+// Drawn cases that are the same in every run: mulberry32.
+export function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+export const below = (next: () => number, limit: number): number => Math.floor(next() * limit);
+export const one = <Item>(next: () => number, items: readonly Item[]): Item => items[below(next, items.length)]!;
