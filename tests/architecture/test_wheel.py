@@ -13,6 +13,7 @@ from tests.architecture.tree import PACKAGE, ROOT, SOURCE, project_files
 
 NEEDED = {
     "the browser bundle": "sessile/server/static/sessile.js",
+    "the console": "sessile/server/console/static/console.js",
     "the demo's page": "sessile/demo/**/*.html",
     "the migrations' environment": "sessile/stores/sql/migrations/env.py",
     "a migration": "sessile/stores/sql/migrations/versions/*.py",
@@ -66,4 +67,10 @@ def test_the_command_is_declared(wheel: zipfile.ZipFile) -> None:
 
 def test_a_file_that_is_missing_is_named() -> None:
     names = ["sessile/demo/pages/index.html", "sessile/server/static/other.js", "sessile/stores/sql/migrations/env.py"]
-    assert missing(names, NEEDED) == ["the browser bundle", "a migration", "the type marker", "the licence"]
+    assert missing(names, NEEDED) == [
+        "the browser bundle",
+        "the console",
+        "a migration",
+        "the type marker",
+        "the licence",
+    ]
