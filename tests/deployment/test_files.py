@@ -131,14 +131,14 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     assert (done.returncode, "test is successful" in done.stderr) == (0, True), done.stderr
 
 
-def adapted(folder: Path, *, port: int = 8443, nodes: tuple[int, int] = (8001, 8002)) -> Path:
+def adapted(folder: Path, *, port: int = 8443, plain: int = 8080, nodes: tuple[int, int] = (8001, 8002)) -> Path:
     """The same configuration for this machine: a certificate of its own, other ports, files in this folder."""
     made = make_certificates(folder)
     text = text_of("nginx.conf")
     for there, here in {
         "/etc/nginx/tls/fullchain.pem": str(made.certificate),
         "/etc/nginx/tls/privkey.pem": str(made.key),
-        "listen 80;": f"listen 127.0.0.1:{port + 1};",
+        "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen 443 ": f"listen 127.0.0.1:{port} ",
         "node1:8000": f"127.0.0.1:{nodes[0]}",
         "node2:8000": f"127.0.0.1:{nodes[1]}",
