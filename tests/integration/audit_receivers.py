@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
@@ -88,8 +88,17 @@ def datagrams(family: int = socket.AF_INET, address: Any = ("127.0.0.1", 0)) -> 
 class StreamServer:
     """Reads counted messages from one connection after the other. The first `broken` of them are reset after they were read."""
 
-    def __init__(self, family: int = socket.AF_INET, address: Any = ("127.0.0.1", 0), broken: int = 0) -> None:
+    def __init__(
+        self,
+        family: int = socket.AF_INET,
+        address: Any = ("127.0.0.1", 0),
+        broken: int = 0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self.got: list[dict[str, Any]] = []
+        self.seen = b""
+        """What came over the wire before it was deciphered: of a protected connection, how it begins."""
+        self._context = context
         self._broken = broken
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.bind(address)
@@ -119,7 +128,13 @@ class StreamServer:
                     connection.recv(1)
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
                     continue
-                self.got += counted(_all_of(connection))
+                if self._context is None:
+                    self.got += counted(_all_of(connection))
+                    continue
+                self.seen = connection.recv(3, socket.MSG_PEEK)
+                with suppress(ssl.SSLError), self._context.wrap_socket(connection, server_side=True) as protected:
+                    self.got += counted(_all_of(protected))
+                    protected.unwrap()
 
 
 def _all_of(connection: socket.socket) -> bytes:

@@ -327,6 +327,28 @@ class BindingRules:
                 assert answer.item("secure-session-challenge").parameters == {"id": told["session_identifier"]}
                 assert answer.one("content-type") == "application/json"
 
+    @shows_security("D-1")
+    def test_d1_a_hand_off_is_a_log_in_and_is_offered_one_too(self) -> None:
+        with self.make_shop() as shop:
+            first, second = SoftBrowser(shop), SoftBrowser(shop)
+            first.bind()
+            code = first.ask("/api/v0/handoff").json["code"]
+            redeemed = second.ask("/api/v0/handoff/redeem", code=code).json
+            waiting = {"handoff_id": redeemed["handoff_id"], "claim": redeemed["claim"]}
+            early = second.ask("/api/v0/handoff/complete", **waiting)
+            assert (early.status, early.all("secure-session-registration")) == (202, [])
+            assert first.ask("/api/v0/handoff/confirm", handoff_id=redeemed["handoff_id"], accept=True).status == 200
+            completed = second.ask("/api/v0/handoff/complete", **waiting)
+            assert completed.status == 200
+            assert second.token not in completed.one("secure-session-registration")
+            assert second.register().status == 200
+            assert second.refresh().status == 200
+            assert second.user() == first.user()
+            assert second.handle != first.handle
+            second.drop()
+            assert second.user() is None, "it is bound"
+            assert first.user() is not None
+
     @shows_security("D-17.4")
     def test_d17_nothing_is_offered_over_a_connection_that_is_not_secure(self) -> None:
         with self.make_shop() as shop:

@@ -45,7 +45,8 @@ class Shop(ABC):
     """An application in one of the frameworks, with a log-in at `/login/ada` and who is here at `/me`."""
 
     @abstractmethod
-    def send(self, method: str, path: str, headers: Mapping[str, str]) -> Answer: ...
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        """A body is JSON."""
 
     @abstractmethod
     def login(self, headers: Mapping[str, str]) -> Answer: ...
@@ -108,7 +109,14 @@ class SoftBrowser:
     # -- what people do ---------------------------------------------------------------------------------------------------
 
     def login(self) -> Answer:
-        answer = self.keep(self.shop.login(self.headers()))
+        return self.offered(self.keep(self.shop.login(self.headers())))
+
+    def ask(self, path: str, **body: Any) -> Answer:
+        """A question to the API."""
+        headers = self.headers(**{"Content-Type": "application/json"})
+        return self.offered(self.keep(self.shop.send("POST", path, headers, json.dumps(body).encode())))
+
+    def offered(self, answer: Answer) -> Answer:
         offers = answer.all("secure-session-registration")
         if offers:
             # An inner list, then parameters: what an item has behind its value.

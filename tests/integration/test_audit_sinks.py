@@ -179,6 +179,31 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkey
         assert numbers(receiver.got) == [1]
 
 
+@pytest.mark.parametrize("oldest", ["TLSv1_2", "TLSv1_3"])
+def test_syslog_over_tls(oldest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_certificate(tmp_path))
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[oldest]
+    with StreamServer(context=context, broken=1) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        sink = SyslogSink(SyslogAddress.parse(f"tls://127.0.0.1:{server.port}"))
+        with pytest.raises(SinkFailed):  # broken off
+            sink.deliver(events(2))
+        sink.deliver(events(40, text="x" * 20_000))
+        assert numbers(server.got) == list(range(1, 41))
+        assert server.seen[:2] == b"\x16\x03", "a TLS handshake, and not a message"
+        with pytest.raises(SinkFailed, match=r"VERIFY_FAILED.*localhost"):  # the certificate is for the address alone
+            SyslogSink(SyslogAddress.parse(f"tls://localhost:{server.port}")).deliver(events(1))
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with pytest.raises(SinkFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            sink.deliver(events(1))
+        assert len(server.got) == 40
+    with StreamServer(broken=1) as server, pytest.raises(SinkFailed):  # no second try without TLS
+        SyslogSink(SyslogAddress.parse(f"tls://127.0.0.1:{server.port}")).deliver(events(1))
+
+
 def _certificate(place: Path) -> Path:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

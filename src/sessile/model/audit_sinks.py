@@ -29,15 +29,19 @@ _WARNINGS: Final = (
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+_FORMS: Final = "udp://host:514, tcp://host:601, tls://host:6514 or unix:///dev/log"
+
+
 class SyslogTransport(StrEnum):
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
     UNIX = "unix"
 
 
 @dataclass(frozen=True, slots=True)
 class SyslogAddress:
-    """`udp://host:514`, `tcp://host:601` or `unix:///dev/log`. `host` is the path of the socket for the last."""
+    """`udp://host:514`, `tcp://host:601`, `tls://host:6514` (RFC 5425) or `unix:///dev/log`. `host` is the path of the socket for the last."""
 
     transport: SyslogTransport
     host: str
@@ -50,16 +54,17 @@ class SyslogAddress:
         try:
             transport = SyslogTransport(split.scheme)
         except ValueError:
-            raise ValueError("is udp://host:514, tcp://host:601 or unix:///dev/log") from None
+            raise ValueError(f"is {_FORMS}") from None
         if transport is SyslogTransport.UNIX:
             if split.netloc or not split.path.strip("/"):
                 raise ValueError("names a socket of this machine with three slashes: unix:///dev/log")
             return SyslogAddress(transport, split.path)
         if split.hostname is None or split.path.strip("/") or split.query or split.fragment or "@" in split.netloc:
-            raise ValueError("is udp://host:514 or tcp://host:601, and nothing more")
-        return SyslogAddress(
-            transport, split.hostname, split.port or (514 if transport is SyslogTransport.UDP else 601)
-        )
+            raise ValueError(f"is {_FORMS}, and nothing more")
+        return SyslogAddress(transport, split.hostname, split.port or _PORTS[transport])
+
+
+_PORTS: Final = {SyslogTransport.UDP: 514, SyslogTransport.TCP: 601, SyslogTransport.TLS: 6514}
 
 
 def check_webhook_url(url: str) -> None:

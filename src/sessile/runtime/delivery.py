@@ -25,8 +25,10 @@ from sessile.runtime.sinks import Sink, SinkFailed, make_sinks
 logger = logging.getLogger("sessile.audit")
 
 DELIVERY_INTERVAL_S: Final = 1.0
-LEASE_S: Final = 60.0
-"""Longer than a sink takes for a batch; after a crash another process waits for its end."""
+LEASE_S: Final = 30.0
+"""Longer than a sink usually takes for a batch; after a crash another process waits for its end. Whoever took longer, and found that another one has the turn by
+now, takes less at once."""
+_LOOK_AGAIN_S: Final = LEASE_S / 10
 EVENTS_AT_ONCE: Final = 100
 _BATCHES_AT_ONCE: Final = 50
 HORIZON_S: Final = 60.0
@@ -52,6 +54,7 @@ class Delivery:
         self._whole_look_at: datetime | None = None
         self._not_before: datetime | None = None
         self._failures = 0
+        self._at_once = EVENTS_AT_ONCE
 
     @property
     def failures(self) -> int:
@@ -69,10 +72,10 @@ class Delivery:
             self._seen_all(now)
             return
         if not await self._engine.claim(self._sink.name, self._holder, LEASE_S):
-            self._not_before = now + timedelta(seconds=LEASE_S / 4)
+            self._not_before = now + timedelta(seconds=_LOOK_AGAIN_S)
             return
         for _ in range(_BATCHES_AT_ONCE):
-            batch = await self._engine.next_batch(self._sink.name, self._since, EVENTS_AT_ONCE)
+            batch = await self._engine.next_batch(self._sink.name, self._since, self._at_once)
             if not batch.positions:
                 self._seen_all(now)
                 await self._engine.release(self._sink.name, self._holder)
@@ -80,7 +83,10 @@ class Delivery:
             if not await self._delivered(batch.events):
                 return
             if not await self._engine.keep(self._sink.name, self._holder, LEASE_S, batch.positions):
+                # What was delivered comes again, and would for ever if it took too long each time.
+                self._at_once = max(1, self._at_once // 4)
                 return
+            self._at_once = min(EVENTS_AT_ONCE, 2 * self._at_once)
 
     def _seen_all(self, now: datetime) -> None:
         if self._since is None:

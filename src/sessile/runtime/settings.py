@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     audit_file: Path | None = None
     """A file that gets every audit event as a line of JSON. It is made with mode 0600, and opened anew for each batch: rotate it by renaming it."""
     audit_syslog: str | None = None
-    """A syslog server that gets them (RFC 5424): `udp://host:514`, `tcp://host:601` or `unix:///dev/log`."""
+    """A syslog server that gets them (RFC 5424): `udp://host:514`, `tcp://host:601`, `tls://host:6514` or `unix:///dev/log`."""
     audit_webhook_url: SecretStr | None = None
     """An https address that gets them, signed (Standard Webhooks). Plain http only to this machine."""
     audit_webhook_secret: SecretStr | None = None

@@ -15,9 +15,10 @@ from sessile.integrations.django import get_manager, process, require_fresh
 from sessile.integrations.django.configuration import configuration
 from sessile.model.session import EndReason
 from sessile.testing import FakeClock
+from sessile.testing.shows import shows_security
 from tests.integration.binding_rules import BindingRules
-from tests.integration.django import site
-from tests.integration.soft_browser import Answer, Shop
+from tests.integration.django import project, site
+from tests.integration.soft_browser import Answer, Shop, SoftBrowser
 
 
 def _me(request: Any) -> Any:
@@ -42,12 +43,19 @@ class DjangoShop(Shop):
         self.clock = clock
         self.client = Client(enforce_csrf_checks=True)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         self.client.cookies.clear()
         sent = {name: value for name, value in headers.items() if name not in {"Host", "Cookie", "X-Plain"}}
         secure = "X-Plain" not in headers
         answer = self.client.generic(
-            method, path, headers=sent, secure=secure, HTTP_HOST="app.test", HTTP_COOKIE=headers.get("Cookie", "")
+            method,
+            path,
+            body,
+            "application/json",
+            headers=sent,
+            secure=secure,
+            HTTP_HOST="app.test",
+            HTTP_COOKIE=headers.get("Cookie", ""),
         )
         told = [(name.lower(), value) for name, value in answer.items()]
         told += [("set-cookie", morsel.OutputString()) for morsel in answer.cookies.values()]
@@ -91,3 +99,14 @@ def shop_of(**settings: Any) -> Iterator[DjangoShop]:
 @pytest.mark.usefixtures("users")
 class TestDjango(BindingRules):
     make_shop = staticmethod(shop_of)
+
+
+@pytest.mark.usefixtures("users")
+@shows_security("D-12")
+def test_under_djangos_own_middleware_nothing_is_offered_and_a_bound_session_is_nobodys() -> None:
+    with shop_of() as shop:
+        browser = SoftBrowser(shop).bind()
+        with override_settings(MIDDLEWARE=project.STOCK_MIDDLEWARE):
+            assert browser.user() is None
+            assert not SoftBrowser(shop).login().all("secure-session-registration")
+        assert browser.user() is not None

@@ -31,13 +31,13 @@ class FastApiShop(Shop):
     ) -> None:
         self.app, self.portal, self.manager, self.store, self.clock = app, portal, manager, store, clock
 
-    def send(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         scheme = "http" if "X-Plain" in headers else "https"
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app)
             async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://app.test") as client:
-                return await client.request(method, path, headers=dict(headers))
+                return await client.request(method, path, headers=dict(headers), content=body)
 
         answer = self.portal.call(ask)
         told = [(name.decode().lower(), value.decode()) for name, value in answer.headers.raw]

@@ -20,9 +20,9 @@ class FlaskShop(Shop):
         self.made = made
         self.client = made.client(cookies=False)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         base = "http://localhost" if "X-Plain" in headers else "https://app.test"
-        answer = self.client.open(path, method=method, base_url=base, headers=dict(headers))
+        answer = self.client.open(path, method=method, base_url=base, headers=dict(headers), data=body)
         return Answer(answer.status_code, [(name.lower(), value) for name, value in answer.headers], answer.data)
 
     def login(self, headers: Mapping[str, str]) -> Answer:

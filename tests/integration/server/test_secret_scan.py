@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import redis as client
+from opentelemetry import trace
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
@@ -24,6 +25,7 @@ from sessile.testing.shows import shows_security
 from tests.conftest import postgres_or_skip, redis_or_skip
 from tests.integration.server.peer import hello
 from tests.integration.server.running import SERVICE_KEY, Running, served
+from tests.integration.server.span_recorder import Recorder
 from tests.secret_scan import dump_of, forms, found_in
 
 SECRET_KEY = "Q7-fVb2Kx9LmT4RzWc8NpYs6JdHg3Ae5Uo1Ei"
@@ -123,8 +125,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
 
 @shows_security("V3.3.4", "V-1", "V-15", "V14.2.1", "V16.2.5")
 async def test_no_secret_is_anywhere_but_where_it_was_handed_over(
-    redis: RedisServer, database: tuple[str, Callable[[], bytes]], caplog: pytest.LogCaptureFixture
+    redis: RedisServer,
+    database: tuple[str, Callable[[], bytes]],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    spans = Recorder()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: spans)
     database_url, all_kept = database
     given: dict[str, Any] = {"database_url": database_url, "redis_url": redis.url(), "fence_period_s": 0.05}
     keys: dict[str, Any] = {"secret_keys": [SECRET_KEY], "encryption_keys": [f"k1:{CONTENT_KEY}"]}
@@ -147,7 +154,10 @@ async def test_no_secret_is_anywhere_but_where_it_was_handed_over(
     )
     assert len(capture.secrets) >= 7, capture.secrets.keys()
     assert len(capture.seen) > 2000
-    for name, content in {"traffic": bytes(capture.seen), "log": logged.encode(), "repr": shown.encode()}.items():
+    told = "\n".join(spans.told)
+    assert "span sessile.session.load" in told
+    places = {"traffic": bytes(capture.seen), "log": logged.encode(), "repr": shown.encode(), "spans": told.encode()}
+    for name, content in places.items():
         assert found_in(content, capture.secrets, with_hash=True) == set(), name
     assert found_in(kept, capture.secrets, with_hash=False) == set()
 

@@ -156,6 +156,43 @@ def test_another_process_takes_over_from_one_that_died() -> None:
     assert site.sink.got == [("a", 1)]
 
 
+def test_a_new_process_goes_on_soon_after_one_that_was_killed() -> None:
+    site = Site()
+    site.write("a")
+    dead, heir = site.another(), site.another()
+    assert drive(DeliveryEngine(site.store, site.clock).claim("kept", dead._holder, module.LEASE_S))
+    waited_s = 0
+    while not site.round(heir):
+        site.clock.advance(1)
+        waited_s += 1
+    assert waited_s <= 33
+
+
+def test_a_sink_that_takes_longer_than_a_turn_comes_through_all_the_same() -> None:
+    """A second a message, and another process that takes the turn as soon as it is free."""
+    site = Site()
+    site.write("a", 130)
+    rival = DeliveryEngine(site.store, site.clock)
+    rounds = 0
+
+    class Slow(Kept):
+        def deliver(self, events: Sequence[AuditEvent]) -> None:
+            super().deliver(events)
+            for _ in events:
+                site.clock.advance(1)
+                if drive(rival.claim(self.name, "rival", 1)):
+                    return
+
+    site.sink = Slow()
+    slow = site.another()
+    while drive(DeliveryEngine(site.store, site.clock).next_batch("kept", None, 1)).positions:
+        drive(slow.round())
+        site.clock.advance(5)
+        rounds += 1
+        assert rounds < 40, "it does not come to an end"
+    assert {position for _, position in site.sink.got} == set(range(1, 131))
+
+
 def test_events_that_somebody_removed_are_told_and_hold_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
     site = Site()
     site.write("a", 2)

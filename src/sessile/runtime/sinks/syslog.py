@@ -1,10 +1,12 @@
-"""Audit events as RFC 5424 messages: each in a datagram (RFC 5426, /dev/log), or counted in a stream (RFC 6587, octet counting)."""
+"""Audit events as RFC 5424 messages: each in a datagram (RFC 5426, /dev/log), or counted in a stream (RFC 6587, octet counting), which TLS
+can protect (RFC 5425)."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -47,6 +49,8 @@ class SyslogSink:
         to = self._address
         if to.transport is SyslogTransport.TCP:
             return socket.create_connection((to.host, to.port), _TIMEOUT_S)
+        if to.transport is SyslogTransport.TLS:
+            return _protected(to)
         if to.transport is SyslogTransport.UDP:
             family, kind, protocol, _, where = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_DGRAM)[0]
             return _connect(family, kind, where, protocol)
@@ -69,9 +73,23 @@ def _connect(family: int, kind: int, where: object, protocol: int = 0) -> socket
     return made
 
 
+def _protected(to: SyslogAddress) -> ssl.SSLSocket:
+    """The server shows a certificate for its name or address that this machine trusts (RFC 5425, 4.2.1); `SSL_CERT_FILE` names authorities of one's own."""
+    plain = socket.create_connection((to.host, to.port), _TIMEOUT_S)
+    try:
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=to.host)
+    except BaseException:
+        plain.close()
+        raise
+
+
 def _closed(connection: socket.socket) -> None:
-    connection.shutdown(socket.SHUT_WR)
     connection.settimeout(_CLOSING_TIMEOUT_S)
+    if isinstance(connection, ssl.SSLSocket):
+        with suppress(TimeoutError, ssl.SSLEOFError):  # our close_notify, then the server's; some close without one
+            connection.unwrap().close()
+        return
+    connection.shutdown(socket.SHUT_WR)
     with suppress(TimeoutError):
         while connection.recv(4096):
             pass

@@ -17,6 +17,7 @@ from sessile.server.realtime.presence import device_label
 from sessile.server.routes.documents import manager_of
 from sessile.server.routes.session import answer_with_token
 from sessile.web.asgi import host_of, scheme_of
+from sessile.web.binding import offered
 from sessile.web.fingerprint import fingerprint_of
 
 router = APIRouter(prefix="/api/v0/handoff", tags=["hand-off"])
@@ -110,7 +111,11 @@ async def complete(
         "session": session_to_wire(issued.session, platform),
         "path": handoff.path,
     }
-    return answer_with_token(request, answer, issued.token, issued.session, is_bearer=body.bearer)
+    response = answer_with_token(request, answer, issued.token, issued.session, is_bearer=body.bearer)
+    if not body.bearer:  # it is a log-in: this device may be bound as the one that logged in by itself
+        root, is_secure = str(request.scope.get("root_path", "")), scheme_of(request.scope) == "https"
+        response.raw_headers += await offered(manager, issued.session, root, is_secure=is_secure)
+    return response
 
 
 def qr_svg(text: str) -> str:
