@@ -117,6 +117,7 @@ def test_an_anonymous_visitor_can_log_in(way: str) -> None:
 def test_a_logout_ends_it(entered: tuple[Client, str], way: str, middleware: list[str]) -> None:
     client, handle = entered
     with override_settings(MIDDLEWARE=middleware):
+        client.handler.load_middleware()  # else it keeps that of its first request
         assert client.get(way).content == b"left"
     assert kept(handle) == ("logout", GARBAGE)
     assert "sessionid" not in client.cookies or client.cookies["sessionid"].value == ""
@@ -134,6 +135,7 @@ def test_the_verbs_work_over_it(entered: tuple[Client, str], verb: str) -> None:
 def test_under_djangos_own_middleware(entered: tuple[Client, str]) -> None:
     client, _ = entered
     with override_settings(MIDDLEWARE=project.STOCK_MIDDLEWARE):
+        client.handler.load_middleware()
         response = client.get("/get/a")
         assert response.json() == {"a": None}
         assert "sessionid" not in response.cookies, "an unreadable session is no empty one"
