@@ -9,7 +9,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const out = here("../../../src/sessile/server/console/static");
 const NOTE = "/* Operator console of Sessile. Apache-2.0. Built from clients/browser/console; do not edit. uPlot and Preact: MIT, see licences.txt. */";
 /** Bytes of gzip, minified. `budget`: what it had when it was last looked at, and 2 %. */
-const BUDGETS = { "console.js": 60_000, "console.css": 8_000 };
+const BUDGETS = { "console.js": 57_300, "console.css": 5_020 };
 /** What of others is in the bundle. */
 const BUNDLED = ["preact", "@preact/signals", "@preact/signals-core", "uplot"];
 

@@ -27,10 +27,6 @@ async function start(): Promise<void> {
   render(<App />, place);
 }
 
-const icon = document.createElement("link");
-icon.rel = "icon";
-icon.href = new URL("static/icon.svg", document.baseURI).href;
-document.head.append(icon);
 followLinks();
 listenForKeys();
 begin();

@@ -40,9 +40,10 @@ export function useLoaded<Answer>(path: string | null, query: Readonly<Record<st
     };
   }, [load, everyMs]);
   const update = useCallback((change: (data: Answer) => Answer): void => setState((before) => (before.key === key && before.data !== null ? { ...before, data: change(before.data) } : before)), [key]);
+  const reload = useCallback(() => load(false), [load]);
   const isCurrent = state.key === key;
   return {
     data: isCurrent ? state.data : null, problem: isCurrent ? state.problem : null, isLoading: state.isLoading || !isCurrent,
-    reload: () => load(false), update,
+    reload, update,
   };
 }

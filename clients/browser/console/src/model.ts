@@ -99,7 +99,7 @@ export interface Health {
 }
 export interface Setting { readonly name: string; readonly value: Json; readonly is_default: boolean; readonly is_secret: boolean; readonly text: string }
 export interface About {
-  readonly version: string; readonly python: string; readonly database: string; readonly schema: string; readonly redis: string; readonly node_id: string; readonly started_at: string;
+  readonly version: string; readonly python: string; readonly database: string; readonly redis: string; readonly node_id: string; readonly started_at: string;
   readonly licences: readonly { readonly name: string; readonly version: string; readonly licence: string }[];
 }
 export interface OperatorEntry {

@@ -1,5 +1,5 @@
 // Devices: who holds a connection now, and on which node.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api";
 import { number, plural } from "../format";
 import { focusSearch, useKeys } from "../keys";
@@ -24,7 +24,7 @@ function columnsFor(onEnded: () => void): readonly Column<Device>[] {
   return [
     { name: "device", label: "Device", cell: ({ label }) => label ?? <i>unnamed</i> },
     { name: "user", label: "User", cell: ({ user_id, session_id }) => <a href={href("sessions", session_id)}>{user_id ?? <i>anonymous</i>}</a> },
-    { name: "seen", label: "Last sign of life", cell: ({ seen_at }) => <Ago at={seen_at} />, gives: 1 },
+    { name: "seen", label: "Last seen", cell: ({ seen_at }) => <Ago at={seen_at} />, gives: 1 },
     { name: "tabs", label: "Tabs", cell: ({ tabs, visible }) => <>{number(tabs)} <span class="hint">{visible ? "visible" : "hidden"}</span></>, gives: 1 },
     { name: "node", label: "Node", cell: ({ node_id }) => <code>{node_id}</code>, gives: 2 },
     { name: "id", label: "Session", cell: ({ session_id }) => <SessionLink id={session_id} />, gives: 2 },
@@ -39,6 +39,7 @@ export function Devices() {
   const [active, setActive] = useState<string | null>(null);
   const { data, problem, reload } = useLoaded<Page>("devices", { q, limit: PAGE }, REFRESH_MS);
   const parsed = parse(text, QUALIFIERS);
+  const columns = useMemo(() => columnsFor(reload), [reload]);
   useEffect(() => {
     const timer = setTimeout(() => { if (!parsed.problems.length) setQuery({ q: written(parsed) }); }, TYPING_MS);
     return () => clearTimeout(timer);
@@ -64,7 +65,7 @@ export function Devices() {
       <SearchBox label="Search devices" value={text} qualifiers={QUALIFIERS} values={values} problems={parsed.problems} onChange={setText} />
       <Problem problem={problem} onRetry={reload} />
       {data && !devices.length ? <Empty>{q ? "No connected device matches." : "No device is connected just now."}</Empty>
-        : <Table label="Devices" rows={devices} total={data?.total ?? 0} columns={columnsFor(reload)} keyOf={keyOf} active={active} onActivate={(device) => setActive(keyOf(device))} onEnd={loadMore} />}
+        : <Table label="Devices" rows={devices} total={data?.total ?? 0} columns={columns} keyOf={keyOf} active={active} onActivate={(device) => setActive(keyOf(device))} onEnd={loadMore} />}
     </>
   );
 }

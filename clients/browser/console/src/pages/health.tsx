@@ -19,9 +19,10 @@ const CHARTS: readonly Charted[] = [
 function shownFact(name: string, value: Value): string {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return value ?? "–";
+  if (name.endsWith("_d") || name.endsWith("_s")) return `${number(value)} ${name.slice(-1)}`;
   return name.endsWith("_ms") ? milliseconds(value) : name.endsWith("_bytes") ? bytes(value) : number(value);
 }
-const named = (name: string): string => name.replace(/_(ms|s|bytes)$/, "").replaceAll("_", " ");
+const named = (name: string): string => name.replace(/_(ms|s|d|bytes)$/, "").replaceAll("_", " ");
 
 function Part({ component }: { readonly component: Component }) {
   return (

@@ -80,7 +80,8 @@ function askToSync(id: string): void {
 function Actions({ detail, onDone }: { readonly detail: SessionDetail; readonly onDone: () => void }) {
   const { session, user } = detail;
   const isOver = OVER.includes(session.state);
-  if (isOver && !user?.sessions) return null;
+  const others = (user?.sessions ?? 0) - (isOver ? 0 : 1);
+  if (isOver && others <= 0) return null;
   return (
     <div class="actions">
       {!isOver && <>
@@ -88,7 +89,7 @@ function Actions({ detail, onDone }: { readonly detail: SessionDetail; readonly 
         {session.can_extend && <Act right="session.extend" onClick={() => askToExtend(session.session_id, onDone)} testId="extend">Extend</Act>}
         <Act right="session.end" isDangerous onClick={() => askToEndOne(session.session_id, session.user_id ?? "nobody", onDone)} testId="end-session">End this session</Act>
       </>}
-      {user && user.sessions > 0 && <Act right="user.end" isDangerous onClick={() => askToEndUser(user.user_id, user.sessions, onDone)} testId="end-user">End all {number(user.sessions)} of {user.user_id}</Act>}
+      {user && others > 0 && <Act right="user.end" isDangerous onClick={() => askToEndUser(user.user_id, user.sessions, onDone)} testId="end-user">End all {number(user.sessions)} of {user.user_id}</Act>}
     </div>
   );
 }

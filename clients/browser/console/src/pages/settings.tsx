@@ -1,4 +1,5 @@
 // Settings: what this service runs with, who operates it, and what it is made of.
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { can, part, post, refusal } from "../api";
 import { useKeys } from "../keys";
@@ -12,6 +13,9 @@ import { titleCount } from "../title";
 
 const shownValue = ({ value, is_secret: isSecret }: Setting): string => value === null ? "not set" : isSecret ? "set, not shown" : typeof value === "string" ? value : JSON.stringify(value);
 
+/** What stands between backticks is code. */
+const withCode = (text: string): ComponentChildren => text.split("`").map((piece, index) => (index % 2 ? <code key={index}>{piece}</code> : piece));
+
 function SettingList() {
   const [words, setWords] = useState("");
   const { data, problem, reload } = useLoaded<{ readonly settings: readonly Setting[] }>("settings");
@@ -21,7 +25,7 @@ function SettingList() {
       <Problem problem={problem} onRetry={reload} />
       <label class="field">Filter <input type="search" value={words} autocomplete="off" onInput={(event) => setWords(event.currentTarget.value)} data-testid="settings-filter" /></label>
       {found.length ? <dl class="settings" data-testid="settings">
-        {found.map((setting) => <div key={setting.name}><dt><code>{setting.name}</code></dt><dd><b>{shownValue(setting)}</b>{!setting.is_default && <> <Badge state="changed" /></>}<p class="hint">{setting.text}</p></dd></div>)}
+        {found.map((setting) => <div key={setting.name}><dt><code>{setting.name}</code></dt><dd><b>{shownValue(setting)}</b>{!setting.is_default && <> <Badge state="changed" /></>}<p class="hint">{withCode(setting.text)}</p></dd></div>)}
       </dl> : data && <Empty>No setting has these words.</Empty>}
     </>
   );
@@ -51,7 +55,7 @@ function Made({ about }: { readonly about: About }) {
   return (
     <>
       <dl class="facts">
-        <Fact name="Sessile">{about.version}</Fact><Fact name="Python">{about.python}</Fact><Fact name="Database">{about.database} <span class="hint">schema {about.schema}</span></Fact>
+        <Fact name="Sessile">{about.version}</Fact><Fact name="Python">{about.python}</Fact><Fact name="Database">{about.database}</Fact>
         <Fact name="Redis">{about.redis}</Fact><Fact name="Node"><code>{about.node_id}</code></Fact><Fact name="Started"><Ago at={about.started_at} /></Fact>
       </dl>
       <details><summary>Licences</summary>

@@ -18,9 +18,9 @@ export function newEntries({ entries }: { readonly entries: readonly Entry[] }):
   arrived.value = merged(entries, arrived.value);
 }
 
-function Bars({ spans, from, until }: { readonly spans: readonly Span[]; readonly from: number; readonly until: number }) {
+function Bars({ spans, from, until, isConnected }: { readonly spans: readonly Span[]; readonly from: number; readonly until: number; readonly isConnected: boolean }) {
   const drawn = bars(spans, from, until);
-  if (!drawn.length) return <p class="hint">It never had a connection.</p>;
+  if (!drawn.length) return <p class="hint">{isConnected ? "Its connection was never lost." : "It never had a connection."}</p>;
   return (
     <div class="bars">
       <ol aria-label="Connections">
@@ -78,7 +78,7 @@ export function TimelinePanel({ id, session }: { readonly id: string; readonly s
   return (
     <Panel title="Timeline" testId="timeline" aside={
       <button type="button" aria-pressed={!isFollowing} onClick={() => setFollowing(!isFollowing)}>{isFollowing ? "Stop following" : waiting > 0 ? `Follow (${waiting} new)` : "Follow"}</button>}>
-      {data && <Bars spans={data.spans} from={moment(session.created_at) ?? now.value} until={moment(session.ended_at) ?? now.value} />}
+      {data && <Bars spans={data.spans} from={moment(session.created_at) ?? now.value} until={moment(session.ended_at) ?? now.value} isConnected={session.tabs > 0} />}
       <Choice label="Type" value={types} values={TYPES} onChange={setTypes} />
       <Problem problem={problem ?? olderProblem} onRetry={reload} />
       {entries.length ? <ul class="list entries" aria-live="polite" aria-relevant="additions">{entries.map((entry) => <Line key={entry.id} entry={entry} />)}</ul> : data && <Empty>Nothing of this kind.</Empty>}

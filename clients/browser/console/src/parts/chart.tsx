@@ -91,9 +91,9 @@ export function Chart(given: Given) {
   );
 }
 
-/** While nobody points at a moment, the legend has the latest. */
+/** While nobody points at a moment, the legend has the latest that was measured. */
 function showLatest(chart: uPlot): void {
-  const latest = chart.data[0].length - 1;
+  const latest = chart.data[0].findLastIndex((_at, index) => chart.data.some((column, number) => number > 0 && (column[index] ?? null) !== null));
   if ((chart.cursor.left ?? -1) < 0 && latest >= 0) chart.setLegend({ idx: latest }, false);
 }
 

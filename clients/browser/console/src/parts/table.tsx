@@ -1,5 +1,5 @@
 // A table of any length: only what can be seen is in the page. Rows have one height, set by the style sheet.
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { scrolledTo, type Viewport, windowOf } from "../virtual";
 
@@ -12,7 +12,7 @@ interface Given<Row> {
   readonly columns: readonly Column<Row>[];
   readonly keyOf: (row: Row) => string;
   readonly active: string | null;
-  readonly isSelected?: (row: Row) => boolean;
+  readonly isSelected?: ((row: Row) => boolean) | undefined;
   readonly onActivate: (row: Row) => void;
   /** Somebody has scrolled to the last rows that are loaded. */
   readonly onEnd?: () => void;
@@ -22,11 +22,37 @@ export const ROW_HEIGHT = 40;
 const HEAD_HEIGHT = 40;
 const END_ROWS = 10;
 
+interface Drawn<Row> { readonly row: Row; readonly index: number; readonly isActive: boolean; readonly isSelected: boolean; readonly node: VNode }
+const DRAWN_MAX = 500;
+
+/** Rows as they were drawn last, while nothing about them is different: Preact passes over a node that it has seen. Scrolling draws the rows that come into view, and no others. */
+function useDrawn<Row>({ columns, keyOf, active, isSelected, onActivate }: Pick<Given<Row>, "columns" | "keyOf" | "active" | "isSelected" | "onActivate">): (row: Row, index: number) => VNode {
+  const kept = useRef<{ readonly columns: readonly Column<Row>[]; readonly byKey: Map<string, Drawn<Row>> }>({ columns, byKey: new Map() });
+  const activate = useRef(onActivate);
+  activate.current = onActivate;
+  if (kept.current.columns !== columns || kept.current.byKey.size > DRAWN_MAX) kept.current = { columns, byKey: new Map() };
+  const { byKey } = kept.current;
+  return (row, index) => {
+    const key = keyOf(row);
+    const [isActive, isChosen] = [key === active, isSelected?.(row) ?? false];
+    const known = byKey.get(key);
+    if (known && known.row === row && known.index === index && known.isActive === isActive && known.isSelected === isChosen) return known.node;
+    const node = (
+      <tr key={key} aria-rowindex={index + 2} class={isActive ? "active" : ""} data-row={key} data-selected={isChosen || undefined} onClick={() => activate.current(row)}>
+        {columns.map((column) => <td key={column.name} class={`c-${column.name}`} data-gives={column.gives}>{column.cell(row)}</td>)}
+      </tr>
+    );
+    byKey.set(key, { row, index, isActive, isSelected: isChosen, node });
+    return node;
+  };
+}
+
 export function Table<Row>({ label, rows, total, columns, keyOf, active, isSelected, onActivate, onEnd }: Given<Row>) {
   const scroller = useRef<HTMLDivElement>(null);
   const [viewport, setViewport] = useState<Viewport>({ scrollTop: 0, height: 600, rowHeight: ROW_HEIGHT });
   const look = (): void => {
-    const { scrollTop, clientHeight } = scroller.current!;
+    if (!scroller.current) return; // a last event of a table that has gone
+    const { scrollTop, clientHeight } = scroller.current;
     setViewport((before) => (before.scrollTop === scrollTop && before.height === clientHeight ? before : { scrollTop, height: clientHeight, rowHeight: ROW_HEIGHT }));
   };
   useLayoutEffect(look, []);
@@ -40,6 +66,7 @@ export function Table<Row>({ label, rows, total, columns, keyOf, active, isSelec
     const { scrollTop, clientHeight: height } = scroller.current!;
     if (index >= 0) scroller.current!.scrollTop = scrolledTo(index, { scrollTop, height, rowHeight: ROW_HEIGHT }, HEAD_HEIGHT);
   }, [active]);
+  const drawn = useDrawn({ columns, keyOf, active, isSelected, onActivate });
   const { from, to, before, after } = windowOf(rows.length, viewport);
   const isAtEnd = rows.length < total && to > rows.length - END_ROWS;
   useEffect(() => { if (isAtEnd) onEnd?.(); }, [isAtEnd, rows.length]);
@@ -49,14 +76,7 @@ export function Table<Row>({ label, rows, total, columns, keyOf, active, isSelec
         <thead><tr aria-rowindex={1}>{columns.map((column) => <th key={column.name} scope="col" class={`c-${column.name}`} data-gives={column.gives}>{column.label}</th>)}</tr></thead>
         <tbody>
           {before > 0 && <tr aria-hidden="true" class="spacer"><td style={{ height: `${before}px` }} /></tr>}
-          {rows.slice(from, to).map((row, offset) => {
-            const key = keyOf(row);
-            return (
-              <tr key={key} aria-rowindex={from + offset + 2} class={key === active ? "active" : ""} data-row={key} data-selected={isSelected?.(row) || undefined} onClick={() => onActivate(row)}>
-                {columns.map((column) => <td key={column.name} class={`c-${column.name}`} data-gives={column.gives}>{column.cell(row)}</td>)}
-              </tr>
-            );
-          })}
+          {rows.slice(from, to).map((row, offset) => drawn(row, from + offset))}
           {after > 0 && <tr aria-hidden="true" class="spacer"><td style={{ height: `${after}px` }} /></tr>}
         </tbody>
       </table>
