@@ -127,8 +127,8 @@ def _payloads() -> list[bytes]:
 def _cookie() -> Callable[[bytes], object]:
     cookie = CookiePolicy(Settings(database_url="memory://"))
     return lambda data: (
-        cookie.token_in("https", b"a.example", [data]),
-        cookie.token_in("http", b"127.0.0.1:8000", data.split(b"\n")),
+        cookie.token_in("https", "a.example", [data.decode("latin-1")]),
+        cookie.token_in("http", "127.0.0.1:8000", data.decode("latin-1").split("\n")),
     )
 
 

@@ -60,12 +60,12 @@ class SessionCache:
     ) -> None:
         self._keeps_itself = keeps_itself
         self._kept_at = float("-inf")
+        self._keep_after_s = looks.period_s / 3
         self._looks = looks
         self._cache = cache
         self._truth = truth
         self._pause = pause
         self._random = random
-        """Of the look before: the next one mostly is the same."""
         self.hits = 0
         self.misses = 0
         self._is_wanted = False
@@ -77,9 +77,10 @@ class SessionCache:
     async def get(self, session_id: str) -> Session | None:
         """The session, or None when there is none. A hit costs one round trip to the cache. Raises StoreUnavailable."""
         self._is_wanted = True
-        if self._keeps_itself and self.is_due:
-            await self._keep_now()
         look = self._looks.usable()
+        if self._keeps_itself and (look is None or self._looks.is_older(self._keep_after_s)):
+            await self._keep_now()
+            look = self._looks.usable()
         if look is None or (place := look.fence.place) is None:
             return await self._miss(session_id)
         try:
@@ -241,12 +242,11 @@ class SessionCache:
         if not self._is_wanted:
             return False
         look = self._looks.last
-        is_closed = look is not None and not look.fence.is_open
-        return is_closed or self._looks.age_s > self._looks.period_s / 3
+        return (look is not None and not look.fence.is_open) or self._looks.is_older(self._keep_after_s)
 
     async def _keep_now(self) -> None:
         now = self._looks.now()
-        if now - self._kept_at > self._looks.period_s / 3:
+        if now - self._kept_at > self._keep_after_s:
             self._kept_at = now
             try:
                 await self.keep()

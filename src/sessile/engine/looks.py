@@ -36,23 +36,20 @@ class Looks:
         self._stopwatch = stopwatch
         self._random = random
         self.period_s = period_s
-        self._last: Look | None = None
+        self.last: Look | None = None
+        """The latest look, however old."""
         self._seen: dict[tuple[int, str], float] = {}
 
-    @property
-    def last(self) -> Look | None:
-        """The latest look, however old."""
-        return self._last
-
-    @property
-    def age_s(self) -> float:
-        """Of the latest look; infinite when there was none."""
-        return float("inf") if self._last is None else self._stopwatch.seconds() - self._last.sent_at
+    def is_older(self, seconds: float) -> bool:
+        """Whether the latest look is, or there was none."""
+        return self.last is None or self._stopwatch.seconds() - self.last.sent_at > seconds
 
     def usable(self) -> Look | None:
         """A look with which the cache may be believed now; None: read the truth."""
-        look = self._last
-        return look if look is not None and self.is_usable(look) else None
+        look = self.last
+        if look is None or not look.fence.is_open or self._stopwatch.seconds() - look.sent_at >= self.period_s:
+            return None
+        return look
 
     def is_usable(self, look: Look) -> bool:
         """Whether it shows an open fence and still is young enough."""
@@ -71,8 +68,8 @@ class Looks:
         while len(self._seen) > _REMEMBERED:
             self._seen.pop(next(iter(self._seen)), None)
         # By the time of the question and not by the number: a database that was restored from a copy counts on from an earlier one.
-        if self._last is None or look.sent_at >= self._last.sent_at:
-            self._last = look
+        if self.last is None or look.sent_at >= self.last.sent_at:
+            self.last = look
         return look
 
     def left_s(self, fence: Fence) -> float:

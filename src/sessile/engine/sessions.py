@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -82,7 +83,7 @@ class SessionEngine:
         unless a retired token is used after its window: that is a theft signal and is audited."""
         session_id, secret_hash = tokens.opened(token)
         session = await self._reader.get(session_id)
-        if session is not None and session.ended_at is None and tokens.hashes_equal(session.token_hash, secret_hash):
+        if session is not None and session.ended_at is None and hmac.compare_digest(session.token_hash, secret_hash):
             now = self._clock.now()
             if now < session.idle_expires_at and now < session.absolute_expires_at:
                 return session  # as nearly always; everything below is for the other cases

@@ -10,12 +10,9 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from operator import is_
 from typing import Any, Final
-from uuid import UUID
 
 from sessile.model import values
 from sessile.model.errors import DocumentTooLarge, InvalidValue
@@ -24,24 +21,25 @@ from sessile.model.limits import SESSION_DATA_BYTES_MAX
 DataOperation = tuple[str, tuple[str, ...], Any]
 """("set" | "merge" | "remove" | "take" | "append", keys, value); the value of the last two is a list of items"""
 
-_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None), bytes, UUID, datetime, date, Decimal})
+_LEVELS: Final = (dict, list, tuple, set)
+"""What can be changed in its place, or hold what can be."""
+_MARSHAL_VERSION: Final = 2
+"""The last one whose bytes depend on the value alone, and not on how often its parts are referred to."""
 
-_Level = tuple[Any, Any]
-"""A dict or list of the data, and a copy of it from when it was loaded."""
 
-
-def _is_as_loaded(level: _Level) -> bool:
-    """Whether the very same objects are in it, in the same order. Equal ones would not do: 1 and True are equal."""
-    now, then = level
-    if len(now) != len(then) or not all(map(is_, now, then)):
-        return False
-    return type(now) is list or all(map(is_, now.values(), then.values()))
+def _bytes_of(value: dict[str, Any]) -> bytes | None:
+    """Equal for equal values of the same types in the same order, and for nothing else; None where this quick way does not know a type. Nobody reads these
+    bytes: they are kept for one comparison."""
+    try:
+        return marshal.dumps(value, _MARSHAL_VERSION)
+    except ValueError:
+        return None
 
 
 class Tracked:
     """Session data as a live dict that can say what was changed. Raises InvalidValue when the data cannot be read."""
 
-    __slots__ = ("_baseline", "_is_simple", "_levels", "_loaded", "_merging_lists", "value")
+    __slots__ = ("_as_loaded", "_baseline", "_loaded", "_merging_lists", "value")
 
     def __init__(self, data: bytes = b"{}", merging_lists: frozenset[str] = frozenset()) -> None:
         """`merging_lists`: keys at the top whose lists merge."""
@@ -52,36 +50,15 @@ class Tracked:
 
     def _take_for_loaded(self) -> None:
         self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._levels: list[_Level] = []
-        self._is_simple = self._remember((), self.value)
+        self._remember((), self.value)
+        self._as_loaded = _bytes_of(self.value)
 
-    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> bool:
-        """Whether everything below can be watched: dicts, lists, and what cannot be changed."""
+    def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
+        """Which dict stood where: the delta tells one that was changed from one that was put in its place."""
         self._loaded[path] = loaded
-        self._levels.append((loaded, loaded.copy()))
-        if _IMMUTABLE.issuperset(map(type, loaded.values())):
-            return True
-        is_simple = True
         for key, item in loaded.items():
-            kind = type(item)
-            if kind in _IMMUTABLE:
-                continue
-            if kind is dict:
-                is_simple = self._remember((*path, key), item) and is_simple
-            else:
-                is_simple = self._remember_leaf(item) and is_simple
-        return is_simple
-
-    def _remember_leaf(self, item: Any) -> bool:
-        """A list is a leaf of the delta, but has values of its own that may be replaced; a tuple has some that may be changed."""
-        kind = type(item)
-        if kind in _IMMUTABLE:
-            return True
-        if kind is list or kind is dict:
-            self._levels.append((item, item.copy()))
-        elif kind is not tuple:
-            return False
-        return all(self._remember_leaf(inner) for inner in (item.values() if kind is dict else item))
+            if type(item) is dict:
+                self._remember((*path, key), item)
 
     def rebase(self) -> None:
         """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
@@ -92,13 +69,12 @@ class Tracked:
     @property
     def has_levels(self) -> bool:
         """Whether there is anything in it that can be changed in its place."""
-        return not _IMMUTABLE.issuperset(map(type, self.value.values()))
+        return any(isinstance(item, _LEVELS) for item in self.value.values())
 
     @property
     def is_as_loaded(self) -> bool:
-        """True when each value, at any depth, still is the very object that was loaded, and none of them can be changed in its place: usual, and quick
-        to see. False says nothing."""
-        return self._is_simple and all(map(_is_as_loaded, self._levels))
+        """True when all of it is what was loaded, at any depth and to the types: usual, and quick to see. False says nothing."""
+        return self._as_loaded is not None and _bytes_of(self.value) == self._as_loaded
 
     @property
     def is_modified(self) -> bool:

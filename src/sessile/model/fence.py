@@ -47,17 +47,13 @@ class Fence:
     server: str | None
     is_open: bool
     held_for_s: float = 0.0
-    _place: CachePlace | None = field(init=False, repr=False, compare=False)
+    place: CachePlace | None = field(init=False, repr=False, compare=False)
+    """Where entries may be found and put; None while it is closed."""
 
     def __post_init__(self) -> None:
         # Each read of a session asks for it, and fences are looked at a few times a second: so it is made here.
         place = CachePlace(self.server, f"{self.number}-{self.nonce}") if self.is_open and self.server else None
-        object.__setattr__(self, "_place", place)
-
-    @property
-    def place(self) -> CachePlace | None:
-        """Where entries may be found and put; None while it is closed."""
-        return self._place
+        object.__setattr__(self, "place", place)
 
 
 @dataclass(frozen=True, slots=True)

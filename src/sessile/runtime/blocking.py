@@ -222,9 +222,7 @@ class SessionManager:
 
     def touch_session(self, session: Session) -> None:
         """Notes activity of the user, which moves the idle deadline; costs nothing when it is not due."""
-        touched = self._sessions.touched(session)
-        if touched is not None:
-            drive(self._sessions.touch([touched]))
+        self.serving.touch(session)
 
     def change_session_data(
         self, session_id: str, operations: Sequence[DataOperation], *, user_id: str | None

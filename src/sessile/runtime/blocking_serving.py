@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from sessile.engine.sessions import SessionEngine
 from sessile.model.session import Session
 from sessile.ports import Store
 from sessile.runtime.blocking_background import BlockingBackground
+from sessile.runtime.lane import drive
+
+
+def _touch(sessions: SessionEngine, session: Session) -> None:
+    touched = sessions.touched(session)
+    if touched is not None:
+        drive(sessions.touch([touched]))
 
 
 class Serving:
@@ -18,6 +26,8 @@ class Serving:
         self._store = store
         self.authenticate: Callable[[str], Coroutine[Any, Any, Session]] = sessions.authenticate
         """The manager's verb as a coroutine that never waits, for what is written once for both lanes."""
+        self.touch = partial(_touch, sessions)
+        """Notes activity of the user, which moves the idle deadline; costs nothing when it is not due. Raises StoreUnavailable."""
         self.background = background
         self.has_begun = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -36,13 +36,6 @@ def header_values(headers: Headers, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
 
 
-def raw_values(headers: Headers, name: bytes) -> list[bytes]:
-    """The same, as they came."""
-    if isinstance(headers, KnownHeaders):
-        return [value.encode("latin-1") for value in headers.of(name)]
-    return [value for key, value in headers if key.lower() == name]
-
-
 def scheme_of(scope: Scope) -> str:
     """`http` or `https`; a socket's `ws` and `wss` count as the scheme of the page that opened it."""
     scheme: str = scope.get("scheme", "http")
@@ -51,12 +44,8 @@ def scheme_of(scope: Scope) -> str:
 
 def host_of(scope: Scope) -> str:
     """What stands in the one Host header, in lower case; empty when there is none or more than one."""
-    return the_host(raw_values(scope["headers"], b"host"))
-
-
-def the_host(hosts: Sequence[bytes]) -> str:
-    """The same for Host headers that are picked out already."""
-    return hosts[0].decode("latin-1").strip().lower() if len(hosts) == 1 else ""
+    hosts = header_values(scope["headers"], b"host")
+    return hosts[0].strip().lower() if len(hosts) == 1 else ""
 
 
 def path_within(scope: Scope) -> str:
@@ -68,8 +57,8 @@ def path_within(scope: Scope) -> str:
 
 def bearer_token(headers: Headers) -> str | None:
     """What stands in the one `Authorization: Bearer` header (RFC 6750 section 2.1), or None."""
-    values = raw_values(headers, b"authorization")
+    values = header_values(headers, b"authorization")
     if len(values) != 1:
         return None
-    scheme, _, token = values[0].decode("latin-1").partition(" ")
+    scheme, _, token = values[0].partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

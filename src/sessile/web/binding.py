@@ -17,7 +17,7 @@ from sessile.model.session import Session
 from sessile.model.structured_field import parse_list, quoted
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
-from sessile.web.asgi import Scope, header_values, path_within, raw_values
+from sessile.web.asgi import Scope, header_values, path_within
 from sessile.web.cookie_names import DEFAULT_NAME, PREFIXES, values_in
 from sessile.web.fingerprint import is_same_browser
 
@@ -78,8 +78,8 @@ async def seen_from(manager: AsyncSessionManager, scope: Scope, session: Session
     settings = manager.settings
     if not settings.dbsc:
         return session, BindingSeen.NONE
-    cookies = raw_values(scope["headers"], b"cookie")
-    values, imitated = values_in(cookies, cookie_name(settings).encode("ascii"))
+    cookies = header_values(scope["headers"], b"cookie")
+    values, imitated = values_in(cookies, cookie_name(settings))
     seen = await manager.bindings.look(session, values[0] if len(values) == 1 and not imitated else None)
     if seen is not BindingSeen.MISSING:
         return session, seen

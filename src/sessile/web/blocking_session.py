@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from sessile.runtime.lane import drive
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.web.blocking_documents import BlockingSessionDocuments
 from sessile.web.csrf import check_csrf_token, csrf_token
-from sessile.web.loading import load
+from sessile.web.loading import Loaded, load
 from sessile.web.request_session import RequestSession
 
 logger = logging.getLogger("sessile.web")
@@ -37,10 +37,11 @@ class _Finished:
         is_open: bool = self.facade.is_open
         return is_open
 
-    async def authenticate(self, token: str) -> Session:
-        """Each request comes by here, so without the facade's own turn."""
-        record: Session = await self.facade.serving.authenticate(token)
-        return record
+    @property
+    def authenticate(self) -> Callable[[str], Coroutine[Any, Any, Session]]:
+        """Each request comes by here, so without the facade's own turn, and without one of ours."""
+        verb: Callable[[str], Coroutine[Any, Any, Session]] = self.facade.serving.authenticate
+        return verb
 
     @property
     def legacy(self) -> _Finished:
@@ -79,7 +80,10 @@ class BlockingSession(RequestSession):
 
     def _load(self) -> None:
         self._is_loaded = True
-        self.take(drive(load(self._manager, self._cookies, self._scope)))
+        self.take(self._looked_up())
+
+    def _looked_up(self) -> Loaded:
+        return drive(load(self._manager, self._cookies, self._scope))
 
     @property
     def is_read_only(self) -> bool:
@@ -174,6 +178,6 @@ class BlockingSession(RequestSession):
         if record is None or self._new_token is not None or self.passive or not self._accessed:
             return
         try:
-            cast("_Finished", self._manager).facade.touch_session(record)
+            cast("_Finished", self._manager).facade.serving.touch(record)
         except StoreUnavailable:
             logger.warning("The store is away: the last activity of a session was not written")

@@ -45,10 +45,10 @@ def _hostname(host: str) -> str:
 def values_of(headers: Headers, name: str) -> tuple[list[str], bool]:
     """Values of cookies of exactly that name (prefixed names are compared byte by byte, though browsers ignore their case), and whether
     a nameless cookie imitates it. HTTP/2 may split the cookies over several headers (RFC 9113 section 8.2.3)."""
-    return values_in([header for key, header in headers if key.lower() == b"cookie"], name.encode("ascii"))
+    return values_in([header.decode("latin-1") for key, header in headers if key.lower() == b"cookie"], name)
 
 
-def values_in(cookies: Iterable[bytes], name: bytes) -> tuple[list[str], bool]:
+def values_in(cookies: Iterable[str], name: str) -> tuple[list[str], bool]:
     """The same for Cookie headers. A pair that counts has the name in it, in whatever case: where that is found once, as nearly always, there is one
     pair to look at, however many cookies a site has."""
     values: list[str] = []
@@ -59,17 +59,18 @@ def values_in(cookies: Iterable[bytes], name: bytes) -> tuple[list[str], bool]:
         at = folded.find(lowered)
         if at < 0:
             continue
-        if folded.find(lowered, at + 1) < 0:
-            end = header.find(b";", at)
-            pairs = [header[header.rfind(b";", 0, at) + 1 : end if end >= 0 else None]]
+        # In Latin-1, which headers are, a letter's other case is one letter, too; in what else a test may put there `at` could be another place.
+        if len(folded) == len(header) and folded.find(lowered, at + 1) < 0:
+            end = header.find(";", at)
+            pairs = [header[header.rfind(";", 0, at) + 1 : end if end >= 0 else None]]
         else:
-            pairs = header.split(b";")
+            pairs = header.split(";")
         for pair in pairs:
-            key, _, value = pair.partition(b"=")
-            key = key.strip(b" \t")
+            key, _, value = pair.partition("=")
+            key = key.strip(" \t")
             if key == name:
-                values.append(value.strip(b" \t").decode("latin-1"))
-            elif not key and value.lstrip(b" \t=").lower().startswith(lowered):
+                values.append(value.strip(" \t"))
+            elif not key and value.lstrip(" \t=").lower().startswith(lowered):
                 imitated = True
     return values, imitated
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from sessile.model.errors import ConfigurationError
 from sessile.runtime.settings import Settings
-from sessile.web.asgi import Headers, Scope, host_of, raw_values, scheme_of, the_host
+from sessile.web.asgi import Headers, Scope, header_values, host_of, scheme_of
 from sessile.web.cookie_findings import Finding, judged_request, judged_response, judged_settings
 from sessile.web.cookie_names import (
     DEFAULT_NAME,
@@ -79,9 +79,9 @@ class CookiePolicy:
             "(uvicorn --proxy-headers --forwarded-allow-ips=..., ProxyFix in Flask). For a trial in a network you trust set SESSILE_INSECURE_LAN=1."
         )
 
-    def _name_or_none(self, scheme: str, host: bytes) -> bytes | None:
+    def _name_or_none(self, scheme: str, host: str) -> str | None:
         try:
-            return self.name_for(scheme, the_host([host])).encode("ascii")
+            return self.name_for(scheme, host.strip().lower())
         except ConfigurationError:
             return None
 
@@ -106,10 +106,10 @@ class CookiePolicy:
         """The token of the one cookie that has exactly our name. Two of them, or a nameless one that imitates it (CVE-2023-23934),
         are no session: somebody may have planted one, and nothing says which."""
         headers = scope["headers"]
-        cookies, hosts = raw_values(headers, b"cookie"), raw_values(headers, b"host")
-        return CookieFound(*self.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else b"", cookies))
+        cookies, hosts = header_values(headers, b"cookie"), header_values(headers, b"host")
+        return CookieFound(*self.token_in(scheme_of(scope), hosts[0] if len(hosts) == 1 else "", cookies))
 
-    def token_in(self, scheme: str, host: bytes, cookies: Sequence[bytes]) -> tuple[str | None, str]:
+    def token_in(self, scheme: str, host: str, cookies: Sequence[str]) -> tuple[str | None, str]:
         """The same for headers that are picked out already, the only Host and every Cookie: the token, or None and the reason."""
         if not cookies:
             return None, NO_COOKIE
@@ -118,7 +118,7 @@ class CookiePolicy:
             return None, NO_COOKIE
         values, imitated = values_in(cookies, name)
         if imitated or len(values) > 1:
-            self._tell_of_duplicates(name.decode("ascii"))
+            self._tell_of_duplicates(name)
             return None, DUPLICATE_COOKIE
         return (values[0], "") if values else (None, NO_COOKIE)
 

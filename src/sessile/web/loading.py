@@ -26,6 +26,7 @@ from sessile.web.binding import REASON, seen_from
 from sessile.web.cookies import NO_COOKIE, CookiePolicy
 from sessile.web.guessing import note_unknown
 from sessile.web.platforms import HEADER, names_platform, platform_of_request
+from sessile.web.wsgi import WsgiScope
 
 
 class Source(Enum):
@@ -134,9 +135,24 @@ _Found = tuple[Source, str | None, str, bool]
 def _at_once(cookies: CookiePolicy, scope: Scope) -> _Found | None:
     """In one pass over the headers, where that is enough: one host, one Cookie header or none, and nothing else that is for us. So it is nearly always.
     None: it is not."""
-    headers = scope["headers"]
-    if type(cookies) is not CookiePolicy or type(headers) is not list:
+    if type(cookies) is not CookiePolicy:
         return None
+    if type(scope) is WsgiScope:
+        found = scope.cookie_host_scheme()
+    elif type(headers := scope["headers"]) is list:
+        found = _cookie_host_scheme(scope, headers)
+    else:
+        return None
+    if found is None:
+        return None
+    cookie, host, scheme = found
+    if cookie is None:
+        return Source.NONE, None, NO_COOKIE, False
+    token, reason = cookies.token_in(scheme, host, (cookie,))
+    return (Source.NONE if token is None else Source.COOKIE), token, reason, False
+
+
+def _cookie_host_scheme(scope: Scope, headers: list[tuple[bytes, bytes]]) -> tuple[str | None, str, str] | None:
     cookie = host = None
     for key, value in headers:
         if key == b"cookie" and cookie is None:
@@ -146,9 +162,8 @@ def _at_once(cookies: CookiePolicy, scope: Scope) -> _Found | None:
         elif key in _HEADERS or not key.islower():
             return None
     if cookie is None:
-        return Source.NONE, None, NO_COOKIE, False
-    token, reason = cookies.token_in(scheme_of(scope), host or b"", (cookie,))
-    return (Source.NONE if token is None else Source.COOKIE), token, reason, False
+        return None, "", ""
+    return cookie.decode("latin-1"), "" if host is None else host.decode("latin-1"), scheme_of(scope)
 
 
 def _looked_through(cookies: CookiePolicy, scope: Scope) -> _Found:

@@ -38,13 +38,14 @@ class SessionMapping(MutableMapping[str, Any]):
     _tracked: Tracked | None = None
     _accessed = False
     _phase = Phase.OPEN
+    _record: Session | None = None
+    _reason: str | None = None
+    _failure: SessileError | None = None
 
     def __init__(
         self, record: Session | None = None, reason: str | None = None, failure: SessileError | None = None
     ) -> None:
-        self._record = record
-        self._reason = reason
-        self._failure = failure
+        self._record, self._reason, self._failure = record, reason, failure
 
     @property
     def accessed(self) -> bool:

@@ -75,9 +75,7 @@ class RequestSession(SessionMapping):
         self._manager = manager
         self._cookies = cookies
         self._scope = scope
-        if loaded is None:
-            super().__init__()
-        else:
+        if loaded is not None:
             self.take(loaded)
 
     def take(self, loaded: Loaded) -> None:

@@ -40,8 +40,14 @@ class WsgiScope(dict[str, Any]):
     __slots__ = ("_environ",)
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        super().__init__()
         self._environ = environ
+
+    def cookie_host_scheme(self) -> tuple[str | None, str, str] | None:
+        """The Cookie header, the Host and the scheme, where nothing else in the request says who asks or on what. None: look at each."""
+        environ = self._environ
+        if "HTTP_AUTHORIZATION" in environ or "HTTP_SESSILE_PLATFORM" in environ:
+            return None
+        return environ.get("HTTP_COOKIE"), environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
 
     def __missing__(self, key: str) -> Any:
         value = self[key] = _PARTS[key](self._environ)

@@ -64,8 +64,9 @@ class SessileSessionInterface(SessionInterface):
             session.discard()
             response.close()  # another one takes its place
             raise
-        refused = session.refused
-        trace.done(session.scope, session, status=None if refused else response.status_code, error=refused)
+        if trace.is_on():
+            refused = session.refused
+            trace.done(session.scope, session, status=None if refused else response.status_code, error=refused)
         if response.is_streamed and session.has_levels:
             response.call_on_close(session.tell_of_late_changes)
         session.start()
@@ -105,6 +106,8 @@ def _say(session: FlaskSession, response: Response) -> None:
         headers["Cache-Control"] = NO_STORE
     else:
         headers.add("Cache-Control", NO_STORE)
+    if not session.adds_headers:
+        return
     cookie = session.cookie_header()
     if cookie is not None:
         headers.add("Set-Cookie", cookie.decode("ascii"))

@@ -15,7 +15,7 @@ from sessile.model.session import Session, Standing
 from sessile.runtime.lane import drive
 from sessile.web import trace
 from sessile.web.blocking_session import BlockingSession
-from sessile.web.loading import Loaded, Source
+from sessile.web.loading import Loaded, Source, load
 from sessile.web.wsgi import WsgiScope
 
 PERMANENT: Final = "_permanent"
@@ -41,15 +41,14 @@ class FlaskSession(BlockingSession, SessionMixin):
     refused: SessileError | None = None
     """The error of ours that the response tells of."""
 
-    def _load(self) -> None:
+    def _looked_up(self) -> Loaded:
         if not self._sessions.manager.serving.has_begun:
             self._sessions.begin_serving()
-        super()._load()
-
-    def take(self, loaded: Loaded) -> None:
-        super().take(loaded)
+        loaded = drive(load(self._manager, self._cookies, self._scope))
         self._is_new = loaded.record is None
-        trace.loaded(self._scope, loaded)
+        if trace.is_on():
+            trace.loaded(self._scope, loaded)
+        return loaded
 
     # -- what Flask's sessions have --------------------------------------------------------------------------------------------------------
 
@@ -155,6 +154,10 @@ class FlaskSession(BlockingSession, SessionMixin):
         if bool(known.get(PERMANENT, False)) != wanted:
             self[PERMANENT] = wanted
             self._sends_again = True
+
+    @property
+    def adds_headers(self) -> bool:
+        return self._sends_again or super().adds_headers
 
     @property
     def sets_cookie(self) -> bool:

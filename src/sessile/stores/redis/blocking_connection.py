@@ -40,19 +40,21 @@ class BlockingConnection:
         """The reply to one command; as `exchange`, for what nearly every request asks. Raises like it."""
         started_at = time.monotonic()
         self._socket.sendall(pack(command))
-        if time.monotonic() - started_at > _SLOW_S:
+        is_bounded = time.monotonic() - started_at > _SLOW_S
+        if is_bounded:
             self._bound(started_at)
         is_again = False
         while (reply := self._gets()) is NOTHING or type(reply) is Push:
             if reply is NOTHING:
                 if is_again:
+                    is_bounded = True
                     self._bound(started_at)
                 data = self._socket.recv(_READ_BYTES)
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
                 self._reader.feed(data)
                 is_again = True
-        if self._socket.gettimeout() != self._call_timeout_s:
+        if is_bounded:
             self._socket.settimeout(self._call_timeout_s)
         if self._reader.has_data():
             raise ProtocolFault("more replies than commands")

@@ -72,8 +72,10 @@ class BlockingLink:
         if type(reply) is ServerFault and wants_new_look((reply,)):
             connection.close()
             self._drop_idle()
+        elif connection.generation == self._generation and not self._is_closed and len(self._idle) < _KEPT_MAX:
+            self._idle.append(connection)
         else:
-            self._put_back(connection)
+            connection.close()
         return reply
 
     def at_once(self, identity: str, command: Command) -> None:
