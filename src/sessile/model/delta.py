@@ -43,15 +43,15 @@ class Tracked:
 
     def __init__(self, data: bytes = b"{}", merging_lists: frozenset[str] = frozenset()) -> None:
         """`merging_lists`: keys at the top whose lists merge."""
-        self._baseline = data
         self._merging_lists = merging_lists
-        self.value: dict[str, Any] = decoded(data)
-        self._take_for_loaded()
+        self._take_for_loaded(data, decoded(data))
 
-    def _take_for_loaded(self) -> None:
+    def _take_for_loaded(self, data: bytes, value: dict[str, Any]) -> None:
+        self._baseline = data
+        self.value: dict[str, Any] = value
         self._loaded: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._remember((), self.value)
-        self._as_loaded = _bytes_of(self.value)
+        self._remember((), value)
+        self._as_loaded = _bytes_of(value)
 
     def _remember(self, path: tuple[str, ...], loaded: dict[str, Any]) -> None:
         """Which dict stood where: the delta tells one that was changed from one that was put in its place."""
@@ -63,8 +63,7 @@ class Tracked:
     def rebase(self) -> None:
         """What was changed so far is kept elsewhere now: later operations count from here. The objects stay the same, so references to
         parts of the data go on being tracked. Raises InvalidValue."""
-        self._baseline = values.encode(self.value)
-        self._take_for_loaded()
+        self._take_for_loaded(values.encode(self.value), self.value)
 
     @property
     def has_levels(self) -> bool:
