@@ -21,7 +21,7 @@ def rules_file() -> str:
         name = "Sessile" + "".join(part.capitalize() for part in rule.name.split("_"))
         lines += [
             f"      - alert: {name}",
-            f"        expr: {_quoted(f'({rule.promql}) > {rule.threshold:g}')}",
+            f"        expr: {_quoted(rule.promql.replace('$THRESHOLD', f'{rule.threshold:g}'))}",
             f"        for: {rule.for_s:g}s",
             "        labels:",
             f"          severity: {rule.severity.value}",

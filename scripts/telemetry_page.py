@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessile.telemetry.alerts import RULES
 from sessile.telemetry.judging import THRESHOLDS
+from sessile.telemetry.log_events import LOG_EVENTS
 from sessile.telemetry.table import ERROR_TYPE, METRICS, SPANS, MetricKind
 
 
@@ -43,7 +44,23 @@ def page(notice: str) -> str:
         f"| `{one.name}` | {', '.join(f'`{attribute}`' for attribute in one.attributes)} | {one.meaning} |"
         for one in SPANS.values()
     ]
-    return "\n".join([*lines, *_components(), *_alerts(), ""])
+    return "\n".join([*lines, *_log_lines(), *_components(), *_alerts(), ""])
+
+
+def _log_lines() -> list[str]:
+    return [
+        "",
+        "## Lines of logs",
+        "Each has its name as `event_name` (`extra`), and as `event` in a line of JSON. Texts may change, names do not.",
+        "",
+        "| event | level | logger | fields | meaning |",
+        "|---|---|---|---|---|",
+        *(
+            f"| `{one.name}` | {', '.join(one.levels)} | {', '.join(f'`{name}`' for name in one.loggers)} | "
+            f"{', '.join(f'`{name}`' for name in one.fields)} | {one.meaning} |"
+            for one in LOG_EVENTS.values()
+        ),
+    ]
 
 
 def _components() -> list[str]:

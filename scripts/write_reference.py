@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, Python finds only what lies beside it
 
-from scripts import alert_rules, capabilities, cli_page, planted, security, telemetry_page, torture_page
+from scripts import alert_rules, capabilities, cli_page, dashboard, planted, security, telemetry_page, torture_page
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
@@ -45,7 +45,7 @@ def security_pages() -> Mapping[str, str]:
 
 def operations_files() -> Mapping[str, str]:
     """What is made of the code in `docs/operations`."""
-    return {alert_rules.FILE.name: alert_rules.rules_file()}
+    return {alert_rules.FILE.name: alert_rules.rules_file(), dashboard.FILE.name: dashboard.dashboard()}
 
 
 def http_page() -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 METRIC_CALLS = frozenset({"counter", "gauge", "histogram", "each", "of"})
 SPAN_CALLS = frozenset({"span"})
@@ -34,9 +35,11 @@ class Told:
 
 def metrics_of(source: str) -> Iterator[Told]:
     """Uses of metrics by a literal name, or by a constant of the same file."""
-    tree = ast.parse(source)
-    constants = _constants(tree)
-    for node in ast.walk(tree):
+    if "sessile_" not in source:  # most files: reading them all takes seconds
+        return
+    nodes = _nodes(source)
+    constants = _constants(nodes)
+    for node in nodes:
         if isinstance(node, ast.Call) and _called(node) in METRIC_CALLS:
             for argument in node.args[:2]:
                 name = _text(argument, constants)
@@ -46,18 +49,23 @@ def metrics_of(source: str) -> Iterator[Told]:
 
 def spans_of(source: str) -> Iterator[Told]:
     """Spans that are begun, with the attributes that a mapping beside the name has."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
+    if ".span(" not in source:
+        return
+    nodes = _nodes(source)
+    constants = _constants(nodes)
+    for node in nodes:
         if isinstance(node, ast.Call) and _called(node) in SPAN_CALLS and node.args:
-            yield Told(node.lineno, _text(node.args[0], _constants(tree)))
+            yield Told(node.lineno, _text(node.args[0], constants))
 
 
 def lines_of(source: str) -> Iterator[Told]:
     """Lines of logs: the event's name (None: there is none, or it is not a literal), the level, the fields, the logger's name."""
-    tree = ast.parse(source)
+    if "getLogger" not in source and "import logger" not in source:
+        return
+    nodes = _nodes(source)
     loggers = {
         target.id: str(node.value.args[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         for target, value in _assigned(node)
         if isinstance(node, ast.Assign | ast.AnnAssign)
         and isinstance(node.value, ast.Call)
@@ -66,7 +74,7 @@ def lines_of(source: str) -> Iterator[Told]:
         and node.value.args
         and isinstance(node.value.args[0], ast.Constant)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_CALLS):
             continue
         owner = node.func.value
@@ -96,10 +104,15 @@ def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-def _constants(tree: ast.AST) -> dict[str, str]:
+@cache
+def _nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
+def _constants(nodes: list[ast.AST]) -> dict[str, str]:
     return {
         target.id: value.value
-        for node in ast.walk(tree)
+        for node in nodes
         for target, value in _assigned(node)
         if isinstance(value, ast.Constant) and isinstance(value.value, str)
     }

@@ -25,6 +25,12 @@ def doctor(
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="HANDLE", help="Only say why this session ended.")
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Measure the common verbs on this database; begins anonymous sessions and ends them."
+        ),
+    ] = False,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,6 +44,11 @@ def doctor(
     found = list(examine(database, app, with_audit=audit))
     if url is not None:
         found += visit(url)
+    if profile and not any(one.severity == "error" for one in found):
+        from sessile.cli.profiling import profiled
+
+        with opened(database, as_json=as_json) as manager:
+            found += profiled(manager)
     severities = {one.severity for one in found}
     status = 2 if "error" in severities else 1 if "warning" in severities else 0
     if as_json:

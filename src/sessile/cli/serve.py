@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
     from sessile.cli.hosted import Site
 
 
+class LogForm(StrEnum):
+    PLAIN = "plain"
+    JSON = "json"
+
+
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     database: Database = None,
     access_log: Annotated[bool, typer.Option(help="Write a line for every request.")] = False,
+    log_format: Annotated[LogForm, typer.Option("--log-format", help="Lines of the log for people, or of JSON.")] = (
+        LogForm.PLAIN
+    ),
     insecure_lan: Annotated[
         bool, typer.Option("--insecure-lan", help="Allow the session cookie on plain http for other hosts.")
     ] = False,
@@ -61,6 +70,7 @@ def serve(
             trusted_proxies=settings.trusted_proxies,
             access_log=access_log,
             on_started=started,
+            log_form=log_format.value,
         )
 
 

@@ -161,7 +161,10 @@ class Client:
                 await document.close()
             except OutboxUnavailable as problem:
                 logger.warning(
-                    "%s: acknowledged changes stay in the outbox and will be sent once more: %s", document.name, problem
+                    "%s: acknowledged changes stay in the outbox and will be sent once more: %s",
+                    document.name,
+                    problem,
+                    extra={"event_name": "client_outbox_kept"},
                 )
         await self.outbox.close()
         self._emitter.close()
@@ -286,7 +289,11 @@ class Client:
     async def renew_identity(self, device_id: str) -> None:
         """This device id cannot go on: everything unacknowledged gets a new one. Does nothing but follow when that has happened."""
         renewed = await self.outbox.renew(device_id)
-        logger.warning("this device goes on as %s; what is not acknowledged is sent again under that identity", renewed)
+        logger.warning(
+            "this device goes on as %s; what is not acknowledged is sent again under that identity",
+            renewed,
+            extra={"event_name": "client_identity_renewed"},
+        )
         for document in tuple(self._documents.values()):
             await document.renewed()
         self._connection.restart()
@@ -414,7 +421,11 @@ class Client:
     def _session_read(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.warning("the session could not be read again: %s", task.exception())
+            logger.warning(
+                "the session could not be read again: %s",
+                task.exception(),
+                extra={"event_name": "client_session_unread"},
+            )
 
     async def _welcome(self, frame: Frame) -> None:
         session = frame["session"]
@@ -441,7 +452,11 @@ class Client:
     def _joined(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("a document could not be opened; the next connection tries again", exc_info=task.exception())
+            logger.error(
+                "a document could not be opened; the next connection tries again",
+                exc_info=task.exception(),
+                extra={"event_name": "client_document_unopened"},
+            )
 
     async def _opened(self, frame: Frame) -> None:
         for entry in frame["documents"]:

@@ -178,13 +178,18 @@ class Connection:
                 return await self._converse(socket)
         except InvalidStatus as error:
             code = error.response.status_code
-            logger.warning("%s: the handshake was answered with HTTP %s", self._url, code)
+            logger.warning(
+                "%s: the handshake was answered with HTTP %s",
+                self._url,
+                code,
+                extra={"event_name": "client_handshake_refused"},
+            )
             return _End(f"http_{code}", code, is_final=code in REFUSED_STATUSES)
         except (OSError, TimeoutError, InvalidHandshake) as error:
-            logger.info("%s cannot be reached: %s", self._url, error)
+            logger.info("%s cannot be reached: %s", self._url, error, extra={"event_name": "client_unreachable"})
             return _End("unreachable")
         except Exception:  # whatever stands between us and the server must not end the client
-            logger.exception("%s cannot be reached", self._url)
+            logger.exception("%s cannot be reached", self._url, extra={"event_name": "client_unreachable"})
             return _End("unreachable")
         finally:
             self._outgoing = self._socket = None
@@ -208,12 +213,16 @@ class Connection:
             socket.transport.abort()  # nobody is there to take a close
             return _End("lost" if self._goaway_s is None else "goaway", retry_in_s=self._goaway_s)
         except msgspec.DecodeError:
-            logger.warning("%s sent what is not JSON; connecting anew", self._url)
+            logger.warning(
+                "%s sent what is not JSON; connecting anew", self._url, extra={"event_name": "client_frame_malformed"}
+            )
             return _End("bad_frame")
         except ConnectionRefused as refusal:
             return _End("refused", refusal.close_code, is_final=True)
         except Exception:  # a fault here must not end the client: the next connection starts from known positions
-            logger.exception("a frame could not be handled; connecting anew")
+            logger.exception(
+                "a frame could not be handled; connecting anew", extra={"event_name": "client_frame_failed"}
+            )
             return _End("internal")
         finally:
             writer.cancel()

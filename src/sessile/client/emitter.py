@@ -51,7 +51,9 @@ class Emitter:
                 try:
                     listener(event)
                 except Exception:
-                    logger.exception("a listener for %s failed", type(event).__name__)
+                    logger.exception(
+                        "a listener for %s failed", type(event).__name__, extra={"event_name": "client_listener_failed"}
+                    )
         for queue, wake in self._readers:
             queue.append(event)
             wake.set()

@@ -66,7 +66,11 @@ class RedeemedHandoff:
                     gone_since_s = gone_since_s if gone_since_s is not None else now_s
                     if now_s - gone_since_s > HANDOFF_LIFETIME_S:
                         raise
-                    logger.info("the hand-off is asked about again: %s", problem.code)
+                    logger.info(
+                        "the hand-off is asked about again: %s",
+                        problem.code,
+                        extra={"event_name": "client_handoff_asked_again"},
+                    )
                 else:
                     gone_since_s = None
                     if answer["status"] == "completed":

@@ -73,7 +73,7 @@ class Sender:
                 while await self._send_one():
                     pass
             except OutboxUnavailable as error:
-                logger.warning("%s: %s", self._name, error)
+                logger.warning("%s: %s", self._name, error, extra={"event_name": "client_send_failed"})
                 self.rewind(self._flow.sent, RETRY_DELAY_S)
 
     async def trim(self) -> None:

@@ -89,10 +89,12 @@ class GapWatcher:
         """Somebody was faster, or the store is away: again. Everything else would fail the same way until the report changes."""
         is_overtaken = isinstance(error, ChangeRejected) and error.detail.get("code") == "test_failed"
         if error.retryable:
-            logger.warning("Could not look for gaps, trying again: %s", error.code)
+            logger.warning(
+                "Could not look for gaps, trying again: %s", error.code, extra={"event_name": "demo_look_failed"}
+            )
             await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
         elif not is_overtaken:
-            logger.warning("Could not look for gaps: %s", error.message)
+            logger.warning("Could not look for gaps: %s", error.message, extra={"event_name": "demo_look_failed"})
             return
         self._waiting[document_id] = None
         self._is_due.set()

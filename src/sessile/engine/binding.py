@@ -144,7 +144,11 @@ class BindingEngine:
             check_signature(proof, proof.algorithm, proof.key)
             self._check_claims(proof, audience)
         except ProofRefused as error:
-            _logger.info("A registration of a device was refused: %s", error)
+            _logger.info(
+                "A registration of a device was refused: %s",
+                error,
+                extra={"event_name": "binding_registration_refused"},
+            )
             raise BindingRefused("proof") from error
         return await self._store.write(self._register, proof, presented)
 
@@ -166,7 +170,12 @@ class BindingEngine:
             check_signature(proof, session.binding.algorithm, session.binding.key)
             self._check_claims(proof, audience)
         except ProofRefused as error:
-            _logger.warning("A refresh of the device of session %s was refused: %s", session.session_id[:8], error)
+            _logger.warning(
+                "A refresh of the device of session %s was refused: %s",
+                session.session_id[-8:],
+                error,
+                extra={"event_name": "binding_refresh_refused"},
+            )
             return self._challenged(identifier)
         return await self._store.write(self._refresh, identifier, named, proof)
 
@@ -276,7 +285,9 @@ class BindingEngine:
             return
         self._give_up(tx, session, binding, "unconfirmed", now)
         _logger.warning(
-            "The device of session %s registered and never refreshed: the session is not bound", session_id[:8]
+            "The device of session %s registered and never refreshed: the session is not bound",
+            session_id[-8:],
+            extra={"event_name": "binding_never_refreshed"},
         )
 
     def _end(self, tx: Transaction, session_id: str) -> bool:
@@ -302,7 +313,10 @@ class BindingEngine:
         try:
             await self._store.write(work, session_id, binding_id, generation)
         except StoreUnavailable:
-            _logger.warning("The store is away: the use of a bound cookie was not noted")
+            _logger.warning(
+                "The store is away: the use of a bound cookie was not noted",
+                extra={"event_name": "binding_use_unwritten"},
+            )
 
     async def _generation(self, session: Session, binding: Binding, cookie: str | None) -> int | None:
         """Of a cookie that we made for this binding."""

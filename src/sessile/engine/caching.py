@@ -113,7 +113,10 @@ class SessionCache:
         return session
 
     async def _drop(self, place: CachePlace, session_id: str) -> None:
-        logger.warning("An entry of the cache could not be read; the session is read from the database instead")
+        logger.warning(
+            "An entry of the cache could not be read; the session is read from the database instead",
+            extra={"event_name": "cache_entry_unreadable"},
+        )
         try:
             await self._cache.publish(place, [Publication(session_id, None)])
         except CacheUnavailable:
@@ -267,7 +270,7 @@ class SessionCache:
         elif not fence.is_open and fence.held_for_s <= 0 and self._looks.left_s(fence) <= 0:
             opened = await self._looks.open(fence.number)
             if opened.fence.is_open:
-                logger.info("The cache is used: epoch %d", opened.fence.number)
+                logger.info("The cache is used: epoch %d", opened.fence.number, extra={"event_name": "cache_used"})
 
     async def _bind(self, fence: Fence, server: str) -> None:
         """Another server than the one of the epoch answers: nothing of what it holds is believed. Two processes that reach two servers would take
@@ -279,7 +282,10 @@ class SessionCache:
         self._bind_pause_s = min(BIND_PAUSE_MAX_S, 2 * self._bind_pause_s if is_again else self._looks.period_s)
         self._bound_at = now
         await self._looks.raise_(fence.number, server=server)
-        logger.info("The cache is another server than before; its entries are not believed")
+        logger.info(
+            "The cache is another server than before; its entries are not believed",
+            extra={"event_name": "cache_other_server"},
+        )
 
 
 def _tokens(plan: Plan) -> list[tuple[str, bytes]]:

@@ -85,7 +85,10 @@ def _batch(tx: Transaction, sink: str, since: datetime | None, limit: int) -> Ba
         missing = (events[0].position if events else positions[stream] + 1) - delivered - 1
         if missing and delivered:
             logger.error(
-                "%d audit events are gone that the sink %s has not got; see `sessile audit verify`", missing, sink
+                "%d audit events are gone that the sink %s has not got; see `sessile audit verify`",
+                missing,
+                sink,
+                extra={"event_name": "audit_events_missing"},
             )
         latest = None
         for event in events:

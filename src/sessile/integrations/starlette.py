@@ -139,7 +139,11 @@ def _settings(secret_key: str | Secret | None, max_age: float | UnsetType | None
         try:
             check_secret(key)
         except ValueError as error:
-            logger.warning("secret_key %s. It is not used; a key that was made by chance is.", error)
+            logger.warning(
+                "secret_key %s. It is not used; a key that was made by chance is.",
+                error,
+                extra={"event_name": "secret_key_weak"},
+            )
         else:
             ring = [one.get_secret_value() for one in Settings(**settings).secret_keys]
             settings["secret_keys"] = [*ring, *([] if key in ring else [key])]

@@ -21,6 +21,7 @@ TIMESTAMP_HEADER: Final = "webhook-timestamp"
 SIGNATURE_HEADER: Final = "webhook-signature"
 TOLERANCE_S: Final = 300.0
 """How far a timestamp may be from the receiver's time, in both directions: what the specification's own libraries allow."""
+ALERT_KINDS: Final = ("alert.fired", "alert.resolved")
 _PREFIX: Final = "whsec_"
 _SIGNATURES_MAX: Final = 20
 _TIMESTAMP: Final = re.compile(r"\d{1,12}", re.ASCII)
@@ -50,6 +51,28 @@ def read_webhook(
     secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime, tolerance_s: float
 ) -> list[dict[str, Any]]:
     """The events of a message, after its signature and time were checked. Raises InvalidValue, ValueError for a weak secret."""
+    check_signature(secrets, headers, body, now, tolerance_s)
+    return _events(body)
+
+
+def read_alert(
+    secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime, tolerance_s: float
+) -> dict[str, Any]:
+    """The alert of a message. Raises like `read_webhook`."""
+    check_signature(secrets, headers, body, now, tolerance_s)
+    try:
+        message = msgspec.json.decode(body)
+        if message["type"] not in ALERT_KINDS:
+            raise InvalidValue("/type", "signed, and not an alert")
+        return msgspec.convert(message["data"], dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError):
+        raise InvalidValue("", "signed, and not an alert") from None
+
+
+def check_signature(
+    secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime, tolerance_s: float
+) -> None:
+    """Raises InvalidValue, which names the header; ValueError for a weak secret."""
     lowered = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = _header(lowered, ID_HEADER), _header(lowered, TIMESTAMP_HEADER)
     signatures = _header(lowered, SIGNATURE_HEADER).split(" ")[:_SIGNATURES_MAX]
@@ -62,7 +85,6 @@ def read_webhook(
     # Each with each, so that the time does not tell which one fits.
     if not any([hmac.compare_digest(sent.encode("utf-8", "replace"), one) for sent in signatures for one in right]):  # noqa: C419
         raise InvalidValue(f"/{SIGNATURE_HEADER}", "not signed with this secret")
-    return _events(body)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

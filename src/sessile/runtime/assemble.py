@@ -35,7 +35,7 @@ from sessile.model.errors import ConfigurationError
 from sessile.model.proof import require_cryptography
 from sessile.ports import Cache, Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
-from sessile.runtime.measuring import MeasuredSessions
+from sessile.runtime.measuring import MeasuredChanges, MeasuredSessions
 from sessile.runtime.settings import Settings
 from sessile.stores.encrypted import ContentCipher, EncryptedStore, parse_keys
 from sessile.telemetry.hub import Telemetry
@@ -146,12 +146,12 @@ def make_engines(
     keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
     new_documents = Quota("documents", settings.documents_per_hour_max)
     documents = DocumentEngine(store, clock, random, kinds, new_documents)
-    changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
-    sessions = (
-        SessionEngine(store, clock, random, rules, reader)
-        if telemetry is None
-        else MeasuredSessions(telemetry, store, clock, random, rules, reader)
-    )
+    if telemetry is None:
+        changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
+        sessions = SessionEngine(store, clock, random, rules, reader)
+    else:
+        changes = MeasuredChanges(telemetry, store, clock, random, settings.policies_of, kinds)
+        sessions = MeasuredSessions(telemetry, store, clock, random, rules, reader)
     return Engines(
         sessions,
         PrincipalEngine(store, clock, limit),

@@ -98,7 +98,10 @@ class Background:
         try:
             await self._touches.write()
         except StoreUnavailable:
-            logger.warning("The store is away: the last activity of some sessions was not written")
+            logger.warning(
+                "The store is away: the last activity of some sessions was not written",
+                extra={"event_name": "touch_unwritten"},
+            )
 
     async def take_checkpoints(self) -> None:
         """Automatic checkpoints of what changed, when it is this process's turn."""
@@ -159,12 +162,16 @@ async def _repeat(
             await work()
         except StoreUnavailable:
             if not away:
-                logger.warning("The store cannot be reached; %s goes on when it is back", name)
+                logger.warning(
+                    "The store cannot be reached; %s goes on when it is back",
+                    name,
+                    extra={"event_name": "background_away"},
+                )
             away = True
             if rounds is not None:
                 rounds.away(name)
         except Exception:  # the loop must outlive one bad round; the traceback is in the log
-            logger.exception("A round of %s failed", name)
+            logger.exception("A round of %s failed", name, extra={"event_name": "background_failed"})
             if rounds is not None:
                 rounds.failed(name)
         else:

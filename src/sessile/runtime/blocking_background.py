@@ -125,12 +125,16 @@ def _do(job: Job, rounds: Rounds | None) -> None:
         drive(job.work())
     except StoreUnavailable:
         if not job.is_away:
-            logger.warning("The store cannot be reached; %s goes on when it is back", job.name)
+            logger.warning(
+                "The store cannot be reached; %s goes on when it is back",
+                job.name,
+                extra={"event_name": "background_away"},
+            )
         job.is_away = True
         if rounds is not None:
             rounds.away(job.name)
     except Exception:  # the thread must outlive one bad round; the traceback is in the log
-        logger.exception("A round of %s failed", job.name)
+        logger.exception("A round of %s failed", job.name, extra={"event_name": "background_failed"})
         if rounds is not None:
             rounds.failed(job.name)
     else:

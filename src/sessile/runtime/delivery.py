@@ -103,11 +103,17 @@ class Delivery:
             wait_s = min(_BACKOFF_MAX_S, 2.0 ** min(self._failures, 16)) * random.uniform(0.5, 1)  # noqa: S311 - no secret
             self._not_before = self._clock.now() + timedelta(seconds=wait_s)
             logger.warning(
-                "The audit sink %s failed (%s); it is tried again in %.0f s", self._sink.name, failure, wait_s
+                "The audit sink %s failed (%s); it is tried again in %.0f s",
+                self._sink.name,
+                failure,
+                wait_s,
+                extra={"event_name": "audit_sink_failed"},
             )
             return False
         if self._failures:
-            logger.info("The audit sink %s takes events again", self._sink.name)
+            logger.info(
+                "The audit sink %s takes events again", self._sink.name, extra={"event_name": "audit_sink_recovered"}
+            )
         self._failures, self._not_before = 0, None
         return True
 

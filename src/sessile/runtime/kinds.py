@@ -110,13 +110,20 @@ def _timed(name: str, check: Check, timer: Callable[[], float]) -> Callable[[Sta
         try:
             fault = check(state)
         except Exception:  # an application's bug must not fail the batch of others; its traceback is in the log
-            logger.exception("The schema of the document kind %s failed on a state", name)
+            logger.exception(
+                "The schema of the document kind %s failed on a state", name, extra={"event_name": "schema_failed"}
+            )
             return SchemaFault(
                 "validator_failed", "The document could not be checked; the fault is in the server's log."
             )
         taken_ms = (timer() - began) * 1000
         if taken_ms > VALIDATOR_MS_MAX:
-            logger.error("The schema of the document kind %s took %.0f ms on a state", name, taken_ms)
+            logger.error(
+                "The schema of the document kind %s took %.0f ms on a state",
+                name,
+                taken_ms,
+                extra={"event_name": "schema_slow"},
+            )
             return SchemaFault("validator_failed", f"Checking the document took longer than {VALIDATOR_MS_MAX} ms.")
         if fault is None:
             return None
@@ -189,7 +196,12 @@ def _chain(kind: DocumentKind) -> Callable[[State, int], State]:
             try:
                 upgraded = dict(step(upgraded))
             except Exception as error:
-                logger.exception("The upgrade of the document kind %s from version %d failed", kind.name, version)
+                logger.exception(
+                    "The upgrade of the document kind %s from version %d failed",
+                    kind.name,
+                    version,
+                    extra={"event_name": "upgrade_failed"},
+                )
                 raise SchemaUpgradeFailed(kind.name, from_version, "the fault is in the server's log") from error
         return upgraded
 

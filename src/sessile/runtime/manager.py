@@ -387,7 +387,7 @@ class AsyncSessionManager:
             try:
                 listener(events)
             except Exception:  # a listener's fault must not undo what is committed, nor starve the other listeners
-                logger.exception("A listener for events failed")
+                logger.exception("A listener for events failed", extra={"event_name": "listener_failed"})
 
         return self._store.subscribe(guarded)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
+from sessile.engine.changes import ChangeEngine
 from sessile.engine.logins import SessionRules
 from sessile.engine.sessions import SessionEngine
-from sessile.model.document import Outcome, Submission
-from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound, StoreUnavailable
+from sessile.model.document import Actor, LoggedChange, Operation, Outcome, Submission
+from sessile.model.errors import ChangeRejected, SessionEnded, SessionExpired, SessionNotFound, StoreUnavailable
 from sessile.model.session import Issued, Session
 from sessile.ports import Clock, Random, SessionReader, Store
 from sessile.telemetry.hub import Counters, Outcomes, Telemetry
@@ -93,6 +94,27 @@ def _read_outcome(error: Exception) -> str:
             return "failed"
 
 
+class MeasuredChanges(ChangeEngine):
+    """Changes by server code. Those of devices are measured where they are submitted, because they share commits."""
+
+    def __init__(self, telemetry: Telemetry, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._measuring = Measuring(telemetry)
+
+    async def change(
+        self,
+        actor: Actor,
+        document_id: str,
+        operations: Sequence[Operation],
+        base_version: int | None,
+        idempotency_key: str | None,
+        *,
+        as_device: bool = False,
+    ) -> LoggedChange:
+        changed = super().change(actor, document_id, operations, base_version, idempotency_key, as_device=as_device)
+        return await self._measuring.changed(document_id, changed)
+
+
 class FallbackReader:
     """Behind a cache: what it did not know, or could not be asked."""
 
@@ -129,6 +151,24 @@ class Measuring:
                 raise
             self._end(span, self._commits, "done", began)
             return session
+
+    async def changed(self, document_id: str, change: Awaitable[LoggedChange]) -> LoggedChange:
+        """Around one change of a document."""
+        began = perf_counter()
+        with self._traces.span("sessile.document.change") as span:
+            if span is not None:
+                span.set("sessile.document.id", shortened(document_id))
+                span.set("sessile.changes", 1)
+            try:
+                logged = await change
+            except Exception as error:
+                if isinstance(error, ChangeRejected) and error.verdict in self._verdicts:
+                    self._verdicts[error.verdict].add()
+                self._end(span, self._changes, write_outcome(error), began)
+                raise
+            self._verdicts[logged.verdict].add()
+            self._end(span, self._changes, "done", began)
+            return logged
 
     def submitting(
         self, submit: Callable[[Submission], Coroutine[Any, Any, Outcome]]

@@ -475,7 +475,12 @@ class _OldNames(PydanticBaseSettingsSource):
         found = {}
         for old, new in _OLD_NAMES.items():
             if old in os.environ:
-                logger.warning("%s is read as SESSILE_%s; please rename it.", old, new.upper())
+                logger.warning(
+                    "%s is read as SESSILE_%s; please rename it.",
+                    old,
+                    new.upper(),
+                    extra={"event_name": "setting_renamed"},
+                )
                 found[new] = os.environ[old]
         return found
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sessile.model.webhook import TOLERANCE_S, read_webhook
+from sessile.model.webhook import TOLERANCE_S, read_alert, read_webhook
 
 
 def verify_webhook(
@@ -25,3 +25,17 @@ def verify_webhook(
     """
     secrets = [secret] if isinstance(secret, str) else secret
     return read_webhook(secrets, headers, body, now or datetime.now(UTC), tolerance_s)
+
+
+def verify_alert(
+    secret: str | Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime | None = None,
+    tolerance_s: float = TOLERANCE_S,
+) -> dict[str, Any]:
+    """The alert of a message to `alert_webhook_url`: `rule`, `meaning`, `severity`, `state`, `value`, `threshold`, `unit`, `since`, `resolved_at`, `times`,
+    `is_repeated`, `node`. Raises like `verify_webhook`."""
+    secrets = [secret] if isinstance(secret, str) else secret
+    return read_alert(secrets, headers, body, now or datetime.now(UTC), tolerance_s)

@@ -75,7 +75,11 @@ class Hosted:
             if is_known:
                 raise
             # As servers do (ASGI, "Lifespan Protocol"): whoever raises before answering does not speak it. But perhaps it was a fault.
-            _log.info("The application has no lifespan, or failed before it said so", exc_info=True)
+            _log.info(
+                "The application has no lifespan, or failed before it said so",
+                exc_info=True,
+                extra={"event_name": "lifespan_missing"},
+            )
         if not is_known and received:  # it took the first message and said nothing
             await send({"type": "lifespan.startup.complete"})
             await receive()

@@ -19,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from sessile.model.errors import ConfigurationError
 from sessile.server.realtime.connection import TRANSPORT_EXTENSION
+from sessile.telemetry.logs import logging_config
 from sessile.web.asgi import App
 
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
@@ -28,18 +29,6 @@ _GRACEFUL_SHUTDOWN_S: Final = 5
 
 Drain = Callable[[], Awaitable[None]]
 Started = Callable[[str, int], None]
-
-LOGGING: Final[dict[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}},
-    "loggers": {
-        "sessile": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        # At INFO uvicorn writes the whole address of every socket, query included: other people's secrets stand there.
-        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-    },
-}
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -184,8 +173,9 @@ def run(
     trusted_proxies: tuple[str, ...] = (),
     access_log: bool = False,
     on_started: Started | None = None,
+    log_form: str = "plain",
 ) -> None:
-    """Serves until SIGTERM or SIGINT. Raises ConfigurationError when the address cannot be listened on."""
+    """Serves until SIGTERM or SIGINT, with logs on standard error, `plain` or `json`. Raises ConfigurationError when the address cannot be listened on."""
     check_address(host, port)
     server = make_server(
         app,
@@ -194,7 +184,7 @@ def run(
         drain=drain,
         trusted_proxies=trusted_proxies,
         access_log=access_log,
-        log_config=LOGGING,
+        log_config=logging_config(log_form),
         on_started=on_started,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in order and raises the signal once more

@@ -43,7 +43,7 @@ class AlertRule:
     for_s: float
     cooldown_s: float
     promql: str
-    """The same for Prometheus, without threshold."""
+    """The same for Prometheus; `$THRESHOLD` stands for the threshold."""
     enabled: bool = True
 
 
@@ -72,25 +72,25 @@ class Notice:
 _WARNING, _CRITICAL = Severity.WARNING, Severity.CRITICAL
 _FAILED_READS: Final = (
     'sum by (instance) (rate(sessile_session_read_seconds_count{outcome=~"unavailable|failed"}[5m]))'
-    " / sum by (instance) (rate(sessile_session_read_seconds_count[5m]))"
+    " / sum by (instance) (rate(sessile_session_read_seconds_count[5m])) > $THRESHOLD"
 )
 RULES: Final = (
-    AlertRule("database_down", "The database does not answer.", _CRITICAL, 0, "", 0, 300, "1 - sessile_store_up"),
-    AlertRule("database_slow", "A look at the database takes long.", _WARNING, 1, "s", 30, 600, "sessile_store_latency_seconds"),
-    AlertRule("pool_full", "Nearly all connections to the database are at work.", _WARNING, 0.9, "", 30, 600, "sessile_pool_in_use / sessile_pool_size_max"),
-    AlertRule("cache_down", "The cache is not used: the database answers everything.", _WARNING, 0, "", 60, 1800, "1 - sessile_cache_used"),
+    AlertRule("database_down", "The database does not answer.", _CRITICAL, 0, "", 0, 300, "1 - sessile_store_up > $THRESHOLD"),
+    AlertRule("database_slow", "A look at the database takes long.", _WARNING, 1, "s", 30, 600, "sessile_store_latency_seconds > $THRESHOLD"),
+    AlertRule("pool_full", "Nearly all connections to the database are at work.", _WARNING, 0.9, "", 30, 600, "sessile_pool_in_use / sessile_pool_size_max > $THRESHOLD"),
+    AlertRule("cache_down", "The cache is not used: the database answers everything.", _WARNING, 0, "", 60, 1800, "1 - sessile_cache_used > $THRESHOLD"),
     AlertRule("reads_fail", "Session reads fail: people get 503.", _CRITICAL, 0.05, "", 30, 300, _FAILED_READS),
-    AlertRule("sweep_late", "Sessions past a deadline are not swept.", _WARNING, 3600, "s", 0, 3600, 'sessile_background_success_age_seconds{task="sweep"}'),
+    AlertRule("sweep_late", "Sessions past a deadline are not swept.", _WARNING, 3600, "s", 0, 3600, 'sessile_background_success_age_seconds{task="sweep"} > $THRESHOLD'),
     AlertRule(
         "background_fails", "Work between requests fails over and over.", _WARNING, 2, "", 0, 1800,
-        'sum by (instance) (increase(sessile_background_rounds_total{outcome="failed"}[10m]))',
+        'sum by (instance) (increase(sessile_background_rounds_total{outcome="failed"}[10m])) > $THRESHOLD',
     ),
-    AlertRule("audit_stuck", "A sink of the audit log takes nothing.", _WARNING, 4, "", 0, 1800, 'sessile_component_state{component="audit_sinks"} * 5'),
-    AlertRule("loop_late", "The event loop is held up.", _WARNING, 1, "s", 30, 600, "sessile_loop_lag_seconds"),
-    AlertRule("memory_high", "The process takes much memory.", _WARNING, 1e9, "B", 300, 3600, "sessile_process_resident_bytes"),
+    AlertRule("audit_stuck", "A sink of the audit log takes nothing.", _WARNING, 4, "", 0, 1800, 'sessile_component_state{component="audit_sinks"} > 1'),
+    AlertRule("loop_late", "The event loop is held up.", _WARNING, 1, "s", 30, 600, "sessile_loop_lag_seconds > $THRESHOLD"),
+    AlertRule("memory_high", "The process takes much memory.", _WARNING, 1e9, "B", 300, 3600, "sessile_process_resident_bytes > $THRESHOLD"),
     AlertRule(
         "token_reuse", "A retired token was used after its window: somebody has a copy.", _CRITICAL, 0, "", 0, 3600,
-        'increase(sessile_anomalies_total{kind="authn_token_reuse"}[5m])',
+        'increase(sessile_anomalies_total{kind="authn_token_reuse"}[5m]) > $THRESHOLD',
     ),
 )  # fmt: skip
 
@@ -147,6 +147,8 @@ class Alerts:
         """Open ones that somebody was told of, who is then told of the end, too."""
         self._open: dict[str, Alert] = {}
         self._over: deque[Alert] = deque(maxlen=RESOLVED_KEPT)
+        for name in self._rules:
+            metrics.gauge("sessile_alert_firing", rule=name).set(0)
 
     def rules(self) -> list[AlertRule]:
         """As they are now."""

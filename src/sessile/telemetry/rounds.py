@@ -17,21 +17,23 @@ class Rounds:
         self._began_at = seconds()
         self._succeeded_at: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._seen = {"sweep"}
+        """Tasks that were tried. A sweep that never succeeds is told of, too."""
 
     def done(self, task: str) -> None:
         """A round succeeded. A sink's own task counts as `audit`."""
-        task = _known(task)
+        task = self._known(task)
         self._succeeded_at[task] = self._seconds()
         self._failures[task] = 0
         self._metrics.counter("sessile_background_rounds_total", task=task, outcome="done").add()
 
     def away(self, task: str) -> None:
         """The store could not be reached: no fault of the task."""
-        self._metrics.counter("sessile_background_rounds_total", task=_known(task), outcome="away").add()
+        self._metrics.counter("sessile_background_rounds_total", task=self._known(task), outcome="away").add()
 
     def failed(self, task: str) -> None:
         """A round raised."""
-        task = _known(task)
+        task = self._known(task)
         self._failures[task] = self._failures.get(task, 0) + 1
         self._metrics.counter("sessile_background_rounds_total", task=task, outcome="failed").add()
 
@@ -45,9 +47,10 @@ class Rounds:
 
     def collect(self) -> None:
         """The ages, into gauges."""
-        for task in self._succeeded_at:
+        for task in sorted(self._seen):
             self._metrics.gauge("sessile_background_success_age_seconds", task=task).set(self.age_s(task))
 
-
-def _known(task: str) -> str:
-    return task if task in TASKS else "audit"
+    def _known(self, task: str) -> str:
+        known = task if task in TASKS else "audit"
+        self._seen.add(known)
+        return known

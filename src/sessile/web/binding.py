@@ -86,9 +86,10 @@ async def seen_from(manager: AsyncSessionManager, scope: Scope, session: Session
     policy = policy_at(settings, path_within(scope))
     logger.info(
         "Session %s came without its bound cookie (the browser says: %s): %s",
-        session.session_id[:8],
+        session.session_id[-8:],
         skip_of(scope) or "nothing",
         policy.value,
+        extra={"event_name": "binding_missing"},
     )
     if policy is MissingPolicy.DENY:
         return None, seen

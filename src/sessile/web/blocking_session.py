@@ -180,4 +180,7 @@ class BlockingSession(RequestSession):
         try:
             cast("_Finished", self._manager).facade.serving.touch(record)
         except StoreUnavailable:
-            logger.warning("The store is away: the last activity of a session was not written")
+            logger.warning(
+                "The store is away: the last activity of a session was not written",
+                extra={"event_name": "touch_unwritten"},
+            )

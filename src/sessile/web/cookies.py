@@ -151,7 +151,10 @@ class CookiePolicy:
         is_secure = self._is_always_secure or scheme_of(scope) == "https"
         if not is_secure and not self._told_of_insecure_lan and not is_this_machine(host_of(scope)):
             self._told_of_insecure_lan = True
-            logger.warning("SESSILE_INSECURE_LAN is on: whoever shares the network can read session cookies.")
+            logger.warning(
+                "SESSILE_INSECURE_LAN is on: whoever shares the network can read session cookies.",
+                extra={"event_name": "cookie_insecure"},
+            )
         # Browsers refuse SameSite=None without Secure.
         samesite = "lax" if self._samesite == "none" and not is_secure else self._samesite
         parts = [f"{name}={value}", f"Path={self._path}"]
@@ -171,5 +174,7 @@ class CookiePolicy:
         if not self._told_of_duplicates:
             self._told_of_duplicates = True
             logger.warning(
-                "A request carried more than one cookie that claims to be %s; such requests have no session.", name
+                "A request carried more than one cookie that claims to be %s; such requests have no session.",
+                name,
+                extra={"event_name": "cookie_twice"},
             )

@@ -61,7 +61,11 @@ async def _tell(manager: AsyncSessionManager, scope: Scope, session: Session, sa
             session.session_id, Anomaly.FINGERPRINT_MISMATCH, {"mode": mode, "address_hash": address.hex()[:32]}
         )
     except (StoreUnavailable, SessionEnded) as error:
-        logger.warning("A session was used by a browser that is not the one of its login; %s", error.code)
+        logger.warning(
+            "A session was used by a browser that is not the one of its login; %s",
+            error.code,
+            extra={"event_name": "fingerprint_unwritten"},
+        )
         return
     _told[key] = None
     if len(_told) > _TOLD_MAX:

@@ -42,4 +42,7 @@ async def note_unknown(manager: AsyncSessionManager, scope: Scope) -> None:
         address_hash = (await manager.sign("address", address.encode())).hex()[:32]
         await manager.note_anomaly(None, Anomaly.ID_GUESSING, {"count": counted, "address_hash": address_hash})
     except StoreUnavailable:
-        logger.warning("Many unknown tokens come from one address, and the store is away, so it is not in the audit")
+        logger.warning(
+            "Many unknown tokens come from one address, and the store is away, so it is not in the audit",
+            extra={"event_name": "guessing_unwritten"},
+        )

@@ -101,10 +101,18 @@ class LegacyCookies:
             found = self._signed[kind].read(value, now)
             content = content_of(kind, found.values, self._user_keys)
         except PayloadRefused as error:
-            logger.debug("A %s cookie is not taken over: %s", kind, error.reason)
+            logger.debug(
+                "A %s cookie is not taken over: %s", kind, error.reason, extra={"event_name": "legacy_refused"}
+            )
             raise SessionNotFound from error
         for loss in content.losses:
-            logger.warning("A value of a %s cookie cannot be kept: %s: %s", kind, ascii(loss.path), loss.reason)
+            logger.warning(
+                "A value of a %s cookie cannot be kept: %s: %s",
+                kind,
+                ascii(loss.path),
+                loss.reason,
+                extra={"event_name": "legacy_value_lost"},
+            )
         if content.is_empty:
             raise SessionNotFound
         return Arrival(

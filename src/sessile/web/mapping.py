@@ -152,7 +152,12 @@ class SessionMapping(MutableMapping[str, Any]):
             except InvalidValue as error:
                 assert record is not None, "an empty dict can be read"
                 # Whatever becomes of it, the log has it; the bytes themselves are the user's and stay out of it.
-                logger.error("The stored data of session %s cannot be read: %s", record.session_id, error.message)  # noqa: TRY400
+                logger.error(  # noqa: TRY400 - who made it unreadable is not known here
+                    "The stored data of session %s cannot be read: %s",
+                    record.session_id,
+                    error.message,
+                    extra={"event_name": "session_damaged"},
+                )
                 if not self._goes_on_over_damage:
                     raise SessionDamaged(record.session_id) from None
                 self._damaged, self._record, self._reason = record, None, "damaged"

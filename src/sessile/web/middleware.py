@@ -108,7 +108,11 @@ class SessionMiddleware:
         except SessileError as error:
             trace.done(scope, session, error=error)
             if socket.is_over:
-                logger.exception("What a socket's handler changed in the session is not saved: %s", error.code)
+                logger.exception(
+                    "What a socket's handler changed in the session is not saved: %s",
+                    error.code,
+                    extra={"event_name": "session_unsaved"},
+                )
                 raise
             can_answer = "websocket.http.response" in (scope.get("extensions") or {})
             await refuse_socket(error, send, accepted=socket.accepted, can_answer=can_answer)
@@ -163,7 +167,9 @@ class _Answer:
             if (
                 error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR
             ):  # the application stored it, so it is for its log too
-                logger.exception("The session could not be saved: %s", error.code)
+                logger.exception(
+                    "The session could not be saved: %s", error.code, extra={"event_name": "session_unsaved"}
+                )
             trace.done(self._scope, session, error=error)
             session.discard()
             session.start()

@@ -68,7 +68,7 @@ def problem_headers(error: SessileError) -> dict[str, str]:
 def log_fault(error: SessileError) -> None:
     """What is the application's own fault goes into the log with its traceback; refusals and outages are answers, not faults."""
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable:
-        logger.error("A request failed: %s", error.code, exc_info=error)
+        logger.error("A request failed: %s", error.code, exc_info=error, extra={"event_name": "request_failed"})
 
 
 async def send_problem(error: SessileError, send: Send, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:

@@ -321,7 +321,11 @@ class RequestSession(SessionMapping):
         try:
             await self._commit()
         except _GONE as error:
-            logger.info("A request's changes to its session were dropped: %s", error.code)
+            logger.info(
+                "A request's changes to its session were dropped: %s",
+                error.code,
+                extra={"event_name": "delta_dropped"},
+            )
             self._tracked = None
 
     def start(self) -> None:
@@ -365,7 +369,8 @@ class RequestSession(SessionMapping):
             is_late = True
         if is_late:
             logger.error(
-                "The session was changed after the response had started. The change is lost; make it before the first byte is sent."
+                "The session was changed after the response had started. The change is lost; make it before the first byte is sent.",
+                extra={"event_name": "session_changed_late"},
             )
 
     @property

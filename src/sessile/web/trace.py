@@ -1,4 +1,4 @@
-"""What the middleware decided, for who looks for it: two DEBUG lines a request under `sessile.web.trace`, with eight characters of the handle.
+"""What the middleware decided, for who looks for it: two DEBUG lines a request under `sessile.web.trace`, with the last eight characters of the handle (the first ones are the time, which many share).
 
     logging.getLogger("sessile.web.trace").setLevel(logging.DEBUG)
 
@@ -31,10 +31,10 @@ def loaded(scope: Scope, found: Loaded) -> None:
     if found.failure is not None:
         outcome = f"cannot look ({found.failure.code})"
     elif found.record is not None:
-        outcome = f"session {found.record.session_id[:HANDLE_SHOWN]}, {found.record.standing.value}"
+        outcome = f"session {found.record.session_id[-HANDLE_SHOWN:]}, {found.record.standing.value}"
     else:
         outcome = f"no session ({found.reason})"
-    logger.debug("%s: by %s: %s", _request(scope), found.source.value, outcome)
+    logger.debug("%s: by %s: %s", _request(scope), found.source.value, outcome, extra={"event_name": "trace_loaded"})
 
 
 def done(
@@ -48,10 +48,11 @@ def done(
         "%s: %s: session %s, %s, operations committed: %d, set-cookie: %s",
         _request(scope),
         answer if error is None else f"refused with {error.http_status} {error.code}",
-        session.trace_handle[:HANDLE_SHOWN] or "none",
+        session.trace_handle[-HANDLE_SHOWN:] or "none",
         "used" if session.accessed else "not used",
         session.operations_committed,
         "yes" if session.sets_cookie else "no",
+        extra={"event_name": "trace_done"},
     )
 
 

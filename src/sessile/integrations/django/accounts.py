@@ -88,7 +88,12 @@ def _end_others(user_id: str, reason: EndReason, keep: str | None) -> None:
         ended = get_manager().cleanup_user_sessions(user_id, keep=keep, reason=reason)
     except StoreUnavailable:
         # Each of them ends all the same when it is used next: what Django wrote into it does not fit the user any more.
-        logger.warning("The store is away: sessions of a user whose password changed end at their next use, not now")
+        logger.warning(
+            "The store is away: sessions of a user whose password changed end at their next use, not now",
+            extra={"event_name": "user_sessions_end_later"},
+        )
         return
     if ended:
-        logger.info("%d session(s) of a user ended: %s", ended, reason.value)
+        logger.info(
+            "%d session(s) of a user ended: %s", ended, reason.value, extra={"event_name": "user_sessions_ended"}
+        )

@@ -97,7 +97,11 @@ class _Watched:
         try:
             manager = await manager_here()
         except SessileError as error:
-            logger.warning("The end of a socket's session will not be heard of: %s", error.code)
+            logger.warning(
+                "The end of a socket's session will not be heard of: %s",
+                error.code,
+                extra={"event_name": "socket_end_unheard"},
+            )
             return
 
         def heard(events: Sequence[Event]) -> None:
@@ -122,7 +126,11 @@ class _Watched:
         except SessionExpired:
             self._end(EXPIRED)
         except SessileError as error:
-            logger.info("A socket's session could not be looked at: %s", error.code)
+            logger.info(
+                "A socket's session could not be looked at: %s",
+                error.code,
+                extra={"event_name": "socket_session_unread"},
+            )
 
     def _end(self, code: int) -> None:
         if not self._ended.done():

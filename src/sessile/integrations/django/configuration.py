@@ -154,4 +154,5 @@ def _tell_of_plain_http(host: str) -> None:
         "The session cookie was set with Secure for %s, which Django was asked for by plain http: a browser keeps it only if it sees https. Behind a proxy "
         "that ends TLS set SECURE_PROXY_SSL_HEADER; for a trial in a network you trust set SESSION_COOKIE_SECURE = False.",
         host,
+        extra={"event_name": "cookie_secure_on_http"},
     )

@@ -287,7 +287,11 @@ class Core(BlockingSession):
             else:
                 self.set_deadline()
         except (StoreUnavailable, SessionEnded, SessionExpired, SessionNotFound) as error:
-            logger.info("A request was not counted as activity of its session: %s", error.code)
+            logger.info(
+                "A request was not counted as activity of its session: %s",
+                error.code,
+                extra={"event_name": "touch_unwritten"},
+            )
 
     def _device_facts(self) -> Mapping[str, Any] | None:
         user_agent = self._scope.get(USER_AGENT_KEY)

@@ -127,7 +127,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 session.commit(saves_always=_saves_always(request))
             except SessileError as failure:
                 if failure.http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    logger.exception("The session could not be saved: %s", failure.code)
+                    logger.exception(
+                        "The session could not be saved: %s", failure.code, extra={"event_name": "session_unsaved"}
+                    )
                 error, response = failure, problem_response(failure)
         self._tell(request, session, response)
         session.close_for_response(is_streaming=bool(getattr(response, "streaming", False)))

@@ -452,7 +452,7 @@ class SessionStore(Verbs, SessionBase):
             core.commit()
             self._settle_expiry()
         except (SessionEnded, SessionExpired, SessionNotFound, SessionUpdateError) as error:
-            logger.info("A request's changes to its session were dropped: %s", error.code)
+            logger.info("A request's changes were dropped: %s", error.code, extra={"event_name": "delta_dropped"})
             core.discard()
             self._rotation_due = self._expiry_changed = False
         core.note_activity()

@@ -47,7 +47,11 @@ class Around:
             async with asyncio.timeout(KNOWN_WITHIN_S):
                 await self._known.wait()
         except TimeoutError:
-            _log.info("who else has document %s open is not known yet", self._document_id)
+            _log.info(
+                "who else has document %s open is not known yet",
+                self._document_id,
+                extra={"event_name": "presence_unknown"},
+            )
 
     async def _read(self) -> None:
         try:
@@ -55,7 +59,11 @@ class Around:
                 self._read_again = False
                 self._board.set_elsewhere(await self._nodes.elsewhere(self._document_id))
         except StoreUnavailable:
-            _log.info("who else has document %s open waits for the store", self._document_id)
+            _log.info(
+                "who else has document %s open waits for the store",
+                self._document_id,
+                extra={"event_name": "presence_waits"},
+            )
         finally:
             self._is_reading = False
             self._known.set()

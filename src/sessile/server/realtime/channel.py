@@ -171,7 +171,9 @@ class Channel:
         except DocumentNotFound:
             self._everybody_lags()  # each finds out with its own actor and is told
         except StoreUnavailable:
-            _log.info("reading document %s waits for the store", self.document_id)
+            _log.info(
+                "reading document %s waits for the store", self.document_id, extra={"event_name": "document_waits"}
+            )
         finally:
             self._reading = False
 
@@ -243,4 +245,10 @@ class Channel:
         try:
             yield
         except (DocumentNotFound, StoreUnavailable) as error:
-            _log.info("the news of %s of document %s was not passed on: %s", what, self.document_id, error.code)
+            _log.info(
+                "the news of %s of document %s was not passed on: %s",
+                what,
+                self.document_id,
+                error.code,
+                extra={"event_name": "news_untold"},
+            )

@@ -220,7 +220,11 @@ class Connection:
         try:
             await self.hub.manager.touch_session(self.session)
         except StoreUnavailable:
-            _log.info("a touch of session %s waits for the store", self.session.session_id)
+            _log.info(
+                "a touch of session %s waits for the store",
+                self.session.session_id,
+                extra={"event_name": "touch_waits"},
+            )
 
     # -- reading ----------------------------------------------------------------
 
@@ -395,7 +399,7 @@ class Connection:
         try:
             handoff = await self.hub.manager.handoffs.status(self.session.session_id, handoff_id)
         except SessileError as error:
-            _log.info("the news of a hand-off was not passed on: %s", error.code)
+            _log.info("the news of a hand-off was not passed on: %s", error.code, extra={"event_name": "news_untold"})
             return
         self.outbox.push(messages.handoff_changed(handoff))
 
@@ -461,7 +465,7 @@ class Connection:
         if isinstance(error, SlowConsumer):
             self.close(CloseCode.SLOW_CONSUMER)
             return
-        _log.error("socket %s failed", self.connection_id, exc_info=error)
+        _log.error("socket %s failed", self.connection_id, exc_info=error, extra={"event_name": "socket_failed"})
         self.close(CloseCode.INTERNAL)
 
     async def _say_goodbye(self, writer: asyncio.Future[None], code: CloseCode, last: tuple[str, ...]) -> None:
@@ -479,7 +483,7 @@ class Connection:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
         except (TimeoutError, OSError):
-            _log.info("socket %s did not take its close", self.connection_id)
+            _log.info("socket %s did not take its close", self.connection_id, extra={"event_name": "socket_unclosed"})
             if close_now is not None:
                 close_now(int(code), reason)
 

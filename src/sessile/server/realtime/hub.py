@@ -182,7 +182,7 @@ class Hub:
             for task in late:
                 task.cancel()
             if late:
-                _log.warning("%d sockets did not drain in time", len(late))
+                _log.warning("%d sockets did not drain in time", len(late), extra={"event_name": "drain_late"})
                 for connection in tuple(self.connections):
                     connection.close(CloseCode.DRAIN)
         self.maintenance.close()
@@ -221,7 +221,11 @@ class Hub:
             return
         error = task.exception()
         if error is not None and not isinstance(error, SessileError):
-            _log.error("background work of the socket service failed", exc_info=error)
+            _log.error(
+                "background work of the socket service failed",
+                exc_info=error,
+                extra={"event_name": "socket_work_failed"},
+            )
 
     def _on_events(self, events: Sequence[Event]) -> None:
         for event in events:

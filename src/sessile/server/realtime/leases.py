@@ -176,7 +176,11 @@ class Leases:
         try:
             await self._presence.renew(node_id, self._now() + stays, advanced)
         except SessileError as error:
-            _log.info("the leases of this node end when they would have anyway: %s", error.code)
+            _log.info(
+                "the leases of this node end when they would have anyway: %s",
+                error.code,
+                extra={"event_name": "leases_left"},
+            )
 
     def _note(self, key: PresenceKey) -> None:
         self._dirty.add(key)
@@ -211,7 +215,7 @@ class Leases:
                     await self._renew(loop.time())
                 await self._write()
             except StoreUnavailable:
-                _log.info("presence waits for the store")
+                _log.info("presence waits for the store", extra={"event_name": "presence_waits"})
                 await asyncio.sleep(RETRY_S)
                 self._wake.set()
 
@@ -312,4 +316,4 @@ def _new_node() -> str:
 def _ended(task: asyncio.Task[None]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        _log.error("the writing of presence failed", exc_info=error)
+        _log.error("the writing of presence failed", exc_info=error, extra={"event_name": "presence_failed"})

@@ -69,7 +69,7 @@ class MaintenanceWatch:
             async with asyncio.timeout(KNOWN_WITHIN_S):
                 await self._has_looked.wait()
         except TimeoutError:
-            _log.info("whether there is maintenance is not known yet")
+            _log.info("whether there is maintenance is not known yet", extra={"event_name": "maintenance_unknown"})
 
     def greet(self, connection: Connection) -> None:
         """Tells a socket that was just welcomed."""
@@ -112,7 +112,7 @@ class MaintenanceWatch:
                 self._checked_at = asyncio.get_running_loop().time()
                 self._apply(await self._hub.manager.maintenance.announced())
         except StoreUnavailable:
-            _log.info("a look at the maintenance waits for the store")
+            _log.info("a look at the maintenance waits for the store", extra={"event_name": "maintenance_waits"})
         finally:
             self._is_reading = False
             self._has_looked.set()

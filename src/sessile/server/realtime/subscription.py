@@ -159,7 +159,11 @@ class Subscription:
         except DocumentNotFound as error:
             self._peer.lost(self, error)
         except StoreUnavailable:
-            _log.info("catching up on document %s waits for the store", self.document_id)
+            _log.info(
+                "catching up on document %s waits for the store",
+                self.document_id,
+                extra={"event_name": "document_waits"},
+            )
         finally:
             self._catching_up = False
 

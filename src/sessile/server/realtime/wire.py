@@ -88,7 +88,7 @@ class Flusher:
             try:
                 self._due.popleft().flush()
             except Exception:  # noqa: BLE001 - it is logged, and one fault must not keep the others waiting
-                _log.exception("a connection could not be written to")
+                _log.exception("a connection could not be written to", extra={"event_name": "socket_unwritten"})
         if self._due:
             asyncio.get_running_loop().call_soon(self._flush)
         else:

@@ -142,7 +142,12 @@ class AsyncRedisBus:
             self._link.drop("the channel has moved to another node")
         elif reply.code != self._refusal:
             self._refusal = reply.code
-            logger.warning("News cannot be told to %s: %s", self._channel.name, unavailable(reply))
+            logger.warning(
+                "News cannot be told to %s: %s",
+                self._channel.name,
+                unavailable(reply),
+                extra={"event_name": "news_refused"},
+            )
 
     def _began(self) -> None:
         self._call(self._on_gap)
@@ -158,4 +163,6 @@ class AsyncRedisBus:
         try:
             callback(*arguments)
         except Exception:
-            logger.exception("A listener to news failed; the others go on")
+            logger.exception(
+                "A listener to news failed; the others go on", extra={"event_name": "news_listener_failed"}
+            )

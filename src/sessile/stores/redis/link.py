@@ -94,7 +94,7 @@ class Journal:
         self._pause_s = self.limits.pause_min_s
         if self._is_told_down or self.connects == 1:
             self._is_told_down = False
-            logger.info("The cache at %s answers", self.name)
+            logger.info("The cache at %s answers", self.name, extra={"event_name": "cache_up"})
 
     def lost(self, *, is_timeout: bool = False) -> None:
         """A try that failed, or a connection that ended."""
@@ -105,7 +105,12 @@ class Journal:
         """`reason` must not hold anything that a server or a user wrote."""
         if not self._is_told_down:
             self._is_told_down = True
-            logger.warning("The cache at %s cannot be used, the database answers instead: %s", self.name, reason)
+            logger.warning(
+                "The cache at %s cannot be used, the database answers instead: %s",
+                self.name,
+                reason,
+                extra={"event_name": "cache_down"},
+            )
 
     def pause_s(self) -> float:
         """How long to wait before the next try: it doubles, and half of it is chance, so that processes do not come back all at once."""

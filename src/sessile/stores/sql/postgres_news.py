@@ -54,7 +54,7 @@ def hints(payload: str | bytes, origin: str) -> list[Event]:
     try:
         sender, events = msgspec.json.decode(payload, type=_Payload)
     except msgspec.MsgspecError:
-        logger.warning("Something on the channel of news is not one of ours")
+        logger.warning("Something on the channel of news is not one of ours", extra={"event_name": "news_foreign"})
         return []
     if sender == origin:
         return []
@@ -119,7 +119,11 @@ class Listening:
                         async with asyncio.timeout(self._timeout_s):
                             await connection.execute("SELECT 1")
             except Exception as error:  # noqa: BLE001 - asyncpg's errors have no common root; whatever it was, a new connection is the answer
-                logger.info("The connection that listens for news is lost: %s", type(error).__name__)
+                logger.info(
+                    "The connection that listens for news is lost: %s",
+                    type(error).__name__,
+                    extra={"event_name": "news_lost"},
+                )
             connection.terminate()
             self._connection = await self._connect_again()
             self._missed()
@@ -131,4 +135,8 @@ class Listening:
                 with errors():
                     return await self._connect()
             except Exception as error:  # noqa: BLE001 - the same
-                logger.debug("Listening for news does not work yet: %s", type(error).__name__)
+                logger.debug(
+                    "Listening for news does not work yet: %s",
+                    type(error).__name__,
+                    extra={"event_name": "news_unheard"},
+                )
