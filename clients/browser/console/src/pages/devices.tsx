@@ -1,15 +1,15 @@
 // Devices: who holds a connection now, and on which node.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { get } from "../api";
 import { number, plural } from "../format";
 import { focusSearch, useKeys } from "../keys";
 import { useLoaded } from "../loading";
 import type { Device } from "../model";
 import { Act, Ago, Empty, Problem, SessionLink } from "../parts/basics";
-import { SearchBox } from "../parts/search-box";
+import { SearchBox, useSearch } from "../parts/search-box";
 import { type Column, Table } from "../parts/table";
-import { go, href, query, setQuery } from "../router";
-import { parse, type Qualifier, written } from "../search";
+import { go, href } from "../router";
+import type { Qualifier } from "../search";
 import { titleCount } from "../title";
 import { askToEndOne } from "./ending";
 
@@ -17,7 +17,6 @@ interface Page { readonly devices: readonly Device[]; readonly total: number; re
 const QUALIFIERS: readonly Qualifier[] = [{ name: "node", hint: "that holds the connection" }, { name: "device", hint: "part of its name" }, { name: "session", hint: "a handle" }];
 const PAGE = 200;
 const REFRESH_MS = 5000;
-const TYPING_MS = 250;
 const keyOf = (device: Device): string => `${device.session_id} ${device.device_id} ${device.node_id}`;
 
 function columnsFor(onEnded: () => void): readonly Column<Device>[] {
@@ -33,17 +32,11 @@ function columnsFor(onEnded: () => void): readonly Column<Device>[] {
 }
 
 export function Devices() {
-  const q = query.value.get("q") ?? "";
-  const [text, setText] = useState(q);
+  const { text, setText, problems, q } = useSearch(QUALIFIERS);
   const [more, setMore] = useState<{ readonly of: Page | null; readonly devices: readonly Device[]; readonly after: string | null }>({ of: null, devices: [], after: null });
   const [active, setActive] = useState<string | null>(null);
   const { data, problem, reload } = useLoaded<Page>("devices", { q, limit: PAGE }, REFRESH_MS);
-  const parsed = parse(text, QUALIFIERS);
   const columns = useMemo(() => columnsFor(reload), [reload]);
-  useEffect(() => {
-    const timer = setTimeout(() => { if (!parsed.problems.length) setQuery({ q: written(parsed) }); }, TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
   titleCount.value = data?.total ?? null;
   const isMore = more.of !== null && more.of === data;
   const devices = [...(data?.devices ?? []), ...(isMore ? more.devices : [])];
@@ -61,8 +54,8 @@ export function Devices() {
   const values = (qualifier: string): readonly string[] => devices.map((device) => (qualifier === "node" ? device.node_id : qualifier === "session" ? device.session_id : device.label ?? ""));
   return (
     <>
-      <div class="page-head"><h1>Devices</h1><p class="hint" role="status" data-testid="total">{data ? `${plural(data.total, "device")} connected` : "Loading…"}</p></div>
-      <SearchBox label="Search devices" value={text} qualifiers={QUALIFIERS} values={values} problems={parsed.problems} onChange={setText} />
+      <div class="page-head"><h1>Devices</h1><p class="hint" data-testid="total">{data ? `${plural(data.total, "device")} connected` : "Loading…"}</p></div>
+      <SearchBox label="Search devices" value={text} qualifiers={QUALIFIERS} values={values} problems={problems} onChange={setText} />
       <Problem problem={problem} onRetry={reload} />
       {data && !devices.length ? <Empty>{q ? "No connected device matches." : "No device is connected just now."}</Empty>
         : <Table label="Devices" rows={devices} total={data?.total ?? 0} columns={columns} keyOf={keyOf} active={active} onActivate={(device) => setActive(keyOf(device))} onEnd={loadMore} />}

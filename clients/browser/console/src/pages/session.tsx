@@ -1,17 +1,16 @@
 // One session: who, on what, until when; its documents and its timeline; what can be done.
 import { useEffect } from "preact/hooks";
-import { part, post } from "../api";
+import { part } from "../api";
 import { bytes, number, plural } from "../format";
 import { useKeys } from "../keys";
 import { follow } from "../live";
 import { useLoaded } from "../loading";
 import type { Doc, SessionDetail, SessionDevice } from "../model";
 import { Act, Ago, Badge, Copyable, Empty, Fact, Panel, Problem } from "../parts/basics";
-import { ask } from "../parts/dialog";
 import { everyMs } from "../preferences";
 import { go, href, query, setQuery } from "../router";
-import { tell } from "../toasts";
 import { titleCount } from "../title";
+import { askToDisable, askToEnable, askToExtend, askToSwitch, askToSync } from "./acting";
 import { DocumentPanel } from "./document";
 import { askToEndOne, askToEndUser } from "./ending";
 import { toSessions } from "./overview";
@@ -64,32 +63,21 @@ function Documents({ documents, isTruncated, chosen }: { readonly documents: rea
   );
 }
 
-function askToExtend(id: string, onDone: () => void): void {
-  ask({ title: "Extend 1 session?", text: <p>Its idle deadline begins anew. The absolute deadline stays.</p>, action: "Extend",
-    run: async (reason) => { const { moved } = await post<{ readonly moved: boolean }>(`sessions/${part(id)}/extend`, { reason }); tell(moved ? "Extended." : "It cannot last longer."); onDone(); } });
-}
-
-function askToSync(id: string): void {
-  ask({ title: "Re-sync 1 session?", text: <p>Its connected devices load their documents anew. What they have not sent yet stays in their outboxes.</p>, action: "Re-sync",
-    run: async (reason) => {
-      const { sockets, documents } = await post<{ readonly sockets: number; readonly documents: number }>(`sessions/${part(id)}/resync`, { reason });
-      tell(`Asked ${plural(sockets, "socket")} to load ${plural(documents, "document")} anew.`);
-    } });
-}
-
 function Actions({ detail, onDone }: { readonly detail: SessionDetail; readonly onDone: () => void }) {
   const { session, user } = detail;
   const isOver = OVER.includes(session.state);
   const others = (user?.sessions ?? 0) - (isOver ? 0 : 1);
-  if (isOver && others <= 0) return null;
   return (
     <div class="actions">
       {!isOver && <>
         <Act right="session.resync" onClick={() => askToSync(session.session_id)} testId="resync">Re-sync</Act>
         {session.can_extend && <Act right="session.extend" onClick={() => askToExtend(session.session_id, onDone)} testId="extend">Extend</Act>}
+        {detail.platforms.length > 1 && <Act right="session.platform" onClick={() => askToSwitch(detail, onDone)} testId="switch-platform">Switch platform…</Act>}
         <Act right="session.end" isDangerous onClick={() => askToEndOne(session.session_id, session.user_id ?? "nobody", onDone)} testId="end-session">End this session</Act>
       </>}
       {user && others > 0 && <Act right="user.end" isDangerous onClick={() => askToEndUser(user.user_id, user.sessions, onDone)} testId="end-user">End all {number(user.sessions)} of {user.user_id}</Act>}
+      {user && (user.disabled_at ? <Act right="user.disable" onClick={() => askToEnable(user, onDone)} testId="enable-user">Enable {user.user_id}</Act>
+        : <Act right="user.disable" isDangerous onClick={() => askToDisable(user, onDone)} testId="disable-user">Disable {user.user_id}…</Act>)}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // Sessions: all that match a search, live, with what can be done to several at once.
 import { signal } from "@preact/signals";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { milliseconds, number, plural } from "../format";
 import { focusSearch, useKeys } from "../keys";
@@ -8,7 +8,7 @@ import { follow, link, paused, reopen } from "../live";
 import { useLoaded } from "../loading";
 import type { Row, SessionList } from "../model";
 import { Act, Ago, Badge, Choice, Copyable, Empty, Problem, SessionLink } from "../parts/basics";
-import { SearchBox } from "../parts/search-box";
+import { SearchBox, useSearch } from "../parts/search-box";
 import { type Column, Table } from "../parts/table";
 import { everyMs } from "../preferences";
 import { go, href, query, setQuery } from "../router";
@@ -29,7 +29,6 @@ export const QUALIFIERS: readonly Qualifier[] = [
 ];
 /** How many rows are loaded: more when somebody scrolls to the end of them. */
 const LIMITS = [200, 1000, 5000, 10_000];
-const TYPING_MS = 250;
 
 const rows = signal<Rows<Row> | null>(null);
 const selected = signal<ReadonlySet<string>>(new Set());
@@ -77,19 +76,6 @@ const knownValues = (qualifier: string): readonly string[] => {
     : qualifier === "node" ? of((row) => row.nodes) : qualifier === "device" ? of((row) => row.device) : [];
 };
 
-/** What is typed goes into the address, and to the server, when nobody has typed for a moment and it can be meant. */
-function useSearch() {
-  const inAddress = query.value.get("q") ?? "";
-  const [text, setText] = useState(inAddress);
-  const parsed = useMemo(() => parse(text, QUALIFIERS), [text]);
-  useEffect(() => { if (written(parse(text, QUALIFIERS)) !== inAddress) setText(inAddress); }, [inAddress]);
-  useEffect(() => {
-    const timer = setTimeout(() => { if (!parsed.problems.length) setQuery({ q: written(parsed) }); }, TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return { text, setText, problems: parsed.problems, q: inAddress };
-}
-
 /** The rows from the live feed; from one GET where the feed is paused. */
 function useRows(q: string, order: string, limit: number): { readonly problem: ApiError | null; readonly reload: () => void } {
   const isLive = paused.value === null && (link.value === "live" || link.value === "connecting" || link.value === "stale");
@@ -135,7 +121,7 @@ function useRowKeys(active: string | null, setActive: (id: string) => void, relo
 }
 
 export function Sessions() {
-  const search = useSearch();
+  const search = useSearch(QUALIFIERS);
   const { q } = search;
   const order = query.value.get("order") === "oldest" ? "oldest" : "newest";
   const [limitIndex, setLimitIndex] = useState(0);
@@ -153,7 +139,7 @@ export function Sessions() {
   };
   return (
     <>
-      <div class="page-head"><h1>Sessions</h1><p class="hint" role="status" data-testid="total">{found ? `${number(found.total)} matching` : "Loading…"}</p></div>
+      <div class="page-head"><h1>Sessions</h1><p class="hint" data-testid="total">{found ? `${number(found.total)} matching` : "Loading…"}</p></div>
       <SearchBox label="Search sessions" value={search.text} qualifiers={QUALIFIERS} values={knownValues} problems={search.problems.length ? search.problems : problem?.code === "invalid_value" ? [problem.message] : []} onChange={search.setText} />
       <div class="filters">
         <Choice label="State" value={state} values={[["live", "Live"], ["online", "Online"], ["degraded", "Degraded"], ["offline", "Offline"], ["quiet", "Quiet"], ["ended", "Ended"]]} onChange={choose} />

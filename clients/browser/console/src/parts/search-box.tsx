@@ -1,6 +1,7 @@
 // The search field: qualifiers with completion, by keyboard or pointer (the combobox pattern of WAI-ARIA).
-import { useId, useRef, useState } from "preact/hooks";
-import { complete, completed, type Qualifier, type Suggestion } from "../search";
+import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import { query, setQuery } from "../router";
+import { complete, completed, parse, type Qualifier, type Suggestion, written } from "../search";
 
 interface Given {
   readonly label: string;
@@ -9,6 +10,29 @@ interface Given {
   readonly values: (qualifier: string) => readonly string[];
   readonly problems: readonly string[];
   readonly onChange: (value: string) => void;
+}
+
+const TYPING_MS = 250;
+
+/** What is typed goes into the address when nobody has typed for a moment and it can be meant; what comes from elsewhere into the address (a link, the way back) goes into the field. */
+export function useSearch(qualifiers: readonly Qualifier[]): { readonly text: string; readonly setText: (text: string) => void; readonly problems: readonly string[]; readonly q: string } {
+  const q = query.value.get("q") ?? "";
+  const [text, setText] = useState(q);
+  const own = useRef(q);
+  const parsed = useMemo(() => parse(text, qualifiers), [text, qualifiers]);
+  useEffect(() => {
+    if (q !== own.current) setText(q);
+    own.current = q;
+  }, [q]);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      if (parsed.problems.length) return;
+      own.current = written(parsed);
+      setQuery({ q: own.current });
+    }, TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [parsed]);
+  return { text, setText, problems: parsed.problems, q };
 }
 
 export function SearchBox({ label, value, qualifiers, values, problems, onChange }: Given) {
@@ -21,10 +45,14 @@ export function SearchBox({ label, value, qualifiers, values, problems, onChange
   const look = (): void => { setCaret(input.current?.selectionStart ?? null); setActive(-1); };
   const take = (suggestion: Suggestion): void => {
     const done = completed(value, completion!, suggestion);
+    // At once: who types on must not find the caret moved a frame later.
+    const field = input.current!;
+    field.value = done.text;
+    field.focus();
+    field.setSelectionRange(done.caret, done.caret);
     onChange(done.text);
     setActive(-1);
     setCaret(done.caret);
-    requestAnimationFrame(() => { input.current?.focus(); input.current?.setSelectionRange(done.caret, done.caret); });
   };
   const pressed = (event: KeyboardEvent): void => {
     const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
