@@ -26,6 +26,7 @@ from benchmarks import (
     changes,
     django,
     durable,
+    encrypted,
     ending,
     fanout,
     flask,
@@ -133,6 +134,12 @@ def durable_changes(given: Given) -> Tables:
     return found
 
 
+def encryption(given: Given) -> Tables:
+    """Sessions and changes with encryption at rest, against the same without."""
+    title = f"On SQLite, {encrypted.AT_ONCE} at once, 1 KB of content"
+    return {title: run(encrypted.on_sqlite(given.folder, given.options.rounds, given.options.seconds, given.tell))}
+
+
 def fan_out(given: Given) -> Tables:
     """One change to many readers, against python-socketio and the package ws for node."""
     measured = fanout.compare(
@@ -184,6 +191,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Given], Tables]]] = {
     "django": in_django,
     "sockets": sockets,
     "durable": durable_changes,
+    "encryption": encryption,
     "fanout": fan_out,
     "get": one_get,
     "bus": news,

@@ -48,6 +48,10 @@ _SECTIONS: Final[Mapping[str, tuple[str, str]]] = {
             "a line of the log, the document."
         ),
     ),
+    "encryption": (
+        "Encryption at rest",
+        "The same work through the facade with a key and without one, in turns. The ratio is to the work without encryption. See [Encrypt what is kept](../how-to/encrypt.md).",
+    ),
     "sockets": (
         "Durable changes through WebSockets",
         "32 sockets, each with a document of its own, on SQLite with `synchronous=FULL`.",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
+from sessile.model.anomaly import Anomaly
 from sessile.runtime.presets import PRESETS
 from sessile.runtime.settings import Settings
 from sessile.testing.shows import shows_security
+from sessile.web.guessing import UNKNOWN_MAX, WINDOW
 from tests.architecture.tree import ROOT
 
 PAGE: Final = ROOT / "docs" / "security" / "policy.md"
@@ -48,6 +51,13 @@ def test_the_text_has_the_defaults(sentence: str, name: str) -> None:
 def test_a_number_that_is_not_the_codes_would_be_found() -> None:
     told = rows("| `idle_timeout_s`: x | 86401 | 1 | 2 | 3 | y |\n")
     assert told["idle_timeout_s"][0] != shown(Settings.model_fields["idle_timeout_s"].default)
+
+
+@shows_security("C-9")
+def test_how_guessing_is_noticed_is_written_down_with_its_numbers() -> None:
+    told = f"{UNKNOWN_MAX} within a minute from one address are one `{Anomaly.ID_GUESSING}`"
+    assert timedelta(minutes=1) == WINDOW
+    assert told in PAGE.read_text(encoding="utf-8")
 
 
 @shows_security("V7.1.3")

@@ -50,6 +50,21 @@ class TestEncryptedBehindCache(SessionContract):
         return EncryptedStore(MemoryStore(self.tables), CIPHER)
 
 
+@pytest.mark.soak
+class TestEncryptedPostgresWhole(StoreContract):
+    """Every group in both lanes; the ordinary run has those with content, below."""
+
+    is_polled = False
+
+    @pytest.fixture(autouse=True)
+    def _database(self, database: Callable[[Path], str]) -> None:
+        self.database = database
+
+    def make_store(self, lane: str, place: Path) -> Store:
+        url = self.database(place)
+        return EncryptedStore(BlockingPostgresStore(url) if lane == "blocking" else AsyncPostgresStore(url), CIPHER)
+
+
 class TestEncryptedSqlite(FewGroups):
     def make_store(self, lane: str, place: Path) -> Store:
         url = f"sqlite:///{place}/sessile.db"
