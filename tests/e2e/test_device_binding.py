@@ -43,9 +43,10 @@ def profile(
     recording = Recording(tmp_path, request.node.name)
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=require("chromium"), args=arguments, **recording.options
+            tmp_path / "profile", executable_path=require("chromium"), args=arguments
         )
         recording.follow(context)
+        recording.follow_answers(context)
         yield context
         recording.look_before_the_end(context)
         context.close()

@@ -210,6 +210,20 @@ async def test_what_a_process_holds_that_is_cut_off_is_soon_free(server: Postgre
             await bench.store.close()
 
 
+async def test_closing_waits_for_what_goes_on_without_whoever_asked_for_it(url: str) -> None:
+    bench = await opened(url)
+    slow = asyncio.create_task(
+        bench.store.transact(lambda connection: connection.execute(text("SELECT pg_sleep(0.3)")))
+    )
+    await asyncio.sleep(0.05)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    assert len(asyncio.all_tasks()) > 1
+    await bench.store.close()
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_an_application_may_take_its_time(url: str) -> None:
     """In a unit of work of its own."""
     bench = await opened(url)

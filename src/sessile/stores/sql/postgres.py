@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -262,6 +262,7 @@ class AsyncPostgresStore(_PostgresStore):
     def __init__(self, url: str, *, pool_size: int = 8, pool_timeout_s: float = 5.0) -> None:
         super().__init__(url, pool_size=pool_size, pool_timeout_s=pool_timeout_s)
         self._connections: Connections | None = None
+        self._at_work: set[asyncio.Task[Any]] = set()
         own = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._listening = Listening(own, _CONNECT_TIMEOUT_S, self.hear, self.missed)
 
@@ -286,12 +287,14 @@ class AsyncPostgresStore(_PostgresStore):
     async def close(self) -> None:
         connections, self._connections = self._connections, None
         await self._listening.stop()
+        if self._at_work:  # else a loop that ends would break off a connection in the middle, and leave it open
+            await asyncio.wait(self._at_work, timeout=_CONNECT_TIMEOUT_S)
         if connections is not None:
             await connections.close()
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
         # The transaction runs to its end even when the request that asked for it is cancelled; what it committed is told either way.
-        return await asyncio.shield(asyncio.ensure_future(self._write(work, args)))
+        return await self._to_its_end(self._write(work, args))
 
     async def _write(self, work: Callable[..., T], args: Sequence[Any]) -> T:
         for tries_left in range(_TRIES - 1, -1, -1):
@@ -318,7 +321,7 @@ class AsyncPostgresStore(_PostgresStore):
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         # Not cancelled either: a connection that is in the middle of an answer is no good for the next one.
-        return await asyncio.shield(asyncio.ensure_future(self._read(work, args)))
+        return await self._to_its_end(self._read(work, args))
 
     async def _read(self, work: Callable[..., T], args: Sequence[Any]) -> T:
         with errors():
@@ -334,7 +337,14 @@ class AsyncPostgresStore(_PostgresStore):
                     await connection.execute(_OF_APPLICATION)
                     return await connection.run_sync(work)
 
-        return await asyncio.shield(asyncio.ensure_future(committed()))
+        return await self._to_its_end(committed())
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Also when whoever asked for it has gone; `close` waits for it."""
+        task = asyncio.ensure_future(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+        return await asyncio.shield(task)
 
     def pool(self) -> PoolStatus | None:
         return self._opened().status()
