@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from benchmarks.servers import NO_LIMITS
 from sessile import AsyncSessionManager, Settings
 from sessile.integrations.starlette import Sessile
 from sessile.server.app import create_app
@@ -97,6 +98,7 @@ def main() -> None:
         redis_url=arguments.redis,
         commit_batch_max=arguments.batch,
         service_key=arguments.service_key,
+        **NO_LIMITS,
     )
     uvicorn.run(
         application(arguments.variant, settings, arguments.redis),

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any
 
+from benchmarks.servers import NO_LIMITS
 from sessile import AsyncSessionManager, Settings
 
 
@@ -20,7 +21,7 @@ def sessile(port: int, database: str, service_key: str) -> Coroutine[Any, Any, N
     from sessile.server.app import create_app
     from sessile.server.serving import make_server
 
-    settings = Settings(database_url=f"sqlite:///{database}", service_key=service_key)
+    settings = Settings(database_url=f"sqlite:///{database}", service_key=service_key, **NO_LIMITS)
     app = create_app(AsyncSessionManager(settings), standalone=True)
     return make_server(app, host="127.0.0.1", port=port, drain=no_drain).serve()
 
