@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.conftest import find_binary
@@ -19,12 +20,12 @@ class Program:
     def __init__(self, bundle: Path) -> None:
         self.bundle = bundle
 
-    def run(self, arguments: Sequence[str] = (), *, lines: str = "", timeout_s: float = 600.0) -> list[str]:
+    def run(self, arguments: Sequence[str] = (), *, lines: str = "", timeout_s: float = 600.0, environment: Mapping[str, str] | None = None) -> list[str]:
         """Its lines. Raises AssertionError with what it said when it fails."""
         node = find_binary("node") or "node"
         done = subprocess.run(
             [node, str(self.bundle), *arguments],
-            input=lines, capture_output=True, text=True, check=False, timeout=timeout_s,
+            input=lines, capture_output=True, text=True, check=False, timeout=timeout_s, env={**os.environ, **(environment or {})},
         )  # fmt: skip
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-4000:]}"
         return done.stdout.splitlines()

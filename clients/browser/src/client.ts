@@ -2,7 +2,8 @@
 
 import { Account } from "./account.js";
 import { CLOSE, AUTH_CODES, Connection, type ConnectionStatus, isUp, type Prepared, type StatusChange, type Transport } from "./connection.js";
-import type { Doc } from "./document.js";
+import type { BaseDoc } from "./base-document.js";
+import { Doc } from "./document.js";
 import { Documents, DOCUMENTS_MAX } from "./documents.js";
 import { browserEnvironment, type Environment, type PageLike } from "./environment.js";
 import { reportError, SessileError } from "./errors.js";
@@ -23,7 +24,8 @@ import { type Entry, Outbox } from "./outbox.js";
 import { Persistence } from "./persistence.js";
 import { QUIET_MS, Reachability } from "./reachability.js";
 import { Requests } from "./requests.js";
-import { baseOf, Http, ownerOf } from "./session.js";
+import { PageHttp } from "./http.js";
+import { baseOf, ownerOf } from "./session.js";
 import { Siblings, type Standing } from "./siblings.js";
 import { kept } from "./snapshot.js";
 import { IndexedDbBackend } from "./storage.js";
@@ -38,7 +40,7 @@ export class Client {
   readonly #environment: Environment;
   readonly #emitter: Emitter;
   readonly #outbox: Outbox;
-  readonly #http: Http;
+  readonly #http: PageHttp;
   readonly #connection: Connection;
   readonly #siblings: Siblings;
   readonly #tabs: Tabs;
@@ -74,11 +76,13 @@ export class Client {
       random,
       onFallback: (reason) => this.#storageFailed(reason),
     });
-    this.#http = new Http(environment.fetch, timers, base, options.token);
+    this.#http = new PageHttp(environment.fetch, timers, base, options.token);
     this.#http.platformId = options.platform ?? null;
     this.#identity = this.#makeIdentity();
+    const host = this.#makeHost();
     this.#docs = new Documents({
-      host: this.#makeHost(),
+      host,
+      make: (name, initial) => new Doc(host, name, initial),
       outbox: this.#outbox,
       wants: (name) => this.#tabs.wants(name),
       loaded: (doc) => {
@@ -374,7 +378,7 @@ export class Client {
   }
 
   /** There may be changes under another device by now: a former one's are sent, or the storage failed between hello and welcome. */
-  #acknowledged(doc: Doc): void {
+  #acknowledged(doc: BaseDoc): void {
     this.#docs.drop(doc);
     if (this.#connection.isOpen) this.#identity.goOn().catch(reportError);
   }

@@ -32,8 +32,8 @@ export type Transport = "websocket" | "events";
 export interface ConnectionOptions {
   readonly url: string;
   readonly WebSocket: new (url: string, protocols: string[]) => SocketLike;
-  /** Where no socket gets through. */
-  readonly stream: () => SocketLike;
+  /** Where no socket gets through; without it sockets are tried again. */
+  readonly stream?: () => SocketLike;
   readonly timers: Timers;
   readonly random: () => number;
   readonly attempts_max: number;
@@ -231,8 +231,10 @@ export class Connection {
   }
 
   #opened(): SocketLike {
-    this.transport = this.options.timers.now() < this.#blockedUntil_ms ? "events" : "websocket";
-    return this.transport === "events" ? this.options.stream() : new this.options.WebSocket(this.options.url, [SUBPROTOCOL]);
+    const { stream, timers, WebSocket, url } = this.options;
+    const isBlocked = timers.now() < this.#blockedUntil_ms && stream;
+    this.transport = isBlocked ? "events" : "websocket";
+    return isBlocked ? isBlocked() : new WebSocket(url, [SUBPROTOCOL]);
   }
 
   /** The server has just answered a request, and a socket to it did not open. */

@@ -1,46 +1,48 @@
 /** The documents of one tab: those that its page has opened, and those that it looks after without the page's knowing. */
 
-import { Doc } from "./document.js";
+import type { BaseDoc } from "./base-document.js";
+import type { Doc } from "./document.js";
 import { reportError, SessileError } from "./errors.js";
 import type { NotOpened, Opened } from "./frames.js";
-import type { Host } from "./host.js";
+import type { BaseHost } from "./host.js";
 import type { Entry, Outbox } from "./outbox.js";
 import type { JsonObject } from "./values.js";
 
 /** As many as a hello may name. */
 export const DOCUMENTS_MAX = 50;
 
-export interface DocumentsHost {
-  readonly host: Host;
+export interface DocumentsHost<D extends BaseDoc> {
+  readonly host: BaseHost;
+  make(name: string, initial: JsonObject | undefined): D;
   readonly outbox: Outbox;
   /** True when another tab has the document open. */
   wants(name: string): boolean;
   /** What is kept of it here has been read. */
-  loaded(doc: Doc): void;
+  loaded(doc: D): void;
   unsubscribe(documentId: string): void;
 }
 
-export class Documents {
-  readonly #docs = new Map<string, Doc>();
+export class Documents<D extends BaseDoc = Doc> {
+  readonly #docs = new Map<string, D>();
   /** Not opened by the page: they have something to send from an earlier visit, or another tab has them open. */
   readonly #errands = new Set<string>();
 
-  constructor(private readonly client: DocumentsHost) {}
+  constructor(private readonly client: DocumentsHost<D>) {}
 
-  get all(): readonly Doc[] { return [...this.#docs.values()]; }
+  get all(): readonly D[] { return [...this.#docs.values()]; }
   /** Without those that only other tabs have open. */
-  get shown(): readonly Doc[] { return this.all.filter(({ name }) => !this.isLent(name)); }
-  get(name: string): Doc | undefined { return this.#docs.get(name); }
-  byId(documentId: string | undefined): Doc | undefined { return this.all.find(({ id }) => id === documentId); }
+  get shown(): readonly D[] { return this.all.filter(({ name }) => !this.isLent(name)); }
+  get(name: string): D | undefined { return this.#docs.get(name); }
+  byId(documentId: string | undefined): D | undefined { return this.all.find(({ id }) => id === documentId); }
   isLent(name: string): boolean { return this.#errands.has(name) && this.client.wants(name); }
 
   /** For the page. */
-  open(name: string, initial: JsonObject | undefined): Doc {
+  open(name: string, initial: JsonObject | undefined): D {
     this.#errands.delete(name);
     return this.#docs.get(name) ?? this.#add(name, initial);
   }
 
-  lend(name: string, initial: JsonObject | undefined): Doc {
+  lend(name: string, initial: JsonObject | undefined): D {
     const known = this.#docs.get(name);
     if (known) return known;
     this.#errands.add(name);
@@ -75,7 +77,7 @@ export class Documents {
   }
 
   /** Closes what nobody has open any more, once it is sent. */
-  drop(doc: Doc): void {
+  drop(doc: BaseDoc): void {
     if (!this.#errands.has(doc.name) || doc.pendingCount > 0 || !doc.isIdle || doc.id === null || this.client.wants(doc.name)) return;
     this.#errands.delete(doc.name);
     this.#docs.delete(doc.name);
@@ -101,9 +103,9 @@ export class Documents {
     }
   }
 
-  #add(name: string, initial: JsonObject | undefined): Doc {
+  #add(name: string, initial: JsonObject | undefined): D {
     const { host } = this.client;
-    const doc = new Doc(host, name, initial);
+    const doc = this.client.make(name, initial);
     this.#docs.set(name, doc);
     if (host.owner !== null) doc.load(host.owner).then(() => this.client.loaded(doc), reportError);
     return doc;

@@ -1,15 +1,13 @@
-/** Session, documents and outbox, without what draws on a page or logs in from another device: for pages with a user interface of their own. */
+/** Documents and their outbox on one socket: for pages with a user interface of their own that need no more than that. */
 
-export { Client, connect } from "./client.js";
-export type { ConnectionStatus, StatusChange, Transport } from "./connection.js";
-export { Doc } from "./document.js";
-export type { Environment } from "./environment.js";
+export { BaseDoc as Doc } from "./base-document.js";
+export type { ConnectionStatus, StatusChange } from "./connection.js";
+export { connect, CoreClient as Client, type CoreOptions as ConnectOptions } from "./core-client.js";
 export { SessileError } from "./errors.js";
 export type { EventName, Events, SyncStatus } from "./events.js";
-export type { Checkpoint, Conflict, Detail, Device, Difference, Logged, OwnSession, Platform, RestorePreview, Session, SessionRestored, User, VerdictName } from "./frames.js";
+export type { Conflict, Detail, Logged, Session, User, VerdictName } from "./frames.js";
 export type { ChangeHandle, DocSnapshot, Refusal, Resolution, Verdict } from "./host.js";
 export type { Item, ItemId, Operation } from "./operations.js";
-export type { ClientSnapshot, ConnectOptions, DocumentOptions, Stats } from "./options.js";
-export type { Role } from "./tabs.js";
+export type { CoreSnapshot as ClientSnapshot, DocumentOptions } from "./options.js";
 export { formatPointer, parsePointer } from "./pointer.js";
 export type { Json, JsonObject } from "./values.js";

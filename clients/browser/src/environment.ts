@@ -89,19 +89,27 @@ export function trustedUrl(url: string): string {
   return policy ? policy.createScriptURL(url) : url;
 }
 
+/** What every client needs. */
+export function plainEnvironment() {
+  const scope = globalThis;
+  return {
+    WebSocket: scope.WebSocket as Environment["WebSocket"],
+    fetch: ((...call) => scope.fetch(...call)) as typeof fetch,
+    indexedDB: storageOf(scope),
+    subtle: scope.crypto?.subtle as SubtleCrypto | undefined,
+    timers: browserTimers,
+    random: () => (scope.crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
+    page: { window: scope.window, document: scope.document } as PageLike,
+  };
+}
+
 export function browserEnvironment(): Environment {
   const scope = globalThis;
   return {
-    WebSocket: scope.WebSocket,
-    fetch: (...call) => scope.fetch(...call),
-    indexedDB: storageOf(scope),
+    ...plainEnvironment(),
     persist: scope.navigator?.storage?.persist && (() => scope.navigator.storage.persist()),
     BroadcastChannel: scope.BroadcastChannel,
     locks: scope.navigator?.locks,
-    subtle: scope.crypto?.subtle,
-    timers: browserTimers,
     startWorker: scope.Worker && ((url) => new scope.Worker(trustedUrl(url), { name: "sessile" }) as WorkerLike),
-    random: () => (scope.crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
-    page: { window: scope.window, document: scope.document },
   };
 }

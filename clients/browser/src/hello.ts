@@ -1,6 +1,6 @@
 /** The first frame of a connection: who speaks, and what it has open. */
 
-import type { Doc } from "./document.js";
+import type { BaseDoc } from "./base-document.js";
 import { deviceFacts } from "./page.js";
 import type { ConnectOptions } from "./options.js";
 import type { Tabs } from "./tabs.js";
@@ -10,13 +10,13 @@ export interface Speaker {
   readonly userId: string | null;
   readonly deviceId: string;
   readonly isVisible: boolean;
-  readonly tabs: Tabs;
+  readonly tabs: Pick<Tabs, "role" | "attendance" | "term">;
   /** The tab's own platform, where it is another than the session's. */
   readonly platformId: string | null;
-  readonly documents: readonly Doc[];
+  readonly documents: readonly BaseDoc[];
 }
 
-export async function helloOf(speaker: Speaker, { device, token }: ConnectOptions): Promise<object> {
+export async function helloOf(speaker: Speaker, { device, token }: Pick<ConnectOptions, "device" | "token">): Promise<object> {
   const { tabs, documents, platformId } = speaker;
   await Promise.all(documents.map((doc) => doc.prepare()));
   return {

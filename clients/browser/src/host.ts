@@ -1,6 +1,6 @@
 /** What a document gives to a page and what it needs from its client. */
 
-import type { Doc } from "./document.js";
+import type { BaseDoc } from "./base-document.js";
 import type { Timers } from "./environment.js";
 import type { Events, SyncStatus } from "./events.js";
 import type { Conflict, Detail, Device, SentVerdict } from "./frames.js";
@@ -42,8 +42,8 @@ export interface DocSnapshot {
 
 export type Resolution = { readonly choice: "mine" | "theirs" } | { readonly value: Json };
 
-/** What a document needs from its client. */
-export interface Host {
+/** What every document needs from its client. */
+export interface BaseHost {
   readonly outbox: Outbox;
   readonly timers: Timers;
   readonly random: () => number;
@@ -59,19 +59,23 @@ export interface Host {
   readonly needsAuth: boolean;
   whenOwner(): Promise<string>;
   send(frame: object): boolean;
-  request<T>(frame: object): Promise<T>;
-  /** After a long absence: what a browser kept, for the server to merge. */
-  comeBack(body: object): Promise<unknown>;
-  getJson(path: string): Promise<unknown>;
   emit<Name extends keyof Events>(name: Name, detail: Events[Name]): void;
   /** A change was stored under `entry.device_id`: tell the other tabs, and reconnect if that is a new identity. */
   stored(entry: Entry): void;
   verdicts(name: string, deviceId: string, verdicts: readonly SentVerdict[]): void;
   /** Acknowledged entries have left the outbox, or there were none to send. */
-  acknowledged(doc: Doc): void;
+  acknowledged(doc: BaseDoc): void;
   /** This document's changes cannot go on under `deviceId`. */
   renewIdentity(name: string, deviceId: string): void;
   hashChecked(outcome: "hashesMatched" | "hashesDiffered" | "hashesSkipped"): void;
   /** Something changed that the leave-page guard or a status line depends on. */
   touched(): void;
+}
+
+/** What checkpoints and restores need besides. */
+export interface Host extends BaseHost {
+  request<T>(frame: object): Promise<T>;
+  /** After a long absence: what a browser kept, for the server to merge. */
+  comeBack(body: object): Promise<unknown>;
+  getJson(path: string): Promise<unknown>;
 }

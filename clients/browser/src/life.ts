@@ -6,13 +6,13 @@ import type { PageLike } from "./environment.js";
 import { farewells } from "./farewell.js";
 import type { HiddenTimers } from "./hidden.js";
 import { PageSignals } from "./page.js";
-import type { Http } from "./session.js";
+import type { PageHttp } from "./http.js";
 import { Vigil } from "./vigil.js";
 
 export interface LifeHost {
   readonly page: PageLike;
   readonly timers: HiddenTimers;
-  readonly http: Http;
+  readonly http: PageHttp;
   /** Has a socket, for itself or for others. */
   readonly isConnecting: boolean;
   readonly documents: readonly Doc[];

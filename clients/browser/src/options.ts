@@ -41,18 +41,22 @@ export interface DocumentOptions {
 }
 
 /** What `client.getSnapshot()` gives: one object for as long as all of it is the same. */
-export interface ClientSnapshot {
+export interface CoreSnapshot {
   readonly status: ConnectionStatus;
-  readonly transport: Transport;
-  readonly role: Role;
   readonly session: Session | null;
-  readonly platform: Platform | null;
   readonly isOffline: boolean;
   readonly isStorageDurable: boolean;
   /** Changes of all documents that the server has not answered yet. */
   readonly pendingCount: number;
   /** Those that would be lost with this tab. */
   readonly unstoredCount: number;
+}
+
+/** The same of the whole client. */
+export interface ClientSnapshot extends CoreSnapshot {
+  readonly transport: Transport;
+  readonly role: Role;
+  readonly platform: Platform | null;
 }
 
 export interface Stats {

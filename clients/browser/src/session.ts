@@ -28,15 +28,16 @@ const TIMEOUT_MS = 5000;
 /** What has much to say has longer: a slow network is not a dead one. */
 const CHARACTERS_PER_MS = 4;
 
+/** Requests of a page. */
 export class Http {
   /** The tab's own platform, which every request names; null: the session's. */
   platformId: string | null = null;
 
   constructor(
-    private readonly fetch: typeof globalThis.fetch,
+    protected readonly fetch: typeof globalThis.fetch,
     private readonly timers: Timers,
-    private readonly base: URL,
-    private readonly token: Token | undefined,
+    protected readonly base: URL,
+    protected readonly token: Token | undefined,
   ) {}
 
   /** True when requests carry a token instead of the cookie. */
@@ -65,7 +66,7 @@ export class Http {
     const text = body && JSON.stringify(body);
     const timer = this.timers.set(() => abort.abort(), TIMEOUT_MS + (text?.length ?? 0) / CHARACTERS_PER_MS);
     try {
-      const response = await this.#fetch(path, method, "application/json", abort.signal, text);
+      const response = await this.ask(path, method, "application/json", abort.signal, text);
       if (!response.ok && !expected.includes(response.status)) throw await problem(response);
       return response.status === 204 ? null : await response.json();
     } catch (error) {
@@ -76,25 +77,7 @@ export class Http {
     }
   }
 
-  /** An answer that goes on for as long as the page. Throws as `json` does. */
-  async open(path: string, signal: AbortSignal): Promise<Response> {
-    const response = await this.#fetch(path, "GET", "text/event-stream", signal);
-    if (!response.ok) throw await problem(response);
-    return response;
-  }
-
-  /** A request that goes on when the page is gone. Nobody is there to hear the answer. */
-  leave(path: string, text: string): void {
-    const { fetch } = this;
-    const send = (authorization: object) => fetch(new URL(path, this.base).href, {
-      method: "POST", keepalive: true, credentials: "same-origin", body: text,
-      headers: { accept: "application/json", "content-type": "application/json", ...authorization },
-    });
-    const sent = this.token ? Promise.resolve(this.token()).then((token) => send({ authorization: `Bearer ${token}` })) : send({});
-    sent.catch(() => undefined); // the outbox has it all the same
-  }
-
-  async #fetch(path: string, method: string, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
+  protected async ask(path: string, method: string, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
     const headers: Record<string, string> = { accept, ...(body && { "content-type": "application/json" }) };
     if (this.platformId !== null) headers["sessile-platform"] = encodeURIComponent(this.platformId);
     if (this.token) headers["authorization"] = `Bearer ${await this.token()}`;
@@ -107,7 +90,7 @@ export class Http {
 
 const unreachable = (cause: unknown): SessileError => new SessileError("not_connected", "the server cannot be reached", true, cause);
 
-async function problem(response: Response): Promise<SessileError> {
+export async function problem(response: Response): Promise<SessileError> {
   const body = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; reason?: string }; // a proxy's page is not JSON
   const code = body.code ?? "http_error";
   const error = new SessileError(code, body.detail ?? `the server answered ${response.status}`, response.status >= 500 || response.status === 429);

@@ -9,7 +9,7 @@ import type { SocketLike, Timers } from "./environment.js";
 import { isSessileError, type SessileError } from "./errors.js";
 import type { JsonObject } from "./values.js";
 import { type Hello, Polling } from "./polling.js";
-import type { Http } from "./session.js";
+import type { PageHttp } from "./http.js";
 
 interface Sent {
   readonly type: string;
@@ -41,7 +41,7 @@ export class StreamSocket implements SocketLike {
   #isFull = false;
 
   /** `restart` asks for another stream: what is subscribed is said in the hello and nowhere else. */
-  constructor(private readonly http: Http, private readonly timers: Timers, private readonly restart: () => void) {
+  constructor(private readonly http: PageHttp, private readonly timers: Timers, private readonly restart: () => void) {
     queueMicrotask(() => {
       if (this.readyState !== 0) return;
       this.readyState = 1;

@@ -1,8 +1,9 @@
 /** A browser profile and its tabs, each with the client as it is shipped. */
 
 import { createHash } from "node:crypto";
+import type { BaseDoc } from "../../src/base-document.js";
 import { Client } from "../../src/client.js";
-import type { Doc } from "../../src/document.js";
+import { CoreClient } from "../../src/core-client.js";
 import type { ChannelLike, Environment, LocksLike } from "../../src/environment.js";
 import { sessionOf } from "../server.js";
 import { SimulatedSocket } from "./network.js";
@@ -17,6 +18,8 @@ class Page extends EventTarget {
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 const CHANNEL_MS = 1;
+/** The client of `sessile/core` instead of the whole one: every tab has a socket of its own, and hears nothing of the others. */
+const isCore = process.env["SIMULATION_CLIENT"] === "core";
 
 const subtle = {
   digest: async (_name: string, data: Uint8Array) => createHash("sha256").update(data).digest(),
@@ -83,16 +86,18 @@ export class Tab extends Process {
   readonly sockets = new Set<SimulatedSocket>();
   readonly window = new Page();
   readonly document = new Page();
-  readonly client: Client;
+  readonly client: Client | CoreClient;
   /** What its page has opened. */
-  readonly docs: Doc[] = [];
+  readonly docs: BaseDoc[] = [];
   isAway = false;
   isClosing = false;
 
   constructor(readonly profile: Profile, readonly number: number) {
     super();
-    this.client = new Client({ url: "https://app.test/", environment: this.#environment() });
+    this.client = new (isCore ? CoreClient : Client)({ url: "https://app.test/", environment: this.#environment() });
   }
+
+  get role(): string { return this.client instanceof Client ? this.client.role : "solo"; }
 
   get name(): string { return `${this.profile.name}.${this.number}`; }
 
@@ -169,7 +174,7 @@ export class Profile {
 
   constructor(readonly world: World, readonly name: string, private readonly nodes: readonly Node[], isSharing: boolean) {
     this.disk = new Disk(world);
-    this.lock = isSharing ? new Lock(world) : null;
+    this.lock = isSharing && !isCore ? new Lock(world) : null;
     this.session = sessionOf("u1", `s-${name}`);
   }
 

@@ -1,7 +1,7 @@
 /** One seed: browsers, tabs and servers at work, everything going wrong for a minute, and then what has to hold. */
 
 import { canonical } from "../../src/canonical.js";
-import type { Doc } from "../../src/document.js";
+import type { BaseDoc as Doc } from "../../src/base-document.js";
 import type { ItemId, Operation } from "../../src/operations.js";
 import { Profile, type Tab } from "./browser.js";
 import { Broken, isTold, World } from "./scheduler.js";
@@ -226,7 +226,7 @@ export class Play {
   #left(): string[] {
     return [
       ...this.profiles.flatMap(({ name, disk }) => disk.rows("outbox").map(([key]) => `outbox of ${name}: ${JSON.stringify(key)}`)),
-      ...this.#tabs().flatMap((tab) => tab.docs.filter(({ pendingCount }) => pendingCount > 0).map((doc) => `${tab.name} ${doc.name}: ${doc.pendingCount} unanswered, ${tab.client.role} ${tab.client.status}`)),
+      ...this.#tabs().flatMap((tab) => tab.docs.filter(({ pendingCount }) => pendingCount > 0).map((doc) => `${tab.name} ${doc.name}: ${doc.pendingCount} unanswered, ${tab.role} ${tab.client.status}`)),
     ];
   }
 
@@ -243,7 +243,7 @@ export class Play {
     for (const tab of this.#tabs()) {
       for (const doc of tab.docs) {
         const document = this.database.byName(doc.name);
-        const say = `${tab.name} ${doc.name} (${tab.client.role}, ${tab.client.status}, ${doc.syncStatus})`;
+        const say = `${tab.name} ${doc.name} (${tab.role}, ${tab.client.status}, ${doc.syncStatus})`;
         if (doc.version !== document.version) throw new Broken(`${say}: at version ${doc.version} of ${document.version}`);
         if (canonical(doc.state) !== canonical(document.state)) throw new Broken(`${say}: shows something else`);
         if (doc.syncStatus !== "synchronized") throw new Broken(`${say}: not synchronized`);
@@ -252,8 +252,8 @@ export class Play {
       }
     }
     for (const profile of this.profiles) {
-      const leaders = [...profile.tabs].filter(({ client }) => client.role === "leader").length;
-      const sharing = [...profile.tabs].filter(({ client }) => client.role !== "solo").length;
+      const leaders = [...profile.tabs].filter(({ role }) => role === "leader").length;
+      const sharing = [...profile.tabs].filter(({ role }) => role !== "solo").length;
       if (profile.lock && sharing > 0 && leaders !== 1) throw new Broken(`${profile.name} has ${leaders} leaders for ${sharing} tabs`);
     }
   }
@@ -270,7 +270,7 @@ export class Play {
       if (verdict && !found.length) throw new Broken(`${nonce} of ${tab.name} was acknowledged and is not in the log`);
       if (local === "stored" && !found.length) throw new Broken(`${nonce} of ${tab.name} was stored and is not in the log`);
       if (tab.isAlive && local !== "stored" && !found.length) throw new Broken(`${nonce} of ${tab.name} was lost by a tab that lives`);
-      if (tab.isAlive && !verdict) throw new Broken(`${nonce} of ${tab.name} was never answered: ${local}, ${tab.client.role}, ${tab.client.isStorageDurable ? "on disk" : "in memory"}, the log says ${JSON.stringify(found)}`);
+      if (tab.isAlive && !verdict) throw new Broken(`${nonce} of ${tab.name} was never answered: ${local}, ${tab.role}, ${tab.client.isStorageDurable ? "on disk" : "in memory"}, the log says ${JSON.stringify(found)}`);
       if (verdict && verdict !== "known" && (found[0]?.verdict !== verdict || (version !== null && found[0].version !== version))) {
         throw new Broken(`${nonce} of ${tab.name} was told ${verdict} at ${version}, the log says ${JSON.stringify(found[0])}`);
       }
