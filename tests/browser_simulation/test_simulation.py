@@ -54,7 +54,9 @@ RARE = {
 
 @pytest.mark.parametrize(("client", "seeds"), [("whole", SEEDS), ("core", CORE_SEEDS)])
 def test_all_comes_right(client: str, seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (told,) = bundled(PROGRAM, tmp_path).run([str(SEED), str(seeds)], timeout_s=3600, environment={"SIMULATION_CLIENT": client})
+    (told,) = bundled(PROGRAM, tmp_path).run(
+        [str(SEED), str(seeds)], timeout_s=3600, environment={"SIMULATION_CLIENT": client}
+    )
     with capsys.disabled():
         print(f"\nbrowser simulation, {client} client: {told}")
     figures = json.loads(told)

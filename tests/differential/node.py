@@ -20,7 +20,14 @@ class Program:
     def __init__(self, bundle: Path) -> None:
         self.bundle = bundle
 
-    def run(self, arguments: Sequence[str] = (), *, lines: str = "", timeout_s: float = 600.0, environment: Mapping[str, str] | None = None) -> list[str]:
+    def run(
+        self,
+        arguments: Sequence[str] = (),
+        *,
+        lines: str = "",
+        timeout_s: float = 600.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> list[str]:
         """Its lines. Raises AssertionError with what it said when it fails."""
         node = find_binary("node") or "node"
         done = subprocess.run(

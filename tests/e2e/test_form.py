@@ -97,3 +97,25 @@ def test_what_another_tab_writes_does_not_appear_under_the_fingers(
 def test_without_a_session_the_page_says_to_sign_in(site: Served, new_device: Callable[..., Device]) -> None:
     tab = new_device(site.origin).open_page("/intake")
     expect(tab.page.get_by_role("status")).to_have_text("Sign in to continue")
+
+
+_CORE = """async () => {
+  const { connect } = await import("/api/v0/client/core.js");
+  window.client = connect();
+  window.doc = await client.document("intake");
+  const { verdict } = await doc.set("/why", "from the core").durable;
+  return [verdict, client.status, client.getSnapshot().pendingCount];
+}"""
+
+
+def test_the_core_in_one_tab_and_the_whole_client_in_another(
+    site: Served, new_device: Callable[..., Device], person: str
+) -> None:
+    """Under the same policy, from the same server, on the same outbox: each has a socket."""
+    device = new_device(site.origin)
+    tab = sign_in(device, person)
+    core = device.open_page("/sign-in").page  # no script of ours is on it
+    assert core.evaluate(_CORE) == ["applied", "connected", 0]
+    expect(tab.page.get_by_label("Why")).to_have_value("from the core")
+    tab.page.get_by_label("Details").fill("from the whole client")
+    core.wait_for_function("() => doc.confirmed.details === 'from the whole client'")

@@ -21,6 +21,7 @@ const readme = at("clients/browser/README.md");
 const blocks = (text: string, language: string): string[] => [...text.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\``, "gm"))].map(([, code]) => code as string);
 const names = (text: string): Set<string> => new Set([...text.matchAll(/`(\w+)(?:\(\))?`/g)].map(([, name]) => name as string));
 
+vi.setConfig({ testTimeout: 30_000 }); // a script of 80 kB is read, in an imitation of a page: slow where the machine is busy
 let server: FakeServer, tab: Tab;
 beforeEach(() => {
   server = new FakeServer();

@@ -20,8 +20,9 @@ _ASKED_EACH_TIME: Final = "public, no-cache"
 
 
 _BUNDLE: Final = "sessile.js"
-_PARTS: Final = frozenset({"clock.js", "debug.js", "stream.js"})
-"""What the bundle loads when it needs it, from files of their own: a worker cannot be part of another file under a strict content security policy."""
+_PARTS: Final = frozenset({"clock.js", "core.js", "debug.js", "stream.js"})
+"""What the bundle loads when it needs it, from files of their own: a worker cannot be part of another file under a strict content security policy. And the core, a module
+for pages that need no more."""
 
 
 @cache
