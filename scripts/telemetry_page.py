@@ -76,7 +76,7 @@ def _components() -> list[str]:
         "| component | degraded from | unhealthy from | what is measured |",
         "|---|---|---|---|",
         *rows,
-        "| `cache` | while it is not used | | whether sessions are read from it |",
+        "| `cache` | while sessions are read and not from it, or there is no way to it | | |",
     ]
 
 

@@ -109,6 +109,7 @@ class Watch:
             errors=errors,
             lag_s=lag_s,
             resident_bytes=resident_bytes,
+            reads=total,
             token_reuses=counts["reuses"] - self._counted["reuses"],
         )
 

@@ -78,7 +78,7 @@ RULES: Final = (
     AlertRule("database_down", "The database does not answer.", _CRITICAL, 0, "", 0, 300, "1 - sessile_store_up > $THRESHOLD"),
     AlertRule("database_slow", "A look at the database takes long.", _WARNING, 1, "s", 30, 600, "sessile_store_latency_seconds > $THRESHOLD"),
     AlertRule("pool_full", "Nearly all connections to the database are at work.", _WARNING, 0.9, "", 30, 600, "sessile_pool_in_use / sessile_pool_size_max > $THRESHOLD"),
-    AlertRule("cache_down", "The cache is not used: the database answers everything.", _WARNING, 0, "", 60, 1800, "1 - sessile_cache_used > $THRESHOLD"),
+    AlertRule("cache_down", "The cache is not used: the database answers everything.", _WARNING, 0, "", 60, 1800, "(1 - sessile_cache_used) * (rate(sessile_cache_misses_total[5m]) > bool 0) > $THRESHOLD"),
     AlertRule("reads_fail", "Session reads fail: people get 503.", _CRITICAL, 0.05, "", 30, 300, _FAILED_READS),
     AlertRule("sweep_late", "Sessions past a deadline are not swept.", _WARNING, 3600, "s", 0, 3600, 'sessile_background_success_age_seconds{task="sweep"} > $THRESHOLD'),
     AlertRule(
@@ -117,12 +117,11 @@ def values_of(reading: Reading) -> Mapping[str, float | None]:
     """The value of each rule; None: not known just now, so nothing changes."""
     health = reading.health
     pool = None if health is None else health.pool
-    cache = None if health is None else health.cache
     return {
         "database_down": float(health is None),
         "database_slow": None if health is None else health.latency_ms / 1000,
         "pool_full": None if pool is None or not pool.size_max else pool.in_use / pool.size_max,
-        "cache_down": None if cache is None else float(not cache.is_used),
+        "cache_down": None if reading.cache_is_away is None else float(reading.cache_is_away),
         "reads_fail": reading.errors,
         "sweep_late": reading.sweep_age_s,
         "background_fails": float(reading.background_failures),

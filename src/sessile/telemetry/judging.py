@@ -36,7 +36,8 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = {
     "responsiveness": Threshold(0.5, 2, "s", "how late the event loop came to its round"),
     "memory": Threshold(500e6, 1e9, "B", "memory of the process"),
 }
-"""The cache has none: it is healthy while sessions are read from it, and degraded otherwise, because nobody but the clock notices."""
+"""The cache has none: it is degraded while sessions are read and not from it, or there is no way to it; nobody but the clock notices."""
+_NO_WAY: Final = frozenset({"down", "connecting"})
 READS_MIN: Final = 20
 """Fewer reads than this since the last look have no share."""
 
@@ -54,11 +55,22 @@ class Reading:
     lag_s: float
     resident_bytes: int
     token_reuses: int = 0
+    reads: int = 0
+    """Session reads since the last look. Where nobody reads, a cache is not used either, and nothing is wrong with it."""
+
+    @property
+    def cache_is_away(self) -> bool | None:
+        """Whether the database answers for the cache; None without one, and while the database is away itself."""
+        cache = None if self.health is None else self.health.cache
+        if cache is None:
+            return None
+        return not cache.is_used and (self.reads > 0 or cache.link.state in _NO_WAY)
 
 
 def judgements(reading: Reading) -> Iterator[Judgement]:
     """One for each component that there is."""
     yield from _of_store(reading.health)
+    yield from _of_cache(reading)
     yield _judged("background", reading.background_failures, f"{reading.background_failures} rounds failed in a row")
     late = reading.sweep_age_s / reading.sweep_interval_s
     yield _judged("sweep", late, f"last success {reading.sweep_age_s:.0f} s ago")
@@ -79,10 +91,20 @@ def _of_store(health: Health | None) -> Iterator[Judgement]:
     pool = health.pool
     if pool is not None and pool.size_max:
         yield _judged("pool", pool.in_use / pool.size_max, f"{pool.in_use} of {pool.size_max} connections at work")
-    cache = health.cache
-    if cache is not None:
-        reason = "sessions are read from it" if cache.is_used else f"not used; the way to it is {cache.link.state}"
-        yield "cache", _HEALTHY if cache.is_used else _DEGRADED, reason
+
+
+def _of_cache(reading: Reading) -> Iterator[Judgement]:
+    if reading.cache_is_away is None:
+        return
+    assert reading.health is not None
+    assert reading.health.cache is not None
+    cache = reading.health.cache
+    if cache.is_used:
+        reason = "sessions are read from it"
+    else:
+        why = "" if reading.cache_is_away else "nobody reads; "
+        reason = f"not used: {why}the way to it is {cache.link.state}"
+    yield "cache", _DEGRADED if reading.cache_is_away else _HEALTHY, reason
 
 
 def _judged(component: str, value: float, reason: str) -> Judgement:

@@ -82,6 +82,8 @@ def test_history_is_bounded_and_an_unknown_component_refused() -> None:
         ({"health": Health(1, PoolStatus(8, 7, 8))}, "pool", DEGRADED),
         ({"health": Health(1, PoolStatus(8, 8, 8))}, "pool", UNHEALTHY),
         ({"health": Health(1, None, CacheStatus(False, 0, 9, CacheLink("down")))}, "cache", DEGRADED),
+        ({"health": Health(1, None, CacheStatus(False, 0, 9, CacheLink("up"))), "reads": 1}, "cache", DEGRADED),
+        ({"health": Health(1, None, CacheStatus(False, 0, 9, CacheLink("up")))}, "cache", HEALTHY),
         ({"background_failures": 1}, "background", DEGRADED),
         ({"background_failures": 3}, "background", UNHEALTHY),
         ({"sweep_age_s": 130}, "sweep", DEGRADED),
@@ -178,7 +180,10 @@ def test_every_rule_has_a_value() -> None:
     assert values_of(reading()).keys() == {rule.name for rule in RULES}
     quiet = values_of(reading())
     assert [rule.name for rule in RULES if (quiet[rule.name] or 0) > rule.threshold] == []
-    assert values_of(reading(health=None))["database_down"] == 1
+    away = values_of(reading(health=None))
+    assert (away["database_down"], away["cache_down"]) == (1, None)
+    idle = Health(1, None, CacheStatus(False, 0, 9, CacheLink("up")))
+    assert [values_of(reading(health=idle, reads=reads))["cache_down"] for reads in (0, 1)] == [0, 1]
 
 
 @pytest.fixture
