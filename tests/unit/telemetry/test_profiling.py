@@ -57,7 +57,7 @@ async def test_queries_of_the_asyncio_lane_are_counted_across_threads_and_shared
                 actor, opened.document.document_id, [{"op": "set", "path": "/a", "value": 1}]
             )
         assert seen.writes == 1
-        assert any("INSERT INTO changes" in text for _, text in seen.slowest), "statements of the driver itself, too"
+        assert seen.statements > 4, "those that go to the driver itself, too"
 
 
 def test_what_runs_between_requests_is_not_counted(settings: Settings) -> None:
