@@ -16,6 +16,7 @@ from sessile.model import token as tokens
 from sessile.telemetry.log_events import LOG_EVENTS
 from sessile.telemetry.logs import JsonFormatter, PlainFormatter, logging_config, processor
 from sessile.telemetry.redaction import REDACTED, redacted
+from sessile.testing.shows import shows_security
 
 HANDLE = "019a0b1c-2d3e-7f40-8a51-c0ffee123456"
 TOKEN = tokens.make(HANDLE, bytes(range(32)))
@@ -49,6 +50,7 @@ def line(*args: Any, **extra: Any) -> dict[str, Any]:
         ("signed with whsec_MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1"),
     ],
 )
+@shows_security("V16.2.5")
 def test_a_planted_secret_is_taken_out(text: str, secret: str) -> None:
     assert secret in text
     assert secret not in redacted(text)
@@ -85,6 +87,7 @@ def test_ids_are_shortened_and_text_without_any_stays_as_it_is() -> None:
         assert redacted(text) == text
 
 
+@shows_security("V16.4.1")
 def test_a_line_cannot_be_forged() -> None:
     forged = "x\n2026-01-01 ERROR sessile.web: all sessions ended\r\n"
     shown = PlainFormatter().format(record("A value: %s", forged))

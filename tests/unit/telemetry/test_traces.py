@@ -24,6 +24,7 @@ from sessile.telemetry.logs import JsonFormatter
 from sessile.telemetry.table import METRICS, SPANS, UndeclaredTelemetry
 from sessile.telemetry.traces import Traces, shortened
 from sessile.testing.fake_cache import FakeCache, FakeCacheServer
+from sessile.testing.shows import shows_security
 
 MEMORY = Settings(database_url="memory://")
 
@@ -64,6 +65,7 @@ def test_without_the_api_nothing_is_imported(monkeypatch: pytest.MonkeyPatch) ->
     assert "opentelemetry.trace" not in sys.modules
 
 
+@shows_security("V3.3.4")
 async def test_a_request_s_spans_are_children_of_its_own_and_hold_no_token(exporter: InMemorySpanExporter) -> None:
     tracer = opentelemetry.trace.get_tracer_provider().get_tracer("test")
     async with AsyncSessionManager(MEMORY) as manager:
