@@ -40,7 +40,7 @@ const named = (name: string): string => name.replaceAll("_", " ");
 function Line({ entry }: { readonly entry: Entry }) {
   return (
     <li data-type={entry.type}>
-      <span class="grow"><b>{named(entry.name)}</b>{entry.text && <> {entry.text}</>}{entry.by && <span class="hint"> by {entry.by}{entry.reason && `: ${entry.reason}`}</span>}
+      <span class="grow"><b>{named(entry.name)}{entry.type === "checkpoint" && " checkpoint"}</b>{entry.text && <> {entry.text}</>}{entry.by && <span class="hint"> by {entry.by}{entry.reason && `: ${entry.reason}`}</span>}
         {entry.document_id && <> <a class="hint" href={`${href("audit")}?document=${encodeURIComponent(entry.document_id)}`}>document</a></>}</span>
       <Ago at={entry.at} />
     </li>
