@@ -8,10 +8,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
-from benchmarks.durable import Variant, Write, compare, typists
-from benchmarks.telling import Tell
+from benchmarks.durable import Write, run_slice, typists
+from benchmarks.telling import Tell, ratios
 from sessile import AsyncSessionManager, Settings
 
 PLAIN: Final = "without encryption"
@@ -75,12 +76,29 @@ async def on_sqlite(folder: Path, rounds: int, duration_s: float, tell: Tell) ->
         sealed = await stack.enter_async_context(opened(f"sqlite:///{folder / 'sealed.db'}", encrypted=True))
         for name, work in WORK.items():
             tell(f"encryption: {name}")
-            variants: dict[str, Variant] = {PLAIN: _of(work, plain), ENCRYPTED: _of(work, sealed)}
-            for row in await compare(variants, PLAIN, AT_ONCE, rounds, duration_s):
-                rate = row.pop("changes_per_s")
-                rows.append({"variant": f"{name}, {row.pop('variant')}", "per_s": rate, **row})
+            writers = {PLAIN: await work(plain, AT_ONCE), ENCRYPTED: await work(sealed, AT_ONCE)}
+            rows += await _in_turns(name, writers, rounds, duration_s)
     return rows
 
 
-def _of(work: Work, manager: AsyncSessionManager) -> Variant:
-    return lambda count: work(manager, count)
+async def _in_turns(
+    work: str, writers: dict[str, Sequence[Write]], rounds: int, duration_s: float
+) -> list[dict[str, Any]]:
+    """CPU for each piece of work; a ratio is of two slices of one round. How many were done in a second says less: it is the machine's other work, too."""
+    cpu: dict[str, list[float]] = {name: [] for name in writers}
+    rates: dict[str, list[float]] = {name: [] for name in writers}
+    for number in range(-1, rounds):
+        for name in list(writers) if number % 2 == 0 else list(reversed(writers)):
+            rate, cpu_s, _ = await run_slice(writers[name], duration_s)
+            if number >= 0:  # the round before the first one only warms up
+                cpu[name].append(cpu_s)
+                rates[name].append(rate)
+    return [
+        {
+            "variant": f"{work}, {name}",
+            "cpu_us": round(median(cpu[name]) * 1e6),
+            **ratios(cpu[name], cpu[PLAIN]),
+            "best_per_s": round(max(rates[name])),
+        }
+        for name in writers
+    ]

@@ -50,7 +50,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "encryption": (
         "Encryption at rest",
-        "The same work through the facade with a key and without one, in turns. The ratio is to the work without encryption. See [Encrypt what is kept](../how-to/encrypt.md).",
+        "The same work through the facade with a key and without one, in turns. The ratio is of the CPU that it takes, to the work without encryption. See [Encrypt what is kept](../how-to/encrypt.md).",
     ),
     "sockets": (
         "Durable changes through WebSockets",

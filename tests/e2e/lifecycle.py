@@ -15,6 +15,8 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, CDPSession, Error, Page, sync_playwright
 
+from tests.e2e.recording import Recording, recordings
+
 START_TIMEOUT_S = 60.0
 _WORK = "ms => { const end = performance.now() + ms; while (performance.now() < end); }"
 
@@ -33,7 +35,13 @@ def living_browser(executable: str, arguments: list[str]) -> Iterator[BrowserCon
             browser = playwright.chromium.connect_over_cdp(address, no_defaults=True)
             context = browser.contexts[0]
             context.set_default_timeout(30_000)
+            recording = Recording(profile, "living browser")
+            recording.follow(context)
+            recording.follow_answers(context)
             yield context
+            with suppress(Error):
+                recording.look_at_cookies(context)
+            recordings.add(recording)
             with suppress(Error):
                 browser.close()
     finally:

@@ -109,6 +109,10 @@ class Recording:
         self._cookies += [(one["name"], one["value"]) for one in kept["cookies"] if one["httpOnly"]]
         self._add("storage", "the browser's storage", json.dumps(kept["origins"]))
 
+    def look_at_cookies(self, context: BrowserContext) -> None:
+        """The same where opening another page would disturb what is tested: what is kept besides is not looked at."""
+        self._cookies += [(one["name"], one["value"]) for one in context.cookies() if one["httpOnly"]]
+
     def take(self, secrets: Secrets) -> list[Piece]:
         """After the context was closed: all that was recorded. Adds to the secrets what was handed out."""
         for name, value in self._cookies:
