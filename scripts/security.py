@@ -153,7 +153,7 @@ def page(notice: str, found: Sequence[Tag]) -> str:
         notice,
         "",
         "What Sessile holds itself to: OWASP ASVS 5.0 (sessions, the web frontend, sockets, and where else session libraries fail), NIST SP 800-63B-4, the OWASP",
-        "cheat sheets, cookies, and failures that are known of others. Titles are ours; the numbers are those of the sources (`N`, `C`, `K` and `V-` count our own lists).",
+        "cheat sheets, cookies, device bound sessions (W3C DBSC), and failures that are known of others. Titles are ours; the numbers are those of the sources (`N`, `C`, `K`, `D-` and `V-` count our own lists).",
         "Every line has the tests that show it, or the reason why there is none; a test of the architecture fails otherwise.",
         "",
         f"{len(known)} lines: {len(shown)} shown by {len({(tag.path, tag.test) for tag in found})} tests, {open_} open in whole or in part, {outside} that do not apply.",

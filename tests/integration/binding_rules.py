@@ -53,7 +53,7 @@ class BindingRules:
             assert browser.challenge is not None
             assert browser.refresh(f'"{browser.key.refresh(browser.challenge)}"').status == 200, "quoted, as specified"
 
-    @shows_security("D-2")
+    @shows_security("D-2", "V9.1.2")
     def test_d2_anything_else_is_refused(self) -> None:
         with self.make_shop() as shop:
             browser = SoftBrowser(shop)
