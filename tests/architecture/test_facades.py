@@ -21,6 +21,8 @@ TWINS = [
     ("sessile.runtime.groups:AsyncAudit", "sessile.runtime.blocking_groups:Audit"),
     ("sessile.runtime.groups:AsyncMaintenanceMode", "sessile.runtime.blocking_groups:MaintenanceMode"),
     ("sessile.runtime.operators:AsyncOperators", "sessile.runtime.operators:Operators"),
+    ("sessile.runtime.oversight:AsyncOperatorAccess", "sessile.runtime.oversight:OperatorAccess"),
+    ("sessile.runtime.oversight:AsyncOversight", "sessile.runtime.oversight:Oversight"),
     ("sessile.runtime.personal_data:AsyncPersonalData", "sessile.runtime.personal_data:PersonalData"),
 ]
 

@@ -88,6 +88,7 @@ class RetentionEngine:
         now, batch = self._clock.now(), self._rule.batch
         forgotten = tx.handoffs.delete_expired(now - timedelta(days=1), batch) + tx.forget_counts(now, batch)
         forgotten += tx.legacy.delete_old(now, batch)
+        forgotten += tx.console.forget_credentials(now - timedelta(days=1), batch)
         if self._rule.checkpoints is not None:
             forgotten += tx.documents.delete_old_checkpoints(now - self._rule.checkpoints, batch)
         return forgotten

@@ -29,7 +29,7 @@ from sessile.model.secret import check_secret
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
-from sessile.server.app import create_app, owns_path
+from sessile.server.app import Service, create_app
 from sessile.web.asgi import Receive, Scope, Send, path_within
 from sessile.web.current import (
     current_session,
@@ -182,9 +182,7 @@ class Sessile:
         self._service = create_app(self.manager, standalone=False)
         app.state.sessile = self
         app.router.lifespan_context = self._lifespan_around(app.router.lifespan_context)
-        app.add_middleware(
-            _Front, manager=self.manager, service=cast("ASGIApp", self._service), without_session=without_session
-        )
+        app.add_middleware(_Front, manager=self.manager, service=self._service, without_session=without_session)
 
     async def drain(self) -> None:
         """Says goodbye to every socket of the service; the lifespan's end does it, too. A server that closes sockets by itself before that
@@ -217,14 +215,14 @@ class _Front:
     """The first to see a request: paths of the service go there, which looks at credentials itself; everything else gets its session."""
 
     def __init__(
-        self, app: ASGIApp, manager: AsyncSessionManager, service: ASGIApp, without_session: Sequence[str]
+        self, app: ASGIApp, manager: AsyncSessionManager, service: Service, without_session: Sequence[str]
     ) -> None:
         self._application = cast("ASGIApp", SessionMiddleware(app, manager=manager, without_session=without_session))
         self._service = service
 
     def __call__(self, scope: StarletteScope, receive: StarletteReceive, send: StarletteSend) -> Awaitable[None]:
-        is_ours = scope["type"] in {"http", "websocket"} and owns_path(path_within(scope))
-        return (self._service if is_ours else self._application)(scope, receive, send)
+        is_ours = scope["type"] in {"http", "websocket"} and self._service.owns(path_within(scope))
+        return (cast("ASGIApp", self._service) if is_ours else self._application)(scope, receive, send)
 
 
 def session_of(connection: HTTPConnection) -> WebSession:

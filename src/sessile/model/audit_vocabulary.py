@@ -41,6 +41,12 @@ _NAMES: Final = {
     "maintenance_announced": "authz_admin",
     "maintenance_begun": "authz_admin",
     "maintenance_ended": "authz_admin",
+    "operator_token_made": "authn_token_created",
+    "operator_signed_in": "authn_login_success",
+    "operator_sign_in_refused": "authn_login_fail",
+    "operator_signed_out": "session_logout",
+    "operator_ended": "authn_token_revoked",
+    "operator_refused": "authz_fail",
 }
 _ENDED: Final = {"logout": "session_logout", "limit": "excess_sessions_exceeded", "theft": "authn_token_reuse"}
 

@@ -36,6 +36,7 @@ from sessile.ports.caching import (
     SessionReader,
     Stopwatch,
 )
+from sessile.ports.console import ConsoleRows
 from sessile.ports.delivery import DeliveryRows
 from sessile.ports.handoffs import HandoffRows
 from sessile.ports.legacy import LegacyRows
@@ -311,6 +312,9 @@ class Transaction(Protocol):
     @property
     def deliveries(self) -> DeliveryRows: ...
 
+    @property
+    def console(self) -> ConsoleRows: ...
+
     def hold(
         self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool
     ) -> tuple[dict[str, Lifetime], dict[str, Document]]:
@@ -448,6 +452,7 @@ __all__ = [
     "Cache",
     "Clock",
     "CommitGuard",
+    "ConsoleRows",
     "ContentRows",
     "DeliveryRows",
     "DocumentRows",

@@ -24,7 +24,9 @@ from sessile.engine.legacy import LegacyEngine
 from sessile.engine.limits import Quota, TryLimit
 from sessile.engine.logins import Logins, SessionRules
 from sessile.engine.maintenance import MaintenanceEngine
+from sessile.engine.operator_access import AccessRules, OperatorAccessEngine
 from sessile.engine.operators import OperatorEngine
+from sessile.engine.oversight import OversightEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.presence import PresenceEngine
 from sessile.engine.principals import PrincipalEngine, SessionLimit
@@ -75,6 +77,8 @@ class Engines:
     bindings: BindingEngine
     erasure: ErasureEngine
     export: ExportEngine
+    operator_access: OperatorAccessEngine
+    oversight: OversightEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -181,6 +185,8 @@ def make_engines(
         _bindings(settings, store, clock, random, keys),
         ErasureEngine(store, clock, keys),
         ExportEngine(store, clock),
+        OperatorAccessEngine(store, clock, random, keys, _access(settings)),
+        OversightEngine(store, clock),
     )
 
 
@@ -191,6 +197,15 @@ def _bindings(settings: Settings, store: Store, clock: Clock, random: Random, ke
         cookie_ttl=timedelta(seconds=settings.dbsc_cookie_ttl_s), grace=timedelta(seconds=settings.dbsc_grace_s)
     )
     return BindingEngine(store, clock, random, keys, rules, end_on_late_use=settings.end_on_late_use)
+
+
+def _access(settings: Settings) -> AccessRules:
+    return AccessRules(
+        idle=timedelta(seconds=settings.console_idle_timeout_s),
+        absolute=timedelta(seconds=settings.console_absolute_timeout_s),
+        tries_max=settings.login_tries_max,
+        window=timedelta(seconds=settings.login_window_s),
+    )
 
 
 def _retention(settings: Settings) -> RetentionRule:

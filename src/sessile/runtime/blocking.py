@@ -38,6 +38,7 @@ from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.lane import drive
 from sessile.runtime.measuring import Measuring
 from sessile.runtime.operators import Operators
+from sessile.runtime.oversight import OperatorAccess, Oversight
 from sessile.runtime.personal_data import PersonalData
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
@@ -130,6 +131,8 @@ class SessionManager:
         self.encryption = Encryption(self._store)
         self.presence = Presence(engines.presence)
         self.operators = Operators(engines.operators)
+        self.operator_access = OperatorAccess(engines.operator_access)
+        self.oversight = Oversight(engines.oversight)
         self.personal_data = PersonalData(engines.erasure, engines.export)
         self.documents = Documents(engines, self._measuring.submitting(submit), reached)
 

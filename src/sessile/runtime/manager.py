@@ -34,6 +34,7 @@ from sessile.runtime.groups import AsyncAudit, AsyncEncryption, AsyncHandoffs, A
 from sessile.runtime.kinds import DocumentKind
 from sessile.runtime.measuring import Measuring
 from sessile.runtime.operators import AsyncOperators
+from sessile.runtime.oversight import AsyncOperatorAccess, AsyncOversight
 from sessile.runtime.personal_data import AsyncPersonalData
 from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.session_commits import SessionCommits
@@ -104,6 +105,8 @@ class AsyncSessionManager:
         self.encryption = AsyncEncryption(self._store)
         self.presence = AsyncPresence(engines.presence)
         self.operators = AsyncOperators(engines.operators)
+        self.operator_access = AsyncOperatorAccess(engines.operator_access)
+        self.oversight = AsyncOversight(engines.oversight)
         self.personal_data = AsyncPersonalData(engines.erasure, engines.export)
         self.documents = AsyncDocuments(engines, self._measuring.submitting(self._commits.submit), probe)
         self._opening = asyncio.Lock()

@@ -231,6 +231,14 @@ class Settings(BaseSettings):
     """How long the one before it still serves requests that were under way."""
     dbsc_excluded_paths: Names = ("/static", "/sessile.js")
     """Paths, with all below them, for which a browser does not wait for a fresh cookie: files, say."""
+    console: bool = False
+    """Serve the operators' console at `/console`. Who comes in needs a token of `sessile operators token`."""
+    console_idle_timeout_s: Seconds = 1800
+    """An operator is signed out this long after the last thing that they did; what a page does by itself does not count."""
+    console_absolute_timeout_s: Seconds = 28800
+    """And this long after the sign-in, whatever happens."""
+    console_cookie_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "sessile-console"
+    """The name of the console's own cookie; under https `__Host-` stands before it."""
     insecure_lan: bool = False
     """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
 
@@ -397,6 +405,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 "dbsc binds a session to one host: leave out cookie_domain and cookie_partitioned, or dbsc"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _signs_operators_out(self) -> Settings:
+        if self.console_idle_timeout_s > self.console_absolute_timeout_s:
+            raise ValueError("console_idle_timeout_s is longer than console_absolute_timeout_s: make it shorter")
         return self
 
     @model_validator(mode="after")

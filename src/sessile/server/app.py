@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 
@@ -16,7 +16,7 @@ from sessile.server.answers import PrivateAnswers
 from sessile.server.bodies import components
 from sessile.server.examples import add_examples
 from sessile.server.limits import BodyLimits
-from sessile.server.paths import owns_path
+from sessile.server.paths import owns_console_path, owns_path
 from sessile.server.problems import SCHEMA, install
 from sessile.server.realtime.endpoint import SocketEndpoint
 from sessile.server.realtime.events import EventStreams
@@ -45,6 +45,9 @@ from sessile.web.problems import send_problem
 
 __all__ = ["OPENAPI_PATH", "Service", "create_app", "owns_path"]
 
+if TYPE_CHECKING:
+    from sessile.server.console.console import Console
+
 OPENAPI_PATH: Final = "/api/v0/openapi.json"
 
 
@@ -54,10 +57,15 @@ def create_app(
     standalone: bool,
     stall_timeout_s: float = STALL_TIMEOUT_S,
     cookies: CookiePolicy | None = None,
+    console: bool | None = None,
 ) -> Service:
     """The ASGI application around an open or yet unopened manager. With `standalone` it also owns the manager's life, `/`, `/healthz`
-    and `/readyz`. A peer that takes nothing for `stall_timeout_s` is disconnected. `cookies`: where another framework names the cookie."""
-    return Service(manager, standalone=standalone, stall_timeout_s=stall_timeout_s, cookies=cookies)
+    and `/readyz`. A peer that takes nothing for `stall_timeout_s` is disconnected. `cookies`: where another framework names the cookie.
+    `console`: with the operators' console, or without; None is what the settings say."""
+    has_console = manager.settings.console if console is None else console
+    return Service(
+        manager, standalone=standalone, stall_timeout_s=stall_timeout_s, cookies=cookies, has_console=has_console
+    )
 
 
 class Service:
@@ -68,6 +76,7 @@ class Service:
         standalone: bool,
         stall_timeout_s: float,
         cookies: CookiePolicy | None = None,
+        has_console: bool = False,
     ) -> None:
         self.manager = manager
         self.hub = Hub(manager, stall_timeout_s=stall_timeout_s)
@@ -78,6 +87,11 @@ class Service:
         self.api = _make_api(manager, self.hub, access, standalone=standalone)
         self._http: App = PrivateAnswers(BodyLimits(self.api))
         self._socket = SocketEndpoint(self.hub, access, self.open)
+        self.console = _make_console(manager, self.hub) if has_console else None
+
+    def owns(self, path: str) -> bool:
+        """True for the paths (without a mount prefix) that this service answers inside another application."""
+        return owns_path(path) or (self.console is not None and owns_console_path(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -92,7 +106,10 @@ class Service:
         except SessileError as error:
             await send_problem(error, send)
             return
-        await self._http(scope, receive, send)
+        if self.console is not None and owns_console_path(path):
+            await self.console(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
 
     def _tell_figures(self) -> None:
         metrics = self.manager.telemetry.metrics
@@ -109,6 +126,8 @@ class Service:
         if not self._is_open:
             await self.manager.open()
             self._is_open = True
+            if self.console is not None:
+                self.console.start()
 
     async def drain(self) -> None:
         """Says goodbye to every socket: goaway, acks of what is in flight, close 4000. Returns within `drain_timeout_s`."""
@@ -118,8 +137,16 @@ class Service:
         """Drains, and closes the manager when it is this service's own."""
         await self.drain()
         self._is_open = False
+        if self.console is not None:
+            await self.console.stop()
         if self._standalone:
             await self.manager.close()
+
+
+def _make_console(manager: AsyncSessionManager, hub: Hub) -> Console:
+    from sessile.server.console.console import Console  # what nobody asked for is not loaded
+
+    return Console(manager, hub)
 
 
 def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standalone: bool) -> FastAPI:

@@ -9,7 +9,6 @@ from typing import Final
 
 from sessile.model.errors import SessileError
 from sessile.server.app import Service
-from sessile.server.paths import owns_path
 from sessile.web.asgi import App, Message, Receive, Scope, Send, path_within
 
 _log = logging.getLogger("sessile.server")
@@ -28,7 +27,7 @@ class Hosted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-        elif owns_path(path_within(scope)):
+        elif self._service.owns(path_within(scope)):
             await self._service(scope, receive, send)
         else:
             await self._application(scope, receive, send)

@@ -58,6 +58,7 @@ class Commands:
                 self._connection.attendance.show(visible=frame.visible, tabs=frame.tabs)
             case frames.Pong():
                 self._connection.attendance.seen()
+                self._connection.hub.round_trips.ponged(self._connection)
             case frames.Hello():
                 raise MalformedFrame("There is one hello, and it comes first.")
 

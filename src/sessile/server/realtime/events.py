@@ -104,6 +104,7 @@ class EventStream(StreamingResponse):
             on_proven=_nothing,
         )
         connection.join(self._session)
+        self._hub.round_trips.ignore(connection)
         listening = asyncio.get_running_loop().create_task(feed.listen())
         self._streams.opened(self, scope)
         try:

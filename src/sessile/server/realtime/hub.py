@@ -25,6 +25,7 @@ from sessile.server.realtime.leases import Leases
 from sessile.server.realtime.maintenance import MaintenanceWatch
 from sessile.server.realtime.outbox import STALL_TIMEOUT_S
 from sessile.server.realtime.places import Places
+from sessile.server.realtime.round_trips import RoundTrips
 from sessile.server.realtime.terms import Terms
 from sessile.server.realtime.wire import Flusher
 
@@ -68,6 +69,9 @@ class Hub:
         self._unproven: Counter[str] = Counter()
         self.by_user = Places(manager.settings.sockets_per_user_max)
         self.by_address = Places(manager.settings.sockets_per_address_max)
+        self.round_trips = RoundTrips()
+        self.joined = self.left = 0
+        """Sockets with a session that came and went, since the start."""
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._hashes: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -136,6 +140,7 @@ class Hub:
 
     def join(self, connection: Connection, session_id: str) -> str | None:
         """Registers a socket under its session. Returns the reason when that session has ended since its credential was looked at."""
+        self.joined += 1
         self._by_session.setdefault(session_id, set()).add(connection)
         return self._ended.get(session_id)
 
@@ -168,9 +173,11 @@ class Hub:
             self._terms.note(session_id, connection.device_id, connection.term, self.now())
         siblings = self._by_session.get(session_id)
         if siblings is not None:
+            self.left += connection in siblings
             siblings.discard(connection)
             if not siblings:
                 del self._by_session[session_id]
+                self.round_trips.forget(session_id)
 
     async def drain(self, reason: str = "the server is going away") -> None:
         """Says goaway, lets what is in flight be acknowledged, closes every socket with 4000. Returns within `drain_timeout_s`."""

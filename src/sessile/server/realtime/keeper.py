@@ -41,6 +41,7 @@ class Keeper:
                 silent_since = now  # the reader is busy with a frame, so there was one
             if now >= ping_at:
                 connection.outbox.push(messages.ping(self._hub.now(), self._heads()))
+                self._hub.round_trips.pinged(connection)
                 silent_since = silent_since if silent_since is not None else now
                 ping_at = now + self._interval_s()
                 if await connection.refresh_session():

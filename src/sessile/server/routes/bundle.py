@@ -32,7 +32,7 @@ def _file(name: str) -> tuple[bytes, bytes, str]:
     return content, gzip.compress(content, compresslevel=9, mtime=0), hashlib.sha256(content).hexdigest()[:16]
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(accepted: str) -> bool:
     """RFC 9110, section 12.5.3; a coding with weight 0 is refused."""
     codings = (part.partition(";") for part in accepted.lower().split(","))
     return any(
@@ -69,7 +69,7 @@ def _answer(name: str, v: str | None, if_none_match: str | None, accept_encoding
     except FileNotFoundError:
         raise NoSuchPage("The browser client has not been built.") from None
     # Two representations, two tags (RFC 9110, section 8.8.3.3); a weak one would not do for a file that is kept for good.
-    is_packed = _takes_gzip(accept_encoding)
+    is_packed = takes_gzip(accept_encoding)
     etag = f"{tag}-gzip" if is_packed else tag
     headers = {
         "etag": f'"{etag}"',

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sessile.model.batch import Progress, Surroundings
 from sessile.model.document import Checkpoint, Conflict, Document, LogBase, LoggedChange, Owner
 from sessile.model.session import Lifetime, Principal, Session
+from sessile.model.session_query import SessionQuery
 from sessile.ports import Transaction
 from sessile.stores.encrypted.records import ContentRecords
 
@@ -20,6 +21,12 @@ _DOCUMENTS: Final = frozenset(
     {
         "versions", "ids_of_owner", "delete", "needing_checkpoint", "delete_changes", "needing_compaction", "devices", "device", "put_devices",
         "delete_checkpoints", "delete_old_checkpoints",
+    }
+)  # fmt: skip
+_CONSOLE: Final = frozenset(
+    {
+        "credential", "put_credential", "credentials", "forget_credentials", "count", "states", "leases_of", "leases", "count_leases", "nodes",
+        "audit_before",
     }
 )  # fmt: skip
 _PLAIN: Final = frozenset(
@@ -200,6 +207,16 @@ class EncryptedDocumentRows(_Around):
         )
 
 
+class EncryptedConsoleRows(_Around):
+    _passed = _CONSOLE
+
+    def search(
+        self, query: SessionQuery, now: datetime, *, after: str | None, limit: int, newest_first: bool
+    ) -> list[Session]:
+        found = self._inner.search(query, now, after=after, limit=limit, newest_first=newest_first)
+        return [self._records.try_session(session) for session in found]
+
+
 class EncryptedTransaction(_Around):
     _passed = _PLAIN
 
@@ -207,6 +224,7 @@ class EncryptedTransaction(_Around):
         super().__init__(inner, records)
         self.sessions = EncryptedSessionRows(inner.sessions, records)
         self.documents = EncryptedDocumentRows(inner.documents, records)
+        self.console = EncryptedConsoleRows(inner.console, records)
 
     def hold(
         self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool

@@ -51,6 +51,10 @@ class MemoryPresenceRows:
         found = [lease for lease in self._leases.rows() if lease.session_id in wanted and not lease.document_id]
         return _standing(found, now)
 
+    def standing(self, now: datetime) -> list[PresenceLease]:
+        """All that have not lapsed, in the order of their keys."""
+        return _standing(list(self._leases.rows()), now)
+
     def lapsed(self, now: datetime, limit: int) -> list[PresenceLease]:
         over = [lease for lease in self._leases.rows() if lease.lease_until <= now]
         return sorted(over, key=lambda lease: (lease.lease_until, lease.key))[:limit]

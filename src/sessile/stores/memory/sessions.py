@@ -134,6 +134,10 @@ class MemorySessionRows:
         found = [self.get(session_id) for session_id in session_ids]
         return {session.session_id: session for session in found if session is not None}
 
+    def everybody(self) -> list[Session]:
+        """All that there are, over or not, in no order."""
+        return list(self._sessions.rows())
+
     def contents(self, kind: ContentKind) -> list[Any]:
         """All records of that kind, in no order. A re-encryption locks what it reads."""
         if kind is ContentKind.PRINCIPAL:

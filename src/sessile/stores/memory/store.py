@@ -20,10 +20,12 @@ from sessile.model.fence import Fence
 from sessile.model.handoff import Handoff
 from sessile.model.health import PoolStatus
 from sessile.model.legacy import LegacyToken
+from sessile.model.operator_access import OperatorCredential
 from sessile.model.platform import Platform
 from sessile.model.presence import PresenceKey, PresenceLease
 from sessile.model.session import Lifetime, Principal, Session
 from sessile.ports import CommitGuard, Listener
+from sessile.stores.memory.console import MemoryConsoleRows
 from sessile.stores.memory.contents import MemoryContentRows
 from sessile.stores.memory.deliveries import MemoryDeliveryRows
 from sessile.stores.memory.documents import MemoryDocumentRows
@@ -59,6 +61,7 @@ class Tables:
         self.streams: dict[str, tuple[AuditEvent, ...]] = {}
         self.chains: dict[str, AuditStream] = {}
         self.deliveries: dict[tuple[str, str], int] = {}
+        self.operator_credentials: dict[str, OperatorCredential] = {}
         self.counts: dict[str, tuple[int, datetime]] = {}
         self.leases: dict[str, tuple[str, datetime]] = {}
         self.instance: dict[str, str] = {}
@@ -96,6 +99,9 @@ class MemoryTransaction:
             Table(tables.log_bases),
         )
         self.contents = MemoryContentRows(self.sessions, self.documents)
+        self.console = MemoryConsoleRows(
+            Table(tables.operator_credentials), self.sessions, self.presence, self._streams
+        )
         self.events: list[Event] = []
 
     def hold(
@@ -216,6 +222,7 @@ class MemoryTransaction:
             self.legacy,
             self.presence,
             self.deliveries,
+            self.console,
         )
         own: list[Table[Any, Any]] = [
             self._streams,

@@ -82,7 +82,7 @@ class SqlSessionRows:
         row = self._connection.execute(_GET_LOCKED if lock else _GET, {"session_id": session_id}).one_or_none()
         if row is None:
             return None
-        session = _session(row)
+        session = session_of_row(row)
         if lock:
             self.changes.read([session])
         return session
@@ -163,7 +163,7 @@ class SqlSessionRows:
     def live(self, now: datetime, *, after: str = "", limit: int) -> list[Session]:
         statement = select(sessions).where(*_live(now), sessions.c.session_id > after)
         rows = self._connection.execute(statement.order_by(sessions.c.session_id).limit(limit))
-        return [_session(row) for row in rows]
+        return [session_of_row(row) for row in rows]
 
     def census(self, now: datetime, active_since: datetime, busiest: int) -> Census:
         counted = self._connection.execute(
@@ -241,7 +241,7 @@ class SqlSessionRows:
         return sorted(found, key=lambda session: session.session_id)[:limit]
 
     def _read(self, statement: Select[Any], *, is_locked: bool) -> list[Session]:
-        found = [_session(row) for row in self._connection.execute(statement)]
+        found = [session_of_row(row) for row in self._connection.execute(statement)]
         if is_locked:
             self.changes.read(found)
         return found
@@ -255,7 +255,7 @@ class SqlSessionRows:
         if self._connection.dialect.name == "postgresql" and len(session_ids) > 1:
             statement = _GET_MANY_LOCKED if lock else _GET_MANY
             rows = self._connection.execute(statement, {"session_ids": sorted(set(session_ids))})
-            several = [_session(row) for row in rows]
+            several = [session_of_row(row) for row in rows]
             if lock:
                 self.changes.read(several)
             return {session.session_id: session for session in several}
@@ -308,7 +308,8 @@ def _values(session: Session) -> dict[str, Any]:
     return values
 
 
-def _session(row: Row[Any]) -> Session:
+def session_of_row(row: Row[Any]) -> Session:
+    """The record of a whole row of `sessions`."""
     values = row._asdict()
     reason = values.pop("end_reason")
     retired = values.pop("retired_tokens")

@@ -362,6 +362,24 @@ audit_deliveries = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+operator_credentials = Table(
+    "operator_credentials",
+    metadata,
+    Column("credential_id", _ID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("operator", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("idle_expires_at", UtcDateTime, nullable=False),
+    Column("absolute_expires_at", UtcDateTime, nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("end_reason", String(32)),
+)
+Index("ix_operator_credentials_absolute_expires_at", operator_credentials.c.absolute_expires_at)
+
 bus_events = Table(
     "bus_events",
     metadata,

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sessile.model.events import Event
 from sessile.stores.sql.audit import SqlAuditRows
 from sessile.stores.sql.batches import Held, SqlBatchRows
+from sessile.stores.sql.console import SqlConsoleRows
 from sessile.stores.sql.contents import SqlContentRows
 from sessile.stores.sql.deliveries import SqlDeliveryRows
 from sessile.stores.sql.dialects import upsert
@@ -51,6 +52,7 @@ class SqlTransaction(SqlAuditRows):
         self.presence = SqlPresenceRows(connection)
         self.fence = SqlFenceRows(connection, at)
         self.deliveries = SqlDeliveryRows(connection)
+        self.console = SqlConsoleRows(connection)
         self.events: list[Event] = []
 
     def hold(self, session_ids: Sequence[str], document_ids: Sequence[str], *, with_state: bool) -> Held:
