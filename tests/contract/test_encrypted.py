@@ -32,6 +32,8 @@ class FewGroups(SessionContract, BatchContract, MergeContract, CheckpointContrac
 
 
 class TestEncryptedMemory(StoreContract):
+    finds_labels = False
+
     def make_store(self, lane: str, place: Path) -> Store:
         self.tables: Tables = getattr(self, "tables", None) or Tables()
         return EncryptedStore(MemoryStore(self.tables), CIPHER)

@@ -34,6 +34,7 @@ def serve(
     insecure_lan: Annotated[
         bool, typer.Option("--insecure-lan", help="Allow the session cookie on plain http for other hosts.")
     ] = False,
+    console: Annotated[bool, typer.Option("--console", help="Serve the operators' console at /console, too.")] = False,
     wsgi: Annotated[
         str | None, typer.Option("--wsgi", metavar="MODULE:APP", help="Serve this WSGI application (Flask) as well.")
     ] = None,
@@ -49,8 +50,12 @@ def serve(
     from sessile.server.serving import run
 
     with told(as_json=as_json):
-        site = _site(wsgi, asgi, threads, database=database, insecure_lan=insecure_lan)
+        site = _site(wsgi, asgi, threads, database=database, insecure_lan=insecure_lan, console=console)
         settings = site.settings
+        if settings.console:
+            from sessile.server.console.access import require_safe_bind
+
+            require_safe_bind(host, settings)
 
         def started(at_host: str, at_port: int) -> None:
             address = f"http://{f'[{at_host}]' if ':' in at_host else at_host}:{at_port}"
@@ -60,6 +65,8 @@ def serve(
             facts = {"address": address, "database": settings.database_shown, "openapi": address + OPENAPI_PATH}
             if wsgi is None and asgi is None:  # else that address is the application's
                 facts["health"] = f"{address}/healthz"
+            if settings.console:
+                facts["console"] = f"{address}/console/"
             print_facts(f"Sessile {__version__}", facts)
 
         run(
@@ -74,18 +81,22 @@ def serve(
         )
 
 
-def _site(wsgi: str | None, asgi: str | None, threads: int, *, database: str | None, insecure_lan: bool) -> Site:
+def _site(
+    wsgi: str | None, asgi: str | None, threads: int, *, database: str | None, insecure_lan: bool, console: bool
+) -> Site:
     from sessile.cli.hosted import Site, host_asgi, host_wsgi
     from sessile.server.app import create_app
 
     if wsgi is not None and asgi is not None:
         raise ConfigurationError("Name one application: --wsgi or --asgi")
     if wsgi is None and asgi is None:
-        settings = settings_with(database_url=database, insecure_lan=insecure_lan or None)
+        settings = settings_with(database_url=database, insecure_lan=insecure_lan or None, console=console or None)
         service = create_app(AsyncSessionManager(settings), standalone=True)
         return Site(service, service.drain, settings)
     if database is not None:  # the application reads its settings by itself
         os.environ["SESSILE_DATABASE_URL"] = database
     if insecure_lan:
         os.environ["SESSILE_INSECURE_LAN"] = "1"
+    if console:
+        os.environ["SESSILE_CONSOLE"] = "1"
     return host_wsgi(wsgi, threads=threads) if wsgi is not None else host_asgi(asgi or "")

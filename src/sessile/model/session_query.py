@@ -111,8 +111,8 @@ def _terms(text: str, qualifiers: Sequence[str]) -> list[tuple[str, str]]:
         name, value = match["name"] or "", match["quoted"] if match["quoted"] is not None else match["plain"]
         if name and name not in qualifiers:
             raise _wrong(f"{name}: is no qualifier; there are {', '.join(f'{one}:' for one in qualifiers)}")
-        if not value:
-            raise _wrong(f"{name}: needs a value")
+        if not value or (match["quoted"] is None and not name and value.endswith(":")):
+            raise _wrong(f"{name or value.removesuffix(':')}: needs a value")
         terms.append((name, value))
         rest = rest[match.end() :]
     return terms

@@ -69,7 +69,7 @@ class Monitor:
         self._before: tuple[float, int, int, int, int] | None = None
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._counts: dict[str, Any] = {}
-        self._counted_at = float("-inf")
+        self.counted_at = float("-inf")
         self._looked_at = float("-inf")
         self._counting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,9 +115,9 @@ class Monitor:
         """Sessions by state, users, nodes, maintenance: asked for at most every two seconds, however many look. Raises StoreUnavailable."""
         async with self._counting:
             loop = asyncio.get_running_loop()
-            if not self._counts or loop.time() - self._counted_at >= max_age_s:
+            if not self._counts or loop.time() - self.counted_at >= max_age_s:
                 self._counts = await self._count()
-                self._counted_at = loop.time()
+                self.counted_at = loop.time()
             return self._counts
 
     async def _count(self) -> dict[str, Any]:

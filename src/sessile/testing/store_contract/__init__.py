@@ -39,6 +39,7 @@ _GROUPS = (
     "credentials",
     "bindings",
     "deliveries",
+    "oversight",
     "rows",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{group}" for group in _GROUPS))
@@ -65,6 +66,7 @@ from sessile.testing.store_contract.limits import LimitContract  # noqa: E402
 from sessile.testing.store_contract.maintenance import MaintenanceContract  # noqa: E402
 from sessile.testing.store_contract.merging import MergeContract  # noqa: E402
 from sessile.testing.store_contract.origins import OriginContract  # noqa: E402
+from sessile.testing.store_contract.oversight import OversightContract  # noqa: E402
 from sessile.testing.store_contract.platforms import PlatformContract  # noqa: E402
 from sessile.testing.store_contract.presence import PresenceContract  # noqa: E402
 from sessile.testing.store_contract.principals import PrincipalContract  # noqa: E402
@@ -108,6 +110,7 @@ class StoreContract(
     LimitContract,
     BindingContract,
     DeliveryContract,
+    OversightContract,
     RowContract,
 ):
     """The whole contract. A group can also be subclassed by itself, while a store is being written."""
@@ -136,6 +139,7 @@ __all__ = [
     "MaintenanceContract",
     "MergeContract",
     "OriginContract",
+    "OversightContract",
     "PlatformContract",
     "PresenceContract",
     "PrincipalContract",

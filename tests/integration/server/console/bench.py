@@ -71,6 +71,11 @@ class Bench:
         operator.csrf = (await operator.json("/session"))["csrf"] if not self.root_path else ""
         return operator
 
+    def count_anew(self) -> None:
+        """The next look at the numbers asks the store."""
+        assert self.service.console is not None
+        self.service.console.monitor.counted_at = float("-inf")
+
     async def acts(self, stream: str = "system") -> list[dict[str, Any]]:
         """What the audit log says of operators, oldest first."""
         events = await self.manager.audit.events(stream)
