@@ -70,15 +70,15 @@ class ConsoleAccess:
         if sites != ["same-origin"] and (sites or "text/event-stream" not in accepted):
             raise OriginRefused
 
-    async def operator(self, scope: Scope) -> OperatorCredential:
-        """The operator behind the request's one cookie of our name."""
+    async def operator(self, scope: Scope, *, is_stream: bool = False) -> OperatorCredential:
+        """The operator behind the request's one cookie of our name. A stream is opened again and again by the browser itself, so it is no activity."""
         self.check_transport(scope)
         values, imitated = values_of(scope["headers"], self._cookie_name(scope))
         if imitated or len(values) > 1:
             raise AuthenticationRequired("duplicate_cookie")
         if not values:
             raise AuthenticationRequired("no_cookie")
-        is_active = not header_values(scope["headers"], BACKGROUND_HEADER)
+        is_active = not is_stream and not header_values(scope["headers"], BACKGROUND_HEADER)
         return await self._manager.operator_access.authenticate(values[0], is_active=is_active)
 
     async def csrf_token(self, operator: OperatorCredential) -> str:

@@ -103,7 +103,7 @@ class Console:
                 self.access.check_read(scope)
             else:
                 self.access.check_own_origin(scope)
-            operator = await self.access.operator(scope)
+            operator = await self.access.operator(scope, is_stream=route.is_stream)
             await self.access.check_csrf(scope, operator)
             if not operator.may(route.right):
                 await self.manager.operator_access.note_refused(operator, route.right, f"{route.method} {route.path}")

@@ -21,7 +21,7 @@ from sessile.model.wire import iso
 from sessile.server.console import wire
 from sessile.server.console.table import Call, Route, is_handle
 from sessile.server.console.timeline import of_session
-from sessile.server.console.windows import SessionsWindow
+from sessile.server.console.windows import AuditTail, SessionsWindow
 from sessile.server.realtime.connection import TRANSPORT_EXTENSION
 from sessile.server.realtime.events import MEDIA_TYPE, is_server_leaving
 from sessile.server.refusals import TooMany
@@ -43,7 +43,7 @@ STALL_S: Final = 30.0
 PER_OPERATOR_MAX: Final = 8
 AT_ONCE_MAX: Final = 64
 ROWS_MAX: Final = 10_000
-_AUDIT_MAX: Final = 100
+_ENTRIES_MAX: Final = 100
 _OVERVIEW_S: Final = 2.0
 _SESSION_S: Final = 5.0
 WATCHED: Final = frozenset({"overview", "sessions", "session", "audit"})
@@ -134,8 +134,7 @@ class Feed:
             limit=wanted.limit,
             newest_first=wanted.newest_first,
         )
-        self._audit_after: str | None = None
-        self._is_audit_begun = False
+        self._tail = AuditTail(console.manager.audit)
         self._told_point = 0
         self._told_session: dict[str, Any] | None = None
         self._told_entries: set[str] | None = None
@@ -261,26 +260,13 @@ class Feed:
         entries, _, _ = await of_session(self._console, seen[0].session)
         known = self._told_entries
         if known is not None and (new := [entry for entry in entries if entry["id"] not in known]):
-            parts.append(("timeline", {"entries": new[:_AUDIT_MAX]}))
+            parts.append(("timeline", {"entries": new[:_ENTRIES_MAX]}))
         self._told_entries = {entry["id"] for entry in entries}
         return parts
 
     async def _audit(self) -> dict[str, Any] | None:
-        tail = await self._console.manager.audit.tail(
-            after=self._audit_after, limit=_AUDIT_MAX if self._is_audit_begun else 1
-        )
-        self._audit_after = tail.after
-        if not self._is_audit_begun:  # what came before is had with GET
-            self._is_audit_begun = True
-            return None
-        if not tail.events:
-            return None
-        skipped = 0
-        if len(tail.events) == _AUDIT_MAX:
-            last = await self._console.manager.audit.tail(limit=1)
-            skipped = int(last.after != tail.after)
-            self._audit_after = last.after
-        return {"events": [wire.event(one) for one in tail.events], "skipped": skipped}
+        events, skipped = await self._tail.news()
+        return {"events": [wire.event(one) for one in events], "skipped": skipped} if events else None
 
     def _at(self) -> str:
         return iso(self._console.manager.clock.now())

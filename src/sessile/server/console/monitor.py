@@ -230,5 +230,9 @@ class Monitor:
                 for listener in self._listeners:
                     listener.add(event.key)
             elif event.kind is EventKind.NEWS_MISSED:
-                for listener in self._listeners:
-                    listener.is_all = True
+                self.on_events_missed()
+
+    def on_events_missed(self) -> None:
+        """Whoever shows something looks again."""
+        for listener in self._listeners:
+            listener.is_all = True

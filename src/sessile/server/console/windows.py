@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sessile.model.audit import AuditEvent, AuditPlace
+from sessile.runtime.groups import AsyncAudit
 from sessile.server.console import wire
 from sessile.server.console.monitor import Changed
 from sessile.server.realtime.hub import Hub
@@ -16,6 +19,9 @@ _SHARE: Final = 50.0
 """And never so often that it takes more than this part of the time: a list of ten thousand is looked at seldom."""
 _PIECEMEAL_MAX: Final = 500
 """Up to so many changed sessions are asked for by themselves."""
+_AUDIT_MAX: Final = 100
+_LOOKED_AT_MAX: Final = 1000
+_OVERLAP: Final = timedelta(seconds=2)
 
 
 class SessionsWindow:
@@ -90,3 +96,34 @@ def _changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]
         if known is not None and known != row:
             found.append({"session_id": key, **{name: value for name, value in row.items() if known[name] != value}})
     return found
+
+
+class AuditTail:
+    """The end of the audit log as one client has it: what is behind the events that it was told of, or beside them.
+
+    Events have their places by their times, and a transaction that takes longer writes an earlier one later. So each look goes back a little, and what was told
+    before is left out.
+    """
+
+    def __init__(self, audit: AsyncAudit) -> None:
+        self._audit = audit
+        self._since: datetime | None = None
+        self._told: dict[tuple[str, int], datetime] = {}
+        self._is_begun = False
+
+    async def news(self) -> tuple[Sequence[AuditEvent], int]:
+        """Events, oldest first, and how many more there were. The first time none: what came before is had elsewhere. Raises StoreUnavailable."""
+        after = None if self._since is None else str(AuditPlace(self._since - _OVERLAP, " ", 0))
+        page = await self._audit.tail(after=after, limit=_LOOKED_AT_MAX)
+        new = [event for event in page.events if (event.stream, event.position) not in self._told]
+        if page.events:
+            self._since = page.events[-1].at
+            known = {(event.stream, event.position): event.at for event in page.events}
+            self._told = {key: at for key, at in {**self._told, **known}.items() if at >= self._since - 2 * _OVERLAP}
+        if not self._is_begun:
+            self._is_begun = True
+            return (), 0
+        if len(page.events) == _LOOKED_AT_MAX:  # there may be more behind: the next look begins at the end
+            last = await self._audit.tail(limit=1)
+            self._since = last.events[-1].at if last.events else self._since
+        return new[-_AUDIT_MAX:], max(0, len(new) - _AUDIT_MAX)
