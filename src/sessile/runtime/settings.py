@@ -392,7 +392,9 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _signs_webhooks(self) -> Settings:
+    def _belongs_together(self) -> Settings:
+        if self.console_idle_timeout_s > self.console_absolute_timeout_s:
+            raise ValueError("console_idle_timeout_s is longer than console_absolute_timeout_s: make it shorter")
         if self.audit_webhook_url is not None and self.audit_webhook_secret is None:
             raise ValueError("audit_webhook_url needs audit_webhook_secret: nobody could tell who sent the events")
         if self.alert_webhook_url is not None and self.alert_webhook_secret is None:
@@ -405,12 +407,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 "dbsc binds a session to one host: leave out cookie_domain and cookie_partitioned, or dbsc"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _signs_operators_out(self) -> Settings:
-        if self.console_idle_timeout_s > self.console_absolute_timeout_s:
-            raise ValueError("console_idle_timeout_s is longer than console_absolute_timeout_s: make it shorter")
         return self
 
     @model_validator(mode="after")
