@@ -25,6 +25,4 @@ def upgrade() -> None:
         sa.Column("end_reason", sa.String(32)),
         sa.PrimaryKeyConstraint("credential_id", name=op.f("pk_operator_credentials")),
     )
-    op.create_index(
-        "ix_operator_credentials_absolute_expires_at", "operator_credentials", ["absolute_expires_at"], unique=False
-    )
+    op.create_index("ix_operator_credentials_absolute_expires_at", "operator_credentials", ["absolute_expires_at"])
