@@ -30,6 +30,8 @@ COOKIES: Final = "sessile.web.cookies:CookiePolicy."
 UNIT: Final = "tests.unit.web."
 FASTAPI: Final = "tests.integration.fastapi."
 SERVER: Final = "tests.integration.server."
+CONSOLE: Final = "sessile.server.console."
+OPERATORS: Final = "sessile.engine.operator_access:"
 HTTPS: Final = {
     "scheme": "https",
     "settings": {},
@@ -203,5 +205,69 @@ PLANTS: Final = (
         "sessile.server.answers:PrivateAnswers.__call__", "headers += [(name, value) for name, value in _STRICT if name not in known]", "pass",
         f"{SERVER}test_strict_answers:test_an_answer_renders_nothing_runs_nothing_and_is_embedded_by_nobody",
         {"method": "GET", "path": "/api/v0/session"},
+    ),
+    Plant(
+        "the console asks nobody for the right to act",
+        f"{CONSOLE}console:Console._endpoint", "if not operator.may(route.right):", "if False:",
+        f"{SERVER}console.test_rights:test_each_role_gets_what_it_may_and_nothing_else",
+    ),
+    Plant(
+        "an act in the console needs no token against forgery",
+        f"{CONSOLE}access:ConsoleAccess.check_csrf", "raise CsrfFailed", "return",
+        f"{SERVER}console.test_rights:test_every_act_needs_the_header_of_this_very_session",
+    ),
+    Plant(
+        "a page of another origin acts in the console",
+        f"{CONSOLE}access:ConsoleAccess.check_own_origin", "raise OriginRefused", "return",
+        f"{SERVER}console.test_rights:test_no_page_of_another_origin_gets_anything",
+        {"headers": {"origin": "https://evil.example"}},
+    ),
+    Plant(
+        "a page of another host of the site reads the console",
+        f"{CONSOLE}access:ConsoleAccess.check_read", 'not in ([], ["same-origin"], ["none"])', "== []",
+        f"{SERVER}console.test_rights:test_no_page_of_another_origin_gets_anything",
+        {"headers": {"sec-fetch-site": "same-site"}},
+    ),
+    Plant(
+        "the console is served in clear to other machines",
+        f"{CONSOLE}access:ConsoleAccess.check_transport", "raise ConsoleNeedsHttps", "return",
+        f"{SERVER}console.test_login:test_plain_http_is_for_this_machine_only",
+    ),
+    Plant(
+        "the console may be bound to a network without https",
+        f"{CONSOLE}access:require_safe_bind", "if settings.insecure_lan:", "if False:",
+        f"{SERVER}console.test_login:test_it_is_not_served_in_clear_to_a_network",
+    ),
+    Plant(
+        "many sessions are ended without their number",
+        f"{CONSOLE}sessions:check_confirmed", "confirmed != count", "False",
+        f"{SERVER}console.test_resources:test_many_are_ended_only_with_their_number",
+    ),
+    Plant(
+        "whoever may not see content sees it in the history",
+        f"{CONSOLE}documents:_entry", "if entry.change is not None and not may_see:", "if False:",
+        f"{SERVER}console.test_resources:test_who_may_not_see_content_sees_none_in_the_history",
+    ),
+    Plant(
+        "an operator's token is good more than once",
+        f"{OPERATORS}OperatorAccessEngine._exchange",
+        "tx.console.put_credential(replace(given, ended_at=now, end_reason=str(OperatorEnd.USED)))", "pass",
+        f"{CONTRACT}test_a_token_is_good_once_for_two_who_come_at_once",
+    ),
+    Plant(
+        "an operator's session goes on for ever",
+        "sessile.model.operator_access:OperatorCredential.refusal", "if now >= self.absolute_expires_at:", "if False:",
+        f"{CONTRACT}test_a_session_ends_idle_absolutely_and_by_hand",
+    ),
+    Plant(
+        "the secret of an operator's cookie is not compared",
+        f"{OPERATORS}OperatorAccessEngine.authenticate",
+        "or not tokens.hashes_equal(credential.secret_hash, secret_hash)", "",
+        f"{SERVER}console.test_login:test_a_users_cookie_is_nothing_here_and_an_operators_nothing_there",
+    ),
+    Plant(
+        "operators' tokens may be guessed without end",
+        f"{OPERATORS}OperatorAccessEngine._spend", "return counted > self.rules.tries_max", "return False",
+        f"{CONTRACT}test_tries_are_counted_by_address_and_stay_counted",
     ),
 )  # fmt: skip

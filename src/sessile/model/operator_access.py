@@ -27,6 +27,7 @@ class Right(StrEnum):
     USER_DISABLE = "user.disable"
     DOCUMENT_RESTORE = "document.restore"
     DOCUMENT_FORK = "document.fork"
+    ALERT_ACKNOWLEDGE = "alert.acknowledge"
     AUDIT_EXPORT = "audit.export"
     SETTINGS_READ = "settings.read"
     OPERATORS_MANAGE = "operators.manage"
@@ -42,6 +43,7 @@ _OPERATE: Final = _READ | {
     Right.USER_END,
     Right.DOCUMENT_RESTORE,
     Right.DOCUMENT_FORK,
+    Right.ALERT_ACKNOWLEDGE,
 }
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.READ_ONLY: _READ,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from starlette.responses import Response
 
-from sessile.model.health import CacheStatus, Health
+from sessile.model.health import CacheStatus, ComponentState, Health
 from sessile.model.operator_access import Right
 from sessile.model.wire import iso
 from sessile.runtime.settings import Settings
 from sessile.server.answers import ok
 from sessile.server.console.table import Call, Route
+from sessile.server.refusals import NoSuchPage
+from sessile.telemetry.hub import Telemetry
 
 _FLIPS_KEPT: Final = 100
 _LAG_BAD_MS: Final = 200.0
@@ -62,16 +66,18 @@ class Components:
             self._flips.appendleft({"at": iso(now), "name": name, "from": before, "to": state})
         self._known[name] = (state, since if before == state else now, facts)
 
-    def told(self, now: datetime) -> dict[str, Any]:
-        """The worst of them is the state of the whole."""
-        worst = max((state for state, _, _ in self._known.values()), key=lambda state: _ORDER[state], default="ok")
+    def told(self, now: datetime, others: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+        """The worst of them, and of the others, is the state of the whole."""
+        states = [state for state, _, _ in self._known.values()] + [str(one["state"]) for one in others]
+        worst = max(states, key=lambda state: _ORDER[state], default="ok")
         return {
             "at": iso(now),
             "state": "ok" if worst == "off" else worst,
             "components": [
                 {"name": name, "state": state, "since": iso(since), "facts": facts}
                 for name, (state, since, facts) in self._known.items()
-            ],
+            ]
+            + list(others),
             "flips": list(self._flips),
         }
 
@@ -92,12 +98,66 @@ def _redis(cache: CacheStatus | None) -> tuple[str, dict[str, Any]]:
     }
 
 
+_STATES: Final = {ComponentState.HEALTHY: "ok", ComponentState.DEGRADED: "degraded", ComponentState.UNHEALTHY: "down"}
+_OURS: Final = frozenset({"database", "pool", "cache", "responsiveness"})
+"""Parts of which the console has figures of its own."""
+
+
+def watched(telemetry: Telemetry) -> list[dict[str, Any]]:
+    """The other parts that the process watches: their reasons are their facts."""
+    return [
+        {"name": one.name, "state": _STATES[one.state], "since": iso(one.since), "facts": {"reason": one.reason}}
+        for one in telemetry.components()
+        if one.name not in _OURS
+    ]
+
+
+def alerts(telemetry: Telemetry) -> list[dict[str, Any]]:
+    """Those that are active, acknowledged or not."""
+    return [
+        {
+            "rule": one.rule.name,
+            "meaning": one.rule.meaning,
+            "severity": str(one.rule.severity),
+            "state": str(one.state),
+            "since": iso(one.since),
+            "value": one.value,
+            "threshold": one.rule.threshold,
+            "unit": one.rule.unit,
+            "acknowledged_by": one.acknowledged_by,
+            "note": one.note,
+        }
+        for one in telemetry.alerts.active()
+    ]
+
+
 async def health(call: Call) -> Response:
     """How things are just now."""
     console = call.console
     console.monitor.looked_at()
     await console.monitor.sample()
-    return ok(console.monitor.components.told(console.manager.clock.now()))
+    telemetry = console.manager.telemetry
+    told = console.monitor.components.told(console.manager.clock.now(), watched(telemetry))
+    return ok({**told, "alerts": alerts(telemetry)})
 
 
-ROUTES: Final = (Route("GET", "/health", Right.READ, health),)
+class AcknowledgeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    reason: str
+
+
+async def acknowledged(call: Call) -> Response:
+    """Somebody has seen an alert and looks after it. Of this process: alerts are each process's own."""
+    body, rule = await call.body(AcknowledgeBody), call.path("rule")
+    act = call.act("system", "acknowledge_alert", body.reason)
+    telemetry = call.console.manager.telemetry
+    if rule not in {one.rule.name for one in telemetry.alerts.active()}:
+        raise NoSuchPage("There is no such alert now.")
+    await call.console.manager.operators.note(act, {"rule": rule})
+    telemetry.alerts.acknowledge(rule, act.by, act.reason)
+    return ok({"alerts": alerts(telemetry)})
+
+
+ROUTES: Final = (
+    Route("GET", "/health", Right.READ, health),
+    Route("POST", "/alerts/{rule}/acknowledge", Right.ALERT_ACKNOWLEDGE, acknowledged),
+)

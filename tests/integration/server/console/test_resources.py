@@ -89,7 +89,7 @@ async def test_sessions_are_found_and_shown(database: str) -> None:
         assert shown["user"]["sessions"] == 2
         assert SECRET not in json.dumps(shown)
         wrong = await at.operator.get("/sessions", q="colour:red")
-        assert (wrong.status_code, wrong.json()["path"]) == (422, "/q")
+        assert (wrong.status_code, wrong.json().get("path")) == (422, "/q")
         for missing in ("x", "01890000-0000-7000-8000-000000000000"):
             assert (await at.operator.get(f"/sessions/{missing}")).status_code == 404
 
@@ -105,7 +105,7 @@ async def test_one_is_ended_and_everybody_sees_who_did_it(database: str) -> None
         assert (act["by"], act["reason"], act["before"]) == ("ada", "stolen laptop", {"state": "online"})
         for action in ("extend", "resync"):
             refused = await at.operator.post(f"/sessions/{at.here}/{action}", reason="x")
-            assert (refused.status_code, refused.json()["code"]) == (409, "session_over")
+            assert (refused.status_code, refused.json().get("code")) == (409, "session_over")
         timeline = await at.operator.json(f"/sessions/{at.here}/timeline")
         assert {"operator_acted", "session_ended", "session_created"} <= {one["name"] for one in timeline["entries"]}
         times = [one["at"] for one in timeline["entries"]]
@@ -123,8 +123,8 @@ async def test_many_are_ended_only_with_their_number() -> None:
             {"q": "user:bob", "confirm": 22},
         ):
             refused = await operator.post("/sessions/end", reason="x", **body)
-            assert (refused.status_code, refused.json()["count"]) == (409, 21)
-        assert (await operator.post("/users/bob/end", reason="x")).json()["code"] == "confirmation_needed"
+            assert (refused.status_code, refused.json().get("count")) == (409, 21)
+        assert (await operator.post("/users/bob/end", reason="x")).json().get("code") == "confirmation_needed"
         done = await operator.post("/sessions/end", reason="x", q="user:bob", confirm=21)
         assert done.json() == {"ended": 21, "already_over": 0, "sockets": 0, "remaining": 0}
         assert (await operator.json("/sessions", q="state:ended user:bob"))["total"] == 21
@@ -144,9 +144,9 @@ async def test_a_session_is_extended_moved_and_told_to_look_again(database: str)
         )
         assert switched.json()["session"]["platform_id"] == "p2"
         late = await at.operator.post(f"/sessions/{at.here}/platform", platform_id="p2", expected="p1", reason="call")
-        assert (late.status_code, late.json()["code"]) == (409, "version_conflict")
+        assert (late.status_code, late.json().get("code")) == (409, "version_conflict")
         foreign = await at.operator.post(f"/sessions/{at.here}/platform", platform_id="p9", reason="call")
-        assert foreign.json()["code"] == "platform_refused"
+        assert foreign.json().get("code") == "platform_refused"
         told: list[Any] = []
         at.bench.manager.subscribe(lambda events: told.extend(events))
         assert (await at.operator.post(f"/sessions/{at.here}/resync", reason="call")).json() == {
@@ -199,9 +199,9 @@ async def test_a_document_goes_back_after_a_look(database: str) -> None:
         look = await at.operator.post(f"{path}/restore", checkpoint_id=kept.checkpoint_id, dry_run=True)
         assert look.json() == {"dry_run": True, "version": 1, "differences": [{"path": "/a", "from": 2, "to": 1}]}
         body = {"checkpoint_id": kept.checkpoint_id, "dry_run": False, "reason": "undo"}
-        assert (await at.operator.post(f"{path}/restore", **body)).json()["path"] == "/expected_version"
+        assert (await at.operator.post(f"{path}/restore", **body)).json().get("path") == "/expected_version"
         late = await at.operator.post(f"{path}/restore", **body, expected_version=0)
-        assert (late.status_code, late.json()["code"]) == (409, "version_conflict")
+        assert (late.status_code, late.json().get("code")) == (409, "version_conflict")
         done = (await at.operator.post(f"{path}/restore", **body, expected_version=1)).json()
         assert done["version"] == 2
         assert (await documents.get(system, at.document_id)).state == {"a": 1}
@@ -230,7 +230,7 @@ async def test_who_may_not_see_content_sees_none_in_the_history() -> None:
         looker = await at.bench.sign_in(Role.READ_ONLY, "eve")
         history = await looker.json(f"/documents/{at.document_id}/history")
         change = next(one["change"] for one in history["entries"] if one["type"] == "change")
-        assert change["paths"] == ["/a"]
+        assert change.get("paths") == ["/a"]
         assert SECRET not in json.dumps(history)
         seen = await at.operator.json(f"/documents/{at.document_id}/history")
         assert SECRET in json.dumps(seen)
@@ -303,7 +303,7 @@ async def test_an_outage_signs_nobody_out(tmp_path: Path) -> None:
         store = bench.manager._store
         await store.close()
         answer = await operator.get("/overview")
-        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert (answer.status_code, answer.json().get("code")) == (503, "store_unavailable")
         assert "set-cookie" not in answer.headers
         await store.open()
         assert (await operator.get("/overview")).status_code == 200
