@@ -77,7 +77,7 @@ async def reading(bench: Bench, operator: Operator, query: str) -> AsyncIterator
             (b"cookie", f"{COOKIE}={operator.http.cookies[COOKIE]}".encode()),
         ],
     }  # fmt: skip
-    task = asyncio.create_task(bench.service(scope, reader.receive, reader.send))  # type: ignore[arg-type]
+    task = asyncio.create_task(bench.service(scope, reader.receive, reader.send))
     try:
         yield reader
     finally:

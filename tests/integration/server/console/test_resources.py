@@ -130,8 +130,14 @@ async def test_many_are_ended_only_with_their_number() -> None:
         assert (await operator.json("/sessions", q="state:ended user:bob"))["total"] == 21
         few = await operator.post("/sessions/end", reason="x", session_ids=ids[:20])
         assert few.json()["already_over"] == 20
-        for body in ({}, {"q": "user:bob", "session_ids": ids}, {"session_ids": []}, {"session_ids": ["x"]}):
-            assert (await operator.post("/sessions/end", reason="x", **body)).status_code == 422
+        wrong: list[dict[str, Any]] = [
+            {},
+            {"q": "user:bob", "session_ids": ids},
+            {"session_ids": []},
+            {"session_ids": ["x"]},
+        ]
+        for given in wrong:
+            assert (await operator.post("/sessions/end", reason="x", **given)).status_code == 422
 
 
 async def test_a_session_is_extended_moved_and_told_to_look_again(database: str) -> None:

@@ -21,13 +21,15 @@ async def signed_in(server: Running, role: Role = Role.OPERATOR) -> tuple[httpx.
 
 
 async def test_a_socket_shows_with_its_round_trip_and_is_closed_by_an_end() -> None:
-    async with served(ping_interval_s=0.05, console=True, database_url="memory://") as server:
+    async with served(ping_interval_s=0.3, console=True, database_url="memory://") as server:
         issued = await server.manager.create_session("bob")
         session_id = issued.session.session_id
         http, headers = await signed_in(server)
         async with connected(server.socket_url, cookie=issued.token) as peer:
             await peer.open()
             hub = server.service.hub
+            ping = await peer.expect("ping")
+            await peer.send({"type": "pong", "at": ping["at"]})
             await until(lambda: hub.round_trips.of_session(session_id) is not None)
             assert server.service.console is not None
             server.service.console.monitor.counted_at = float("-inf")
