@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -13,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sessile.engine.principals import LimitAction
@@ -27,17 +24,12 @@ from sessile.model.merge import Policies
 from sessile.model.secret import check_secret
 from sessile.model.webhook import webhook_key
 from sessile.runtime.presets import Preset, weaker_than, with_preset
-from sessile.runtime.settings_file import FileSource
+from sessile.runtime.settings_file import FileSource, OldNames
 from sessile.telemetry.alerts import make_rules
 
-logger = logging.getLogger("sessile.settings")
 _KEEP_BOTH: Final = Policies()
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_OLD_NAMES: Final = {
-    "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
-    "SESSION_IDLE_TIMEOUT_SECONDS": "idle_timeout_s",
-}
 
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400)]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -259,7 +251,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _OldNames(settings_cls), FileSource(settings_cls)
+        return init_settings, env_settings, OldNames(settings_cls), FileSource(settings_cls)
 
     @model_validator(mode="before")
     @classmethod
@@ -470,29 +462,6 @@ class Settings(BaseSettings):
                     self._policies[pattern] = Policies.from_mapping(patterns)
                 return self._policies[pattern]
         return _KEEP_BOTH
-
-
-class _OldNames(PydanticBaseSettingsSource):
-    """Names that other session libraries taught people, read with a notice."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        for old, new in _OLD_NAMES.items():
-            if new == field_name and old in os.environ:
-                return os.environ[old], field_name, False
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found = {}
-        for old, new in _OLD_NAMES.items():
-            if old in os.environ:
-                logger.warning(
-                    "%s is read as SESSILE_%s; please rename it.",
-                    old,
-                    new.upper(),
-                    extra={"event_name": "setting_renamed"},
-                )
-                found[new] = os.environ[old]
-        return found
 
 
 def _told(error: ValidationError) -> str:

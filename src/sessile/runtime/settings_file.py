@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from difflib import get_close_matches
@@ -15,6 +16,11 @@ from sessile.model.errors import ConfigurationError
 
 VARIABLE: Final = "SESSILE_CONFIG"
 DEFAULT_NAME: Final = "sessile.toml"
+logger = logging.getLogger("sessile.settings")
+_OLD_NAMES: Final = {
+    "SESSION_LIFETIME_SECONDS": "absolute_timeout_s",
+    "SESSION_IDLE_TIMEOUT_SECONDS": "idle_timeout_s",
+}
 
 
 def settings_file() -> Path | None:
@@ -49,3 +55,26 @@ class FileSource(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         file = settings_file()
         return {} if file is None else read_settings(file, set(self.settings_cls.model_fields))
+
+
+class OldNames(PydanticBaseSettingsSource):
+    """Names that other session libraries taught people, read with a notice."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        for old, new in _OLD_NAMES.items():
+            if new == field_name and old in os.environ:
+                return os.environ[old], field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for old, new in _OLD_NAMES.items():
+            if old in os.environ:
+                logger.warning(
+                    "%s is read as SESSILE_%s; please rename it.",
+                    old,
+                    new.upper(),
+                    extra={"event_name": "setting_renamed"},
+                )
+                found[new] = os.environ[old]
+        return found

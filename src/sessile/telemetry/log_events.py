@@ -50,6 +50,7 @@ _EVENTS: Final = (
     LogEvent("client_session_unread", ("sessile.client",), ("WARNING",), "The client could not read its session again."),
     LogEvent("client_unreachable", ("sessile.client",), ("INFO", "ERROR"), "The client cannot reach the service."),
     LogEvent("component_flipped", ("sessile.health",), ("INFO", "WARNING"), "A component changed its state.", ("component", "state")),
+    LogEvent("console_sample_failed", ("sessile.console",), ("ERROR",), "The console could not measure this process; a fault of ours."),
     LogEvent("cookie_insecure", ("sessile.cookies",), ("WARNING",), "Cookies are allowed on plain http."),
     LogEvent("cookie_secure_on_http", ("sessile.cookies",), ("WARNING",), "Django sets a Secure cookie for a request that came by plain http."),
     LogEvent("cookie_twice", ("sessile.cookies",), ("WARNING",), "A request had the cookie twice."),

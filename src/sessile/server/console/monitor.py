@@ -172,7 +172,7 @@ class Monitor:
             try:
                 await self.sample()
             except Exception:  # the loop must outlive one bad round; the traceback is in the log
-                logger.exception("A sample for the console failed")
+                logger.exception("A sample for the console failed", extra={"event_name": "console_sample_failed"})
             await asyncio.sleep(SAMPLE_S)
 
     async def sample(self) -> None:
