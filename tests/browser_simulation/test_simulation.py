@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SEED
-from tests.differential.node import bundled
+from tests.differential.node import Program, bundled
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
 SEEDS = 2_000 if IS_SOAK else 80
@@ -52,11 +52,14 @@ RARE = {
 """Found after many seeds: in the soak."""
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return bundled(PROGRAM, tmp_path_factory.mktemp("simulation"))
+
+
 @pytest.mark.parametrize(("client", "seeds"), [("whole", SEEDS), ("core", CORE_SEEDS)])
-def test_all_comes_right(client: str, seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (told,) = bundled(PROGRAM, tmp_path).run(
-        [str(SEED), str(seeds)], timeout_s=3600, environment={"SIMULATION_CLIENT": client}
-    )
+def test_all_comes_right(client: str, seeds: int, program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    (told,) = program.run([str(SEED), str(seeds)], timeout_s=3600, environment={"SIMULATION_CLIENT": client})
     with capsys.disabled():
         print(f"\nbrowser simulation, {client} client: {told}")
     figures = json.loads(told)
@@ -71,8 +74,8 @@ FAILED_ONCE = [20260948, 20261256, 20261458]
 
 
 @pytest.mark.parametrize("seed", FAILED_ONCE)
-def test_what_failed_once_comes_right(seed: int, tmp_path: Path) -> None:
-    (told,) = bundled(PROGRAM, tmp_path).run([str(seed), "1"])
+def test_what_failed_once_comes_right(seed: int, program: Program) -> None:
+    (told,) = program.run([str(seed), "1"])
     assert json.loads(told)["seeds"] == 1
 
 
