@@ -5,7 +5,7 @@ import type { Entry, Span } from "./timeline";
 
 export type State = "online" | "degraded" | "offline" | "quiet" | "ended" | "expired";
 export type Right = "document.state" | "session.end" | "session.extend" | "session.resync" | "session.platform" | "user.end"
-  | "document.restore" | "document.fork" | "user.disable" | "audit.export" | "settings.read" | "operators.manage";
+  | "document.restore" | "document.fork" | "user.disable" | "audit.export" | "alert.acknowledge" | "settings.read" | "operators.manage";
 
 export interface Me {
   readonly operator: string;
@@ -93,8 +93,13 @@ export interface Verified {
 }
 export type Fact = string | number | boolean | null;
 export interface Component { readonly name: string; readonly state: string; readonly since: string | null; readonly facts: Readonly<Record<string, Fact>> }
+/** Of the process that answers; each has its own. */
+export interface Alert {
+  readonly rule: string; readonly meaning: string; readonly severity: string; readonly state: string; readonly since: string; readonly value: number | null; readonly threshold: number | null;
+  readonly unit: string; readonly acknowledged_by: string | null; readonly note: string;
+}
 export interface Health {
-  readonly at: string; readonly state: string; readonly components: readonly Component[];
+  readonly alerts?: readonly Alert[]; readonly at: string; readonly state: string; readonly components: readonly Component[];
   readonly flips: readonly { readonly at: string; readonly name: string; readonly from: string; readonly to: string }[];
 }
 export interface Setting { readonly name: string; readonly value: Json; readonly is_default: boolean; readonly is_secret: boolean; readonly text: string }

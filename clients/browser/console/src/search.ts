@@ -39,7 +39,7 @@ function pieces(text: string): Piece[] {
 }
 
 const unquoted = (text: string): string => text.replaceAll('"', "");
-const quoted = (value: string): string => /[\s"]/.test(value) ? `"${unquoted(value)}"` : value;
+const quoted = (value: string): string => /[\s":]/.test(value) ? `"${unquoted(value)}"` : value;
 
 /** The qualifier at the beginning of a part, and what stands behind its colon. */
 function divided(piece: string, qualifiers: readonly Qualifier[]): readonly [Qualifier, string] | null {

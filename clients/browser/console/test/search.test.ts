@@ -79,6 +79,7 @@ describe("completion", () => {
 });
 
 it("puts a term in, and takes it out again", () => {
+  expect(toggled("", "user", "demo:ada")).toBe('user:"demo:ada"');
   expect(toggled("", "state", "online")).toBe("state:online");
   expect(toggled("user:ada", "device", "Firefox on Linux")).toBe('user:ada device:"Firefox on Linux"');
   expect(toggled('user:ada device:"Firefox on Linux"', "device", "Firefox on Linux")).toBe("user:ada");

@@ -1,9 +1,12 @@
 // Health: the parts that Sessile stands on, how they do, and when that changed.
+import { part, post } from "../api";
 import { bytes, milliseconds, number } from "../format";
 import { useKeys } from "../keys";
 import { useLoaded } from "../loading";
-import type { Component, Fact as Value, Health as Answer } from "../model";
-import { Ago, Badge, Empty, Fact, Panel, Problem } from "../parts/basics";
+import type { Alert, Component, Fact as Value, Health as Answer } from "../model";
+import { Act, Ago, Badge, Empty, Fact, Panel, Problem } from "../parts/basics";
+import { ask } from "../parts/dialog";
+import { tell } from "../toasts";
 import { titleCount } from "../title";
 import { type Charted, Charts, SpanChoice, useOverview } from "./overview";
 
@@ -34,6 +37,26 @@ function Part({ component }: { readonly component: Component }) {
   );
 }
 
+function askToAcknowledge({ rule, meaning }: Alert, onDone: () => void): void {
+  ask({ title: `Look after ${named(rule)}?`, text: <p>{meaning} Others see that you look after it.</p>, action: "I look after it",
+    run: async (reason) => { await post(`alerts/${part(rule)}/acknowledge`, { reason }); tell("Noted."); onDone(); } });
+}
+
+function Alerts({ alerts, onDone }: { readonly alerts: readonly Alert[]; readonly onDone: () => void }) {
+  if (!alerts.length) return null;
+  return (
+    <Panel title="Alerts" testId="alerts">
+      <ul class="list">
+        {alerts.map((alert) => (
+          <li key={alert.rule}><span class="grow"><b>{named(alert.rule)}</b> <Badge state={alert.severity} /> {alert.meaning} <span class="hint">{number(alert.value, 2)} {alert.unit}, limit {number(alert.threshold, 2)}, since <Ago at={alert.since} />
+            {alert.acknowledged_by && `, ${alert.acknowledged_by} looks after it: ${alert.note}`}</span></span>
+            {!alert.acknowledged_by && <Act right="alert.acknowledge" onClick={() => askToAcknowledge(alert, onDone)} testId="acknowledge">Acknowledge</Act>}</li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
 export function Health() {
   const { data, problem, reload } = useLoaded<Answer>("health", {}, REFRESH_MS);
   const overview = useOverview();
@@ -43,6 +66,7 @@ export function Health() {
     <>
       <div class="page-head"><h1>Health {data && <Badge state={data.state} />}</h1><SpanChoice /></div>
       <Problem problem={problem ?? overview.problem} onRetry={reload} />
+      {data?.alerts && <Alerts alerts={data.alerts} onDone={reload} />}
       {data ? <div class="components">{data.components.map((component) => <Part key={component.name} component={component} />)}</div> : !problem && <Empty>Loading…</Empty>}
       {overview.data && <Charts charts={CHARTS} history={overview.data.history} />}
       {data && <Panel title="Changes of state">

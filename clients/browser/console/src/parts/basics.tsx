@@ -14,7 +14,7 @@ export function Ago({ at }: { readonly at: string | number | null | undefined })
 }
 
 const TONES: Readonly<Record<string, string>> = {
-  online: "good", ok: "good", up: "good", connected: "good", degraded: "calm", offline: "calm", away: "calm", expired: "calm", down: "problem", error: "problem", ended: "soft", quiet: "soft", off: "soft",
+  online: "good", ok: "good", up: "good", connected: "good", degraded: "calm", offline: "calm", away: "calm", expired: "calm", down: "problem", error: "problem", critical: "problem", warning: "calm", ended: "soft", quiet: "soft", off: "soft",
 };
 
 /** Its word says it; the colour only repeats it. */
