@@ -16,7 +16,7 @@ from tests.property.machines.pair import Rows
 Machine = type[HandoffMachine] | type[DocumentMachine]
 MACHINES: Final[tuple[Machine, ...]] = (HandoffMachine, DocumentMachine)
 _EITHER: Final = settings(deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
-SLICE: Final = settings(_EITHER, derandomize=True, max_examples=40, stateful_step_count=50)
+SLICE: Final = settings(_EITHER, derandomize=True, max_examples=16, stateful_step_count=50)
 LONG: Final = settings(
     _EITHER, derandomize=False, max_examples=100, stateful_step_count=100, phases=[Phase.generate, Phase.shrink]
 )
