@@ -18,7 +18,7 @@ from tests.nodes.writers import converged, writers
 pytestmark = pytest.mark.server
 
 ROUNDS = 5 if IS_SOAK else 1
-VISITORS = 6
+VISITORS = 6 if IS_SOAK else 3
 PAUSE_S = 0.1
 WRITERS = 3
 SHOWN_WITHIN_S = PRESENCE_LEASE_S + 10.0

@@ -19,7 +19,7 @@ from sessile.testing.shows import shows_security
 from tests.integration.server.running import SERVICE_KEY, ServerProcess, process_on
 from tests.integration.server.running import settings as memory
 
-EXAMPLES_MAX = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 4
+EXAMPLES_MAX = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 2
 
 DESCRIPTION = create_app(AsyncSessionManager(memory()), standalone=True).api.openapi()
 OPERATIONS: list[Any] = [result.ok() for result in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations()]  # type: ignore[union-attr]
