@@ -1,4 +1,4 @@
-"""Ten kills in the ordinary run, one at each point; 200 with SESSILE_SOAK=1 (`make soak` runs them by `python -m tests.soak --kills 200` as well)."""
+"""Ten kills in the ordinary run, one at each point; 50 others with SESSILE_SOAK=1. `make soak` runs `python -m tests.soak --kills 200` before, with the machine to itself."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SEED
-from tests.soak.run import KILLS, RECOVERY_TIMEOUT_S, Failed, Soak
+from tests.soak.run import KILLS, Failed, Soak
 
 pytestmark = pytest.mark.server
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
-KILL_COUNT = 200 if IS_SOAK else 10
-MEDIAN_MAX_S = 5.0 if IS_SOAK else 20.0
-"""A figure of a machine that does nothing else. In the ordinary run it shares two cores with two other workers, and says only that people do come back."""
+KILL_COUNT = 50 if IS_SOAK else 10
+MEDIAN_MAX_S = 20.0
+"""Two cores are shared with three other workers here, so it says only that people do come back. The figure is that of `python -m tests.soak`."""
 PLANTED_KILLS = 12
 LOSING_KILLS = 5
 """A server that acknowledges too early loses something at nearly every kill."""
-PLANTED_TIMEOUT_S = 16.0
-SHOWS_IN_ROWS = ("audit_outside", "dangling_device")
-"""People work on as if nothing was wrong: the server must come back, and only then is it looked."""
+WAITED_FOR_S = 16.0
+"""Where the error is that somebody does not come back, there is nothing else to see."""
+PLANTED_TIMEOUT_S = 60.0
+"""Where it is another one, people who are only slow are no find."""
 
 
 async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +60,7 @@ async def test_a_planted_error_is_found(plant: str, fault: str, stops_early: boo
         seed=SEED,
         plant=plant,
         told=lambda _line: None,
-        recovery_timeout_s=RECOVERY_TIMEOUT_S if plant in SHOWS_IN_ROWS else PLANTED_TIMEOUT_S,
+        recovery_timeout_s=WAITED_FOR_S if fault == "not at the head" else PLANTED_TIMEOUT_S,
         stops_early=stops_early,
     )
     with pytest.raises(Failed) as failed:
