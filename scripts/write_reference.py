@@ -17,6 +17,7 @@ from scripts import alert_rules, capabilities, cli_page, dashboard, planted, sec
 from sessile import AsyncSessionManager, Settings
 from sessile.client import errors as client_errors
 from sessile.model import errors
+from sessile.runtime.live_settings import holds_from
 from sessile.server import refusals
 from sessile.server.app import create_app
 
@@ -102,15 +103,19 @@ def settings_page() -> str:
         "named at once. `sessile config show` prints what holds, without secrets. `SESSION_LIFETIME_SECONDS` and",
         "`SESSION_IDLE_TIMEOUT_SECONDS` are read as `SESSILE_ABSOLUTE_TIMEOUT_S` and `SESSILE_IDLE_TIMEOUT_S`, with a notice.",
         "",
-        "| setting | default | meaning |",
-        "|---|---|---|",
+        "",
+        "`sessile config reload`, or SIGHUP to `sessile serve`, has running processes read environment and file again. What then holds, and what waits for a restart, is",
+        "in the last column: [operations](../how-to/operate.md#change-settings-while-it-runs).",
+        "",
+        "| setting | default | meaning | a change holds |",
+        "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         if default is PydanticUndefined or not field.description:
             raise ValueError(f"{name} has no default or no description")
         shown = "" if default in (None, (), {}) else f"`{default}`"
-        lines.append(f"| `{name}` | {shown} | {' '.join(field.description.split())} |")
+        lines.append(f"| `{name}` | {shown} | {' '.join(field.description.split())} | {holds_from(name)} |")
     return "\n".join([*lines, ""])
 
 

@@ -20,6 +20,7 @@ TWINS = [
     ("sessile.runtime.groups:AsyncLegacySessions", "sessile.runtime.blocking_groups:LegacySessions"),
     ("sessile.runtime.groups:AsyncAudit", "sessile.runtime.blocking_groups:Audit"),
     ("sessile.runtime.groups:AsyncMaintenanceMode", "sessile.runtime.blocking_groups:MaintenanceMode"),
+    ("sessile.runtime.configuration:AsyncConfiguration", "sessile.runtime.configuration:Configuration"),
     ("sessile.runtime.operators:AsyncOperators", "sessile.runtime.operators:Operators"),
     ("sessile.runtime.oversight:AsyncOperatorAccess", "sessile.runtime.oversight:OperatorAccess"),
     ("sessile.runtime.oversight:AsyncOversight", "sessile.runtime.oversight:Oversight"),

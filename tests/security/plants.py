@@ -197,7 +197,7 @@ PLANTS: Final = (
     ),
     Plant(
         "a user opens as many sockets as they like",
-        "sessile.server.realtime.places:Places.take", "if self._most and self._taken[key] >= self._most:", "if False:",
+        "sessile.server.realtime.places:Places.take", "if self.most and self._taken[key] >= self.most:", "if False:",
         f"{SERVER}test_socket_limits:test_a_user_has_so_many_sockets_and_gets_a_place_back_with_each_that_closes",
     ),
     Plant(

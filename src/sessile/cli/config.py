@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sessile.cli.acting import Reason, note, opened
+from sessile.cli.options import Database
 from sessile.cli.output import AsJson, print_json, print_table, told
 
 if TYPE_CHECKING:
+    from sessile.model.audit import AuditEvent
+    from sessile.runtime.blocking import SessionManager
     from sessile.runtime.settings import Settings
 
 app = typer.Typer(help="Look at the configuration, check it, and begin a file.", no_args_is_help=True)
@@ -32,7 +36,8 @@ def config() -> None:
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
-    """Print every setting that is in force and where it comes from. Secrets are replaced by asterisks."""
+    """Print every setting that is in force, where it comes from, and whether a change of it needs a restart. Secrets are replaced by asterisks."""
+    from sessile.runtime.live_settings import LIVE
     from sessile.runtime.settings import Settings
 
     with told(as_json=as_json):
@@ -42,8 +47,11 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         print_json(shown)
         return
-    rows = [[f"SESSILE_{name.upper()}", _short(value), origins[name]] for name, value in shown.items()]
-    print_table(["setting", "value", "from"], rows)
+    rows = [
+        [f"SESSILE_{name.upper()}", _short(value), origins[name], "reload" if name in LIVE else "restart"]
+        for name, value in shown.items()
+    ]
+    print_table(["setting", "value", "from", "change by"], rows)
 
 
 @app.command()
@@ -92,6 +100,51 @@ def template(
         print_json({"file": None if write is None else str(write), "template": text})
     else:
         typer.echo(text if write is None else f"{write} is written.", nl=write is not None)
+
+
+@app.command()
+def reload(
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, help="So many seconds it listens to what the processes answer.")
+    ] = 7,
+    reason: Reason = "",
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have every running process on this database read its own environment and file again. What can change then does; `config show` says what needs a restart.
+    Status 1 when a process refused what it read and goes on as it was, or none answered; with --wait 0 nobody is waited for."""
+    import time
+
+    with opened(database, as_json=as_json) as manager:
+        note(manager, "system", "settings_reload", reason)
+        before = max((event.position for event in _answers(manager)), default=0)
+        manager.configuration.ask_all()
+        time.sleep(wait)
+        answers = [event for event in _answers(manager) if event.position > before]
+    refused = [event for event in answers if event.type == "settings_refused"]
+    if as_json:
+        print_json([{"refused": event in refused, **event.data} for event in answers])
+    elif not wait:
+        typer.echo("They are asked. What came of it: sessile audit tail")
+    elif not answers:
+        typer.echo(
+            "Nobody answered: no process runs background work on this database, or it is busy. See: sessile audit tail"
+        )
+    else:
+        print_table(["process", "changed", "after a restart", "refused"], [_answer(event.data) for event in answers])
+    raise typer.Exit(1 if refused or (wait and not answers) else 0)
+
+
+def _answers(manager: SessionManager) -> list[AuditEvent]:
+    """The latest first."""
+    page = manager.audit.events("system")
+    return [event for event in page if event.type in ("settings_reloaded", "settings_refused")]
+
+
+def _answer(data: Mapping[str, Any]) -> list[str]:
+    changed = data.get("changed", {})
+    told_changes = ", ".join(f"{name}: {_short(was)} -> {_short(now)}" for name, (was, now) in changed.items())
+    return [data["process"], told_changes or "nothing", ", ".join(data.get("waiting", ())), data.get("reason", "")]
 
 
 def template_text() -> str:

@@ -11,7 +11,7 @@ from sessile.cli.options import Database
 from sessile.cli.output import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
-    from sessile.cli.examining import Diagnosis
+    from sessile.cli.diagnosis import Diagnosis
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim", "ok": "green"}
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, make_url
 
+from sessile.cli.diagnosis import Diagnosis, Severity
 from sessile.cli.naming import application_problem
 from sessile.cli.schema_gaps import find_gaps
+from sessile.cli.store_faults import unreachable, writing
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
 from sessile.model.fence import CacheUnavailable
 from sessile.runtime.blocking import SessionManager
@@ -25,26 +26,11 @@ from sessile.runtime.settings_file import settings_file
 from sessile.stores.sql.tables import metadata, platforms, sessions
 from sessile.web.cookies import CookiePolicy
 
-Severity = Literal["error", "warning", "note", "ok"]
 CLOCK_WARNING_S: Final = 2.0
 CLOCK_ERROR_S: Final = 30.0
 _SECRET: Final = ("secret_keys", "service_key", "legacy_secrets", "redis_url", "database_url")
 _NAMED_MAX: Final = 5
 _RESTORE: Final = "Restore a copy, then: sessile recover system --apply --yes"
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """`error`: something does not work. `warning`: it will not, or is weaker than it need be. `note`: good to know. `cure` is a command where there is one."""
-
-    check: str
-    severity: Severity
-    what: str
-    why: str = ""
-    cure: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return {"check": self.check, "severity": self.severity, "what": self.what, "why": self.why, "cure": self.cure}
 
 
 def examine(database: str | None, application: str | None, *, with_audit: bool) -> Iterator[Diagnosis]:
@@ -58,6 +44,10 @@ def examine(database: str | None, application: str | None, *, with_audit: bool) 
         return
     yield Diagnosis("settings", "ok", "They fit together.")
     yield from _file_rights()
+    if settings.debug:
+        why = "Whoever is on this machine, and every operator, can look at what the service sees of a request."
+        cure = "Set SESSILE_DEBUG=0, then: sessile config reload"
+        yield Diagnosis("settings", "warning", "SESSILE_DEBUG is on.", why, cure)
     for finding in policy.check():
         yield Diagnosis("cookie", finding.severity, finding.what, finding.why, finding.cure)
     if application is not None:
@@ -110,14 +100,7 @@ def _database(settings: Settings, *, with_audit: bool) -> Iterator[Diagnosis]:
         with SessionManager(settings) as manager:
             yield from _open_database(manager, with_audit=with_audit)
     except StoreUnavailable as error:
-        why = "Every request is answered 503; nobody is logged out."
-        yield Diagnosis(
-            "database",
-            "error",
-            f"{shown} cannot be reached: {error.__cause__ or error.message}",
-            why,
-            "sessile db check",
-        )
+        yield unreachable(settings, error)
     except ConfigurationError as error:
         yield Diagnosis("database", "error", error.message, "The service refuses to start.", "sessile db upgrade")
 
@@ -131,6 +114,10 @@ def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Dia
         yield Diagnosis("tables", "error", f"Missing: {', '.join(gaps.all)}.", why, cure)
         return
     yield Diagnosis("tables", "ok", f"{len(metadata.tables)} tables with all their columns.")
+    if unwritten := list(writing(manager)):
+        yield from unwritten
+        if any(one.severity == "error" for one in unwritten):
+            return
     yield from manager.transact(partial(_of_rows, manager=manager))
     health = manager.health()
     if health.pool is not None:
@@ -247,7 +234,7 @@ def _redis(manager: SessionManager) -> Iterator[Diagnosis]:
     state = manager.operators.cache_state()
     if not state.startswith("up"):
         why = "The database answers everything meanwhile; nobody is logged out."
-        yield Diagnosis("redis", "error", f"Redis is {state}.", why, "Start Redis, or correct SESSILE_REDIS_URL")
+        yield Diagnosis("redis", "error", f"Redis is {state}.", why, "systemctl start redis")
         return
     yield Diagnosis("redis", "ok", f"It is {state}.")
     facts = _configuration(address.get_secret_value())

@@ -27,6 +27,8 @@ class Site:
     app: App
     drain: Callable[[], Awaitable[None]]
     settings: Settings
+    reload: Callable[[], Awaitable[Any]] | None = None
+    """Reads the settings again; None where the application has a manager of its own kind."""
 
 
 def host_wsgi(name: str, *, threads: int) -> Site:
@@ -45,6 +47,8 @@ def host_asgi(name: str) -> Site:
     drain = getattr(own, "drain", None)
     if callable(drain):
         manager = getattr(own, "manager", None)
+        if isinstance(manager, AsyncSessionManager):
+            return Site(application, drain, manager.settings, manager.configuration.reload)
         return Site(application, drain, manager.settings if manager is not None else Settings())
     return _beside(application, has_lifespan=True, at_end=lambda: None)
 
@@ -58,7 +62,7 @@ def _beside(application: App, *, has_lifespan: bool, at_end: Callable[[], None])
     manager = offered[0].loop_manager() if offered else AsyncSessionManager(Settings())
     service = create_app(manager, standalone=True, cookies=offered[0].cookies if offered else None)
     hosted = Hosted(service, application, has_lifespan=has_lifespan, at_end=at_end)
-    return Site(hosted, hosted.drain, manager.settings)
+    return Site(hosted, hosted.drain, manager.settings, manager.configuration.reload)
 
 
 def _with_django(application: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final, TypeVar
 
-from sessile.cli.examining import Diagnosis
+from sessile.cli.diagnosis import Diagnosis
 from sessile.model.errors import StoreUnavailable
 from sessile.runtime.blocking import SessionManager
 from sessile.telemetry import Measured, count_queries

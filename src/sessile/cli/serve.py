@@ -78,6 +78,7 @@ def serve(
             access_log=access_log,
             on_started=started,
             log_form=log_format.value,
+            on_hangup=site.reload,
         )
 
 
@@ -91,8 +92,9 @@ def _site(
         raise ConfigurationError("Name one application: --wsgi or --asgi")
     if wsgi is None and asgi is None:
         settings = settings_with(database_url=database, insecure_lan=insecure_lan or None, console=console or None)
-        service = create_app(AsyncSessionManager(settings), standalone=True)
-        return Site(service, service.drain, settings)
+        manager = AsyncSessionManager(settings)
+        service = create_app(manager, standalone=True)
+        return Site(service, service.drain, settings, manager.configuration.reload)
     if database is not None:  # the application reads its settings by itself
         os.environ["SESSILE_DATABASE_URL"] = database
     if insecure_lan:

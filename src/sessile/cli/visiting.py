@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sessile.cli.examining import Diagnosis
+from sessile.cli.diagnosis import Diagnosis
 from sessile.runtime.settings import Settings
 from sessile.web.cookie_names import is_this_machine
-from sessile.web.cookies import CookiePolicy
+from sessile.web.cookies import NO_COOKIE, CookiePolicy
 
 _TIMEOUT_S: Final = 10
 _MOUNT: Final = "Put Sessile(app) on the application, and let the proxy pass /api/v0, /ws and /sessile.js"
@@ -37,7 +38,11 @@ def visit(url: str) -> Iterator[Diagnosis]:
     except OSError as error:
         yield Diagnosis("url", "error", f"{url} does not answer: {error}", "Nobody can be served.", "sessile serve")
         return
-    policy = CookiePolicy(Settings())
+    settings = Settings()
+    yield from _domain(settings, parts.hostname)
+    if parts.scheme == "https":
+        yield from _scheme(url, settings)
+    policy = CookiePolicy(settings)
     for finding in policy.check(None, headers):
         if finding.severity == "error":
             yield Diagnosis("cookie", finding.severity, finding.what, finding.why, finding.cure)
@@ -64,6 +69,29 @@ def visit(url: str) -> Iterator[Diagnosis]:
     yield from _readiness(url)
 
 
+def _domain(settings: Settings, host: str) -> Iterator[Diagnosis]:
+    domain = (settings.cookie_domain or "").lstrip(".").lower()
+    if domain and host != domain and not host.endswith(f".{domain}"):
+        what = f"cookie_domain is {domain}, and {host} is not below it."
+        why = "Browsers drop the cookie (RFC 6265bis section 5.7), so nobody stays logged in."
+        yield Diagnosis("cookie", "error", what, why, "unset SESSILE_COOKIE_DOMAIN  # and start the service again")
+
+
+def _scheme(url: str, settings: Settings) -> Iterator[Diagnosis]:
+    """A cookie of the name under https is looked at by a service that knows it is behind https, and by no other."""
+    name = CookiePolicy(settings).name_for("https", "")
+    _, _, body = _get(f"{url.rstrip('/')}/api/v0/session", {"Cookie": f"{name}=asked-by-sessile-doctor"})
+    try:
+        reason = json.loads(body).get("reason")
+    except (ValueError, AttributeError):
+        return
+    if reason == NO_COOKIE:
+        what = "The service takes requests for plain http: what ends TLS before it does not say so, or is not believed."
+        why = "The cookie of https is not looked for, so nobody stays logged in."
+        cure = "export SESSILE_COOKIE_SECURE=1  # and start the service again"
+        yield Diagnosis("proxy", "error", what, why, cure)
+
+
 def _readiness(url: str) -> Iterator[Diagnosis]:
     status, _, body = _get(f"{url.rstrip('/')}/readyz")
     if status == 404:
@@ -79,13 +107,13 @@ def _readiness(url: str) -> Iterator[Diagnosis]:
         )
     elif link == "down":
         why = "The running process has its breaker open: the database answers everything."
-        yield Diagnosis("breaker", "warning", "The service's way to Redis is down.", why, "sessile cache inspect")
+        yield Diagnosis("breaker", "warning", "The service's way to Redis is down.", why, "systemctl start redis")
 
 
-def _get(url: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers, body. Raises OSError when nobody answers."""
     opener = urllib.request.build_opener(_NoRedirect)
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - its scheme was looked at
+    request = urllib.request.Request(url, headers={"Accept": "application/json", **headers})  # noqa: S310 - its scheme was looked at
     try:
         with opener.open(request, timeout=_TIMEOUT_S) as answer:
             return answer.status, _headers(answer.headers), answer.read(1_000_000)

@@ -20,7 +20,7 @@ Point = int | str
 NOW = "now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: `sessile.runtime.rules` puts what has changed into it
 class CompactionRule:
     """What of a log is kept in any case: the newest `versions_kept` lines, and every line younger than `retention`."""
 

@@ -28,7 +28,7 @@ _REMEMBERED: Final = timedelta(seconds=1)
 _REMEMBERED_MAX: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: `sessile.runtime.rules` puts what has changed into it
 class Quota:
     """`count_max` of something within `window`, for each subject; 0 is any number."""
 
@@ -58,6 +58,10 @@ class TryLimit:
         self._tries_max = tries_max
         self._window = window
         self._refused: OrderedDict[str, datetime] = OrderedDict()
+
+    def follow(self, tries_max: int, window: timedelta) -> None:
+        """Other limits from now on."""
+        self._tries_max, self._window = tries_max, window
 
     async def spend(self, name: str, address: str) -> None:
         """Counts a try, before the password is looked at. Raises TooManyTries, StoreUnavailable (nobody can count), InvalidValue."""

@@ -24,7 +24,7 @@ from sessile.model.session import EndReason, Issued, RetiredToken, Session
 from sessile.ports import Clock, Random, Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: `sessile.runtime.rules` puts what has changed into it
 class SessionRules:
     """What the engine needs of the settings."""
 

@@ -28,7 +28,7 @@ class LimitAction(StrEnum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: `sessile.runtime.rules` puts what has changed into it
 class SessionLimit:
     """How many sessions a user may have at once; 0 is any number. A principal's own `sessions_max` goes before it."""
 

@@ -14,7 +14,7 @@ from sessile.ports import Clock, Store, Transaction
 _EVENTS_AT_ONCE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: `sessile.runtime.rules` puts what has changed into it
 class RetentionRule:
     """How long ended sessions, audit events and passing checkpoints are kept; `batch` rows at a time."""
 

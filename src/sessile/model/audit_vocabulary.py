@@ -38,6 +38,8 @@ _NAMES: Final = {
     "sessions_imported": "authz_admin",
     "import_undone": "authz_admin",
     "content_encrypted": "authz_admin",
+    "settings_reloaded": "authz_admin",
+    "settings_refused": "authz_admin",
     "maintenance_announced": "authz_admin",
     "maintenance_begun": "authz_admin",
     "maintenance_ended": "authz_admin",

@@ -18,26 +18,28 @@ from sessile.engine.documents import DocumentEngine
 from sessile.engine.erasing import ErasureEngine
 from sessile.engine.exporting import ExportEngine
 from sessile.engine.handoff import HandoffEngine
-from sessile.engine.history import CompactionRule, HistoryEngine
+from sessile.engine.history import HistoryEngine
 from sessile.engine.keys import KeyRing
 from sessile.engine.legacy import LegacyEngine
-from sessile.engine.limits import Quota, TryLimit
-from sessile.engine.logins import Logins, SessionRules
+from sessile.engine.limits import TryLimit
+from sessile.engine.logins import Logins
 from sessile.engine.maintenance import MaintenanceEngine
 from sessile.engine.operator_access import AccessRules, OperatorAccessEngine
 from sessile.engine.operators import OperatorEngine
 from sessile.engine.oversight import OversightEngine
 from sessile.engine.platforms import PlatformEngine
 from sessile.engine.presence import PresenceEngine
-from sessile.engine.principals import PrincipalEngine, SessionLimit
-from sessile.engine.retention import RetentionEngine, RetentionRule
-from sessile.engine.sessions import SessionEngine, expiry_policy
+from sessile.engine.principals import PrincipalEngine
+from sessile.engine.reloading import ReloadEngine
+from sessile.engine.retention import RetentionEngine
+from sessile.engine.sessions import SessionEngine
 from sessile.model.binding import BindingRules
 from sessile.model.errors import ConfigurationError
 from sessile.model.proof import require_cryptography
 from sessile.ports import Cache, Clock, Random, SessionReader, Store
 from sessile.runtime.kinds import DocumentKind, kinds_of
 from sessile.runtime.measuring import MeasuredChanges, MeasuredSessions
+from sessile.runtime.rules import Rules
 from sessile.runtime.settings import Settings
 from sessile.stores.encrypted import ContentCipher, EncryptedStore, parse_keys
 from sessile.telemetry.hub import Telemetry
@@ -79,6 +81,7 @@ class Engines:
     export: ExportEngine
     operator_access: OperatorAccessEngine
     oversight: OversightEngine
+    reloading: ReloadEngine
 
 
 def make_store(settings: Settings, *, blocking: bool) -> Store:
@@ -133,22 +136,11 @@ def make_engines(
 ) -> Engines:
     """Raises ConfigurationError for document kinds that cannot be, and where a setting needs a package that is not there."""
     kinds = kinds_of(registered, settings.documents)
-    limit = SessionLimit(settings.sessions_per_user_max, settings.session_limit_action)
-    rules = SessionRules(
-        expiry=expiry_policy(
-            settings.idle_timeout_s,
-            settings.absolute_timeout_s,
-            settings.rotation_window_s,
-            settings.remember_timeout_s,
-        ),
-        limit=limit,
-        anonymous_keys_dropped=settings.anonymous_keys_dropped,
-        claim_on_login=settings.claim_on_login,
-        end_on_late_use=settings.end_on_late_use,
-        idle_max=None if settings.preset is None else timedelta(seconds=settings.idle_timeout_s),
-    )
+    held = Rules(settings)
+    rules, limit, new_documents = held.session, held.limit, held.new_documents
     keys = KeyRing([key.get_secret_value().encode() for key in settings.secret_keys], store, random)
-    new_documents = Quota("documents", settings.documents_per_hour_max)
+    tries = TryLimit(store, clock, keys, settings.login_tries_max, timedelta(seconds=settings.login_window_s))
+    settings.subscribe(lambda _change: held.follow(settings, tries))
     documents = DocumentEngine(store, clock, random, kinds, new_documents)
     if telemetry is None:
         changes = ChangeEngine(store, clock, random, settings.policies_of, kinds)
@@ -159,34 +151,29 @@ def make_engines(
     return Engines(
         sessions,
         PrincipalEngine(store, clock, limit),
-        PlatformEngine(store, clock, Quota("switches", settings.platform_switches_per_hour_max)),
+        PlatformEngine(store, clock, held.switches),
         documents,
         changes,
         CheckpointEngine(store, clock, random, kinds, settings.checkpoints_kept),
-        HistoryEngine(
-            store,
-            clock,
-            CompactionRule(
-                settings.log_versions_kept, timedelta(days=settings.log_retention_d), settings.compaction_batch
-            ),
-        ),
+        HistoryEngine(store, clock, held.compaction),
         CopyEngine(store, clock, random, kinds, new_documents),
         ActivityEngine(store, clock),
         HandoffEngine(store, clock, random, keys, Logins(clock, random, rules)),
         AuditEngine(store),
         MaintenanceEngine(store, clock),
-        RetentionEngine(store, clock, _retention(settings)),
+        RetentionEngine(store, clock, held.retention),
         keys,
         BackupEngine(store, changes),
         PresenceEngine(store, clock, timedelta(seconds=settings.presence_lease_s)),
         LegacyEngine(store, clock, random, rules, sessions),
-        TryLimit(store, clock, keys, settings.login_tries_max, timedelta(seconds=settings.login_window_s)),
+        tries,
         OperatorEngine(store, clock, random, cache),
         _bindings(settings, store, clock, random, keys),
         ErasureEngine(store, clock, keys),
         ExportEngine(store, clock),
         OperatorAccessEngine(store, clock, random, keys, _access(settings)),
         OversightEngine(store, clock),
+        ReloadEngine(store, clock, random),
     )
 
 
@@ -205,14 +192,4 @@ def _access(settings: Settings) -> AccessRules:
         absolute=timedelta(seconds=settings.console_absolute_timeout_s),
         tries_max=settings.login_tries_max,
         window=timedelta(seconds=settings.login_window_s),
-    )
-
-
-def _retention(settings: Settings) -> RetentionRule:
-    checkpoints = settings.checkpoint_retention_d
-    return RetentionRule(
-        ended=timedelta(days=settings.ended_retention_d),
-        audit=timedelta(days=settings.audit_retention_d),
-        checkpoints=None if checkpoints is None else timedelta(days=checkpoints),
-        batch=settings.retention_batch,
     )

@@ -16,6 +16,7 @@ from sessile.engine.caching import SessionCache
 from sessile.model.errors import StoreUnavailable
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.assemble import Engines
+from sessile.runtime.configuration import FOLLOW_INTERVAL_S, AsyncConfiguration
 from sessile.runtime.delivery import DELIVERY_INTERVAL_S, Delivery
 from sessile.runtime.documents import COMPACTED_AT_ONCE
 from sessile.runtime.presence import LAPSED_AT_ONCE, RENEWALS_PER_LEASE
@@ -33,6 +34,9 @@ TOUCH_INTERVAL_S: Final = 1.0
 RETRY_INTERVAL_S: Final = 1.0
 KEPT_A_PERIOD: Final = 4
 """So often in its life a look at the fence may be taken anew; it is when it has grown older than a third of it."""
+NOTICED_WITHIN_S: Final = 60.0
+"""How late another interval is noticed."""
+Interval = float | Callable[[], float]
 _ACTIVE_WITHIN: Final = timedelta(days=1)
 _CHECKPOINTS_AT_ONCE: Final = 100
 
@@ -57,6 +61,7 @@ class Background:
         self._settings = settings
         self._clock = clock
         self._touches = touches
+        self._configuration = AsyncConfiguration(settings, engines.reloading)
         self._holder = secrets.token_hex(8)
         self._tasks: list[asyncio.Task[None]] = []
         self._presence_interval_s = settings.presence_lease_s / RENEWALS_PER_LEASE
@@ -65,14 +70,16 @@ class Background:
 
     def start(self) -> None:
         """Starts the loops on the running event loop."""
-        loops: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+        settings = self._settings  # may change while the loops run
+        loops: list[tuple[str, Interval, Callable[[], Awaitable[None]]]] = [
             ("poll", POLL_INTERVAL_S, self._store.poll),
             ("touch", TOUCH_INTERVAL_S, self._touches.write),
             ("presence", self._presence_interval_s, self.lapse),
-            ("checkpoint", self._settings.checkpoint_interval_s, self.take_checkpoints),
-            ("compaction", self._settings.compaction_interval_s, self.compact),
-            ("sweep", self._settings.sweep_interval_s, self.sweep),
-            ("retention", self._settings.retention_interval_s, self.forget),
+            ("settings", FOLLOW_INTERVAL_S, self.follow_settings),
+            ("checkpoint", lambda: settings.checkpoint_interval_s, self.take_checkpoints),
+            ("compaction", lambda: settings.compaction_interval_s, self.compact),
+            ("sweep", lambda: settings.sweep_interval_s, self.sweep),
+            ("retention", lambda: settings.retention_interval_s, self.forget),
         ]
         loops += [(delivery.name, DELIVERY_INTERVAL_S, delivery.round) for delivery in self._deliveries]
         if self.watch is not None:
@@ -115,6 +122,10 @@ class Background:
             while await self._engines.sessions.sweep(self._settings.sweep_batch) == self._settings.sweep_batch:
                 pass
 
+    async def follow_settings(self) -> None:
+        """Reads the settings again when somebody has asked all processes to."""
+        await self._configuration.follow()
+
     async def keep_cache(self) -> None:
         """Looks at the fence while sessions are read, so that requests need not."""
         if self._cached is not None and self._cached.is_due:
@@ -152,12 +163,12 @@ class Background:
 
 
 async def _repeat(
-    name: str, interval_s: float, work: Callable[[], Awaitable[None]], rounds: Rounds | None = None
+    name: str, interval: Interval, work: Callable[[], Awaitable[None]], rounds: Rounds | None = None
 ) -> None:
     IN_BACKGROUND.set(True)
     away = False
     while True:
-        await asyncio.sleep(max(interval_s, RETRY_INTERVAL_S) if away else interval_s)
+        await _sleep(interval, RETRY_INTERVAL_S if away else 0.0)
         try:
             await work()
         except StoreUnavailable:
@@ -178,6 +189,17 @@ async def _repeat(
             away = False
             if rounds is not None:
                 rounds.done(name)
+
+
+async def _sleep(interval: Interval, least_s: float) -> None:
+    """The interval may become another one meanwhile."""
+    if not callable(interval):
+        await asyncio.sleep(max(interval, least_s))
+        return
+    now = asyncio.get_running_loop().time
+    began = now()
+    while (left_s := began + max(interval(), least_s) - now()) > 0:  # noqa: ASYNC110 - a time is waited for
+        await asyncio.sleep(min(left_s, NOTICED_WITHIN_S))
 
 
 def _look(tx: Transaction) -> None:

@@ -32,6 +32,7 @@ from sessile.runtime.blocking_groups import Audit, Encryption, Handoffs, LegacyS
 from sessile.runtime.blocking_presence import Presence
 from sessile.runtime.blocking_serving import Serving
 from sessile.runtime.caching import make_cache, make_reader, make_session_cache, opened
+from sessile.runtime.configuration import Configuration
 from sessile.runtime.delivery import carry_here, make_deliveries
 from sessile.runtime.group_commit import Probe, no_probe
 from sessile.runtime.kinds import DocumentKind
@@ -128,6 +129,7 @@ class SessionManager:
         self.bindings = Bindings(engines.bindings)
         self.audit = Audit(engines.audit)
         self.maintenance = MaintenanceMode(engines.maintenance)
+        self.configuration = Configuration(self.settings, engines.reloading)
         self.encryption = Encryption(self._store)
         self.presence = Presence(engines.presence)
         self.operators = Operators(engines.operators)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sessile.model.errors import StoreUnavailable
 from sessile.runtime.background import Background
+from sessile.runtime.configuration import FOLLOW_INTERVAL_S
 from sessile.runtime.delivery import DELIVERY_INTERVAL_S, Delivery
 from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
@@ -55,6 +56,7 @@ class BlockingBackground:
         watch: Watch | None = None,
     ) -> None:
         self._jobs = [
+            Job("settings", FOLLOW_INTERVAL_S, rounds.follow_settings),
             Job("checkpoint", settings.checkpoint_interval_s, rounds.take_checkpoints),
             Job("compaction", settings.compaction_interval_s, rounds.compact),
             Job("sweep", settings.sweep_interval_s, rounds.sweep),
@@ -65,9 +67,22 @@ class BlockingBackground:
         if watch is not None:
             self._jobs.append(Job("watch", settings.health_interval_s, watch.round))
         self._deliveries = [Job(delivery.name, DELIVERY_INTERVAL_S, delivery.round) for delivery in deliveries]
+        settings.subscribe(lambda _change: self._follow(settings))
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+
+    def _follow(self, settings: Settings) -> None:
+        """Other intervals from now on; the thread looks at least every `FOLLOW_INTERVAL_S`."""
+        intervals = {
+            "checkpoint": settings.checkpoint_interval_s,
+            "compaction": settings.compaction_interval_s,
+            "sweep": settings.sweep_interval_s,
+            "retention": settings.retention_interval_s,
+        }
+        for job in self._jobs:
+            job.interval_s = intervals.get(job.name, job.interval_s)
+            job.due_at = min(job.due_at, time.monotonic() + job.interval_s)
 
     @property
     def is_running(self) -> bool:

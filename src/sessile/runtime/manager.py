@@ -27,6 +27,7 @@ from sessile.runtime.assemble import SystemClock, SystemRandom, make_engines, ma
 from sessile.runtime.background import Background
 from sessile.runtime.bindings import AsyncBindings
 from sessile.runtime.caching import make_cache, make_news, make_reader, make_session_cache, opened
+from sessile.runtime.configuration import AsyncConfiguration
 from sessile.runtime.delivery import carry_aside, make_deliveries
 from sessile.runtime.documents import AsyncDocuments
 from sessile.runtime.group_commit import GroupCommit, Probe, no_probe
@@ -102,6 +103,7 @@ class AsyncSessionManager:
         self.bindings = AsyncBindings(engines.bindings)
         self.audit = AsyncAudit(engines.audit)
         self.maintenance = AsyncMaintenanceMode(engines.maintenance)
+        self.configuration = AsyncConfiguration(self.settings, engines.reloading)
         self.encryption = AsyncEncryption(self._store)
         self.presence = AsyncPresence(engines.presence)
         self.operators = AsyncOperators(engines.operators)

@@ -24,6 +24,7 @@ from sessile.model.merge import Policies
 from sessile.model.secret import check_secret
 from sessile.model.webhook import webhook_key
 from sessile.runtime.presets import Preset, weaker_than, with_preset
+from sessile.runtime.reloadable import ReloadableSettings
 from sessile.runtime.settings_file import FileSource, OldNames
 from sessile.telemetry.alerts import make_rules
 
@@ -36,8 +37,8 @@ Names = Annotated[tuple[str, ...], NoDecode]
 """In the environment: separated by commas."""
 
 
-class Settings(BaseSettings):
-    """Immutable. Raises ConfigurationError that names every setting that is wrong; secrets are shown by no repr."""
+class Settings(ReloadableSettings):
+    """Raises ConfigurationError that names every setting that is wrong; secrets are shown by no repr. Nothing sets one of them; `reload` reads them again."""
 
     model_config = SettingsConfigDict(
         env_prefix="SESSILE_", frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
@@ -231,6 +232,9 @@ class Settings(BaseSettings):
     """And this long after the sign-in, whatever happens."""
     console_cookie_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "sessile-console"
     """The name of the console's own cookie; under https `__Host-` stands before it."""
+    debug: bool = False
+    """`/api/v0/debug/session`, `/cookie` and `/request-cookies` say what the service sees of a request, without values: to this machine, and to users with the role
+    `operator` or `admin`. Nobody else learns that they are there."""
     insecure_lan: bool = False
     """Allow the session cookie on plain http for other hosts than this machine. Anybody on that network can take it over."""
 
@@ -241,6 +245,7 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigurationError(_told(error)) from None
+        self._remember(values)
 
     @classmethod
     def settings_customise_sources(

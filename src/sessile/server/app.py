@@ -27,6 +27,7 @@ from sessile.server.routes import (
     bundle,
     changes,
     checkpoints,
+    debug,
     devices,
     documents,
     events,
@@ -179,6 +180,7 @@ def _make_api(manager: AsyncSessionManager, hub: Hub, access: Access, *, standal
         changes,
         checkpoints,
         bundle,
+        debug,
         *((health, metrics) if standalone else ()),
     ):
         api.include_router(resource.router)

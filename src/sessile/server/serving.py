@@ -7,7 +7,9 @@ stopped reading: an orderly close would wait behind everything that peer does no
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -29,6 +31,7 @@ _GRACEFUL_SHUTDOWN_S: Final = 5
 
 Drain = Callable[[], Awaitable[None]]
 Started = Callable[[str, int], None]
+Hangup = Callable[[], Awaitable[Any]]
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -106,17 +109,34 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class DrainingServer(uvicorn.Server):
-    """Drains before it lets go of the connections. `on_started` is called with host and port when it listens."""
+    """Drains before it lets go of the connections. `on_started` is called with host and port when it listens, `on_hangup` for each SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, on_started: Started | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, on_started: Started | None, on_hangup: Hangup | None = None
+    ) -> None:
         super().__init__(config)
         self._drain = drain
         self._on_started = on_started
+        self._on_hangup = on_hangup
+        self._hangups: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._on_hangup is not None and hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         await super().startup(sockets)
         if self._on_started is not None and not self.should_exit:
             self._on_started(*address_of(self))
+
+    def _hang_up(self) -> None:
+        assert self._on_hangup is not None
+        task = asyncio.get_running_loop().create_task(self._heard(self._on_hangup))
+        self._hangups.add(task)
+        task.add_done_callback(self._hangups.discard)
+
+    @staticmethod
+    async def _heard(on_hangup: Hangup) -> None:
+        with contextlib.suppress(ConfigurationError):  # logged and audited; what was before goes on
+            await on_hangup()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in self.servers:
@@ -141,9 +161,10 @@ def make_server(
     access_log: bool = False,
     log_config: dict[str, Any] | None = None,
     on_started: Started | None = None,
+    on_hangup: Hangup | None = None,
 ) -> DrainingServer:
     """A server that is ready to `run()` or to be awaited with `serve()`. `trusted_proxies`: whose X-Forwarded-* headers count;
-    `log_config`: None leaves logging as it is."""
+    `log_config`: None leaves logging as it is. Without `on_hangup` no handler for SIGHUP is installed."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -161,7 +182,7 @@ def make_server(
         forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
     )
-    return DrainingServer(config, drain, on_started)
+    return DrainingServer(config, drain, on_started, on_hangup)
 
 
 def run(
@@ -174,8 +195,10 @@ def run(
     access_log: bool = False,
     on_started: Started | None = None,
     log_form: str = "plain",
+    on_hangup: Hangup | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, with logs on standard error, `plain` or `json`. Raises ConfigurationError when the address cannot be listened on."""
+    """Serves until SIGTERM or SIGINT, with logs on standard error, `plain` or `json`; SIGHUP calls `on_hangup`, or is left alone. Raises ConfigurationError when
+    the address cannot be listened on."""
     check_address(host, port)
     server = make_server(
         app,
@@ -186,6 +209,7 @@ def run(
         access_log=access_log,
         log_config=logging_config(log_form),
         on_started=on_started,
+        on_hangup=on_hangup,
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in order and raises the signal once more
         server.run()

@@ -72,7 +72,7 @@ def judged_settings(settings: Settings, secure_name: str) -> list[Finding]:
 
 def _of_name(name: str, path: str, domain: str | None) -> list[Finding]:
     findings = []
-    prefix = next(prefix for prefix in PREFIXES if name.startswith(prefix))
+    prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")  # Django names its cookie itself
     if domain is not None:
         findings.append(
             Finding(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from scripts.tls_front import TlsFront
 from sessile.model.document import Actor
 from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason
@@ -157,6 +158,8 @@ def test_what_cannot_be_reached_is_named(postgres: Place) -> None:
 
 
 def test_settings_that_contradict_each_other_are_named(sqlite: Place) -> None:
+    found, _no_database = findings(sqlite, status=1, SESSILE_DEBUG="1")
+    assert found["what"] == "SESSILE_DEBUG is on."
     (found,) = findings(sqlite, status=2, SESSILE_IDLE_TIMEOUT_S="99", SESSILE_ABSOLUTE_TIMEOUT_S="50")
     assert (found["check"], "idle_timeout_s is longer" in found["what"]) == ("settings", True)
 
@@ -214,12 +217,19 @@ def served(sqlite: Place) -> Iterator[Any]:
         yield server
 
 
-def test_a_running_service_is_asked_from_outside(sqlite: Place, served: Any) -> None:
+def test_a_running_service_is_asked_from_outside(sqlite: Place, served: Any, tmp_path: Path) -> None:
     assert findings(sqlite, "--url", served.origin, status=0) == []
     assert findings(sqlite, "--url", "http://127.0.0.1:1", status=2)[0]["what"].startswith(
         "http://127.0.0.1:1 does not answer"
     )
     assert findings(sqlite, "--url", "ftp://a.example", status=2)[0]["check"] == "url"
+    (wrong,) = findings(sqlite, "--url", served.origin, status=2, SESSILE_COOKIE_DOMAIN="elsewhere.example")[1:]
+    assert (wrong["check"], "is not below it" in wrong["what"]) == ("cookie", True)
+    port = int(served.origin.rpartition(":")[2])
+    with TlsFront(tmp_path, port) as front:
+        trusting = {"SSL_CERT_FILE": str(front.certificate)}
+        (hidden,) = findings(sqlite, "--url", front.url, status=2, **trusting)
+        assert (hidden["check"], hidden["cure"].split("=")[0]) == ("proxy", "export SESSILE_COOKIE_SECURE")
     below = findings(sqlite, "--url", f"{served.origin}/elsewhere", status=2)
     assert {one["check"] for one in below} == {"url", "tabs"}
 

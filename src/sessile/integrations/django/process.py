@@ -18,10 +18,12 @@ from django.utils.asyncio import async_unsafe
 from sessile.engine.sessions import expiry_policy
 from sessile.integrations.django.configuration import NAME, Configuration, configuration
 from sessile.integrations.django.cookies import DjangoCookies
+from sessile.model.expiry import ExpiryPolicy
 from sessile.ports import Clock
 from sessile.runtime import hosting
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.manager import AsyncSessionManager
+from sessile.runtime.settings import Settings
 from sessile.web.blocking_session import finished
 
 T = TypeVar("T")
@@ -40,16 +42,15 @@ class Process:
         self.manager = SessionManager(settings, clock=clock)
         self.finished = finished(self.manager)
         self.cookies = DjangoCookies(settings)
-        self.expiry = expiry_policy(
-            settings.idle_timeout_s,
-            settings.absolute_timeout_s,
-            settings.rotation_window_s,
-            settings.remember_timeout_s,
-        )
+        self.expiry = _expiry(settings)
+        settings.subscribe(lambda _change: self._follow_settings())
         self._threads: ThreadPoolExecutor | None = None
         self.on_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncSessionManager] = WeakKeyDictionary()
         """Managers of event loops that the service runs on; others have none."""
         hosting.offer(self)
+
+    def _follow_settings(self) -> None:
+        self.expiry = _expiry(self.settings)
 
     def loop_manager(self) -> AsyncSessionManager:
         """Another manager on the same store, for an event loop in this process. Who asks for it opens and closes it."""
@@ -146,6 +147,15 @@ def at_close(work: Callable[[], None]) -> None:
 )
 def refuse_on_loop() -> None:
     """Raises SynchronousOnlyOperation where an event loop runs in this thread."""
+
+
+def _expiry(settings: Settings) -> ExpiryPolicy:
+    return expiry_policy(
+        settings.idle_timeout_s,
+        settings.absolute_timeout_s,
+        settings.rotation_window_s,
+        settings.remember_timeout_s,
+    )
 
 
 def _settings_changed(*, setting: str, **_named: Any) -> None:

@@ -72,6 +72,7 @@ class Hub:
         self.round_trips = RoundTrips()
         self.joined = self.left = 0
         """Sockets with a session that came and went, since the start."""
+        manager.settings.subscribe(lambda _change: self._follow_settings())
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._hashes: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -83,6 +84,10 @@ class Hub:
         if self._unsubscribe is None:
             self._unsubscribe = self.manager.subscribe(self._on_events)
             self.maintenance.look()
+
+    def _follow_settings(self) -> None:
+        self.by_user.most = self.settings.sockets_per_user_max
+        self.by_address.most = self.settings.sockets_per_address_max
 
     def now(self) -> datetime:
         return self.manager.clock.now()

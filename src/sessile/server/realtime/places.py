@@ -21,12 +21,12 @@ class Places:
     """`most` of them for each key; 0 is any number."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._taken: Counter[str] = Counter()
 
     def take(self, key: str) -> Callable[[], None] | None:
         """The way to give the place back, which may be called again; None when there is none left."""
-        if self._most and self._taken[key] >= self._most:
+        if self.most and self._taken[key] >= self.most:
             return None
         self._taken[key] += 1
         is_held = True
