@@ -65,7 +65,7 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
         "sessile.cli.users:app", "Look at users, end their sessions, shut them out, copy and erase their data."
     ),
     "audit": Lazy("sessile.cli.audit:app", "Read the audit log, verify and export it."),
-    "operators": Lazy("sessile.cli.operators:app", "Let operators into the web console, and out of it."),
+    "operators": Lazy("sessile.cli.operators:app", "Let operators into the console, and out of it."),
     "maintenance": Lazy("sessile.cli.maintenance:app", "Let nobody new in for a while, and come back."),
     "db": Lazy("sessile.cli.database:app", "Look after the schema of the database."),
     "import": Lazy(
