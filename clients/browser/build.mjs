@@ -17,7 +17,7 @@ const ENTRIES = [
   { name: "stream.js", entry: "src/stream.ts", isServed: true, budget: 1_950 },
   { name: "debug.js", entry: "src/debug.ts", isServed: true, budget: 3_330 },
   { name: "sessile/react", entry: "src/react.ts", budget: 940 },
-  { name: "core.js", entry: "src/entry-core.ts", isServed: true, budget: 16_300, goal: 8 * 1024 },
+  { name: "core.js", entry: "src/entry-core.ts", isServed: true, budget: 16_700, goal: 8 * 1024 },
 ];
 /** Left readable: who bundles them minifies them. */
 const MODULES = { index: "src/index.ts", core: "src/entry-core.ts", react: "src/react.ts", debug: "src/debug.ts" };

@@ -1,6 +1,6 @@
 /**
  * The client of `sessile/core`: documents and their outbox on one socket of this tab. No relay between tabs, no forms, no platforms and hand-off, no checkpoints,
- * no fallback where no socket gets through. Several tabs are correct all the same: they have a socket each, and share the outbox.
+ * no fallback where no socket gets through. Several tabs are correct all the same: they have a socket each, share the outbox, and tell each other what they put there.
  */
 
 import { BaseDoc } from "./base-document.js";
@@ -18,6 +18,7 @@ import type { ConnectOptions, CoreSnapshot, DocumentOptions } from "./options.js
 import { type Entry, Outbox } from "./outbox.js";
 import { PageSignals } from "./page.js";
 import { baseOf, Http, ownerOf } from "./session.js";
+import { type SiblingMessage, Siblings } from "./siblings.js";
 import { kept } from "./snapshot.js";
 import { IndexedDbBackend } from "./storage.js";
 
@@ -26,6 +27,8 @@ export type CoreOptions = Pick<ConnectOptions, "url" | "storageName" | "maxRecon
 /** Connects to the server of this page. Returns at once; the connection comes and goes by itself. */
 export const connect = (options: CoreOptions = {}): CoreClient => new CoreClient(options);
 
+/** So long another tab has for sending what it stored. */
+const SIBLING_DELAY_MS = 3000;
 const ALONE = { role: "solo", term: 0, attendance: { visible: true, tabs: 1 } } as const;
 
 export class CoreClient {
@@ -41,6 +44,8 @@ export class CoreClient {
   readonly #docs: Documents<BaseDoc>;
   readonly #identity: Identity;
   readonly #signals: PageSignals;
+  readonly #siblings: Siblings;
+  #siblingTimer: unknown = null;
   readonly #subscribers = new Set<() => void>();
   #snapshot: CoreSnapshot | null = null;
   /** False: the session has to be read before the next socket. */
@@ -54,10 +59,13 @@ export class CoreClient {
     const url = new URL("ws", base);
     url.protocol = base.protocol === "https:" ? "wss:" : "ws:";
 
+    const storageName = options.storageName ?? "sessile";
+
     this.tabId = this.#newId();
+    this.#siblings = new Siblings(environment, `${storageName} ${url.href}`, (message) => this.#heard(message)); // as tabs with the whole client have it
     this.#emitter = new Emitter(page.window);
     this.#outbox = new Outbox({
-      backend: indexedDB ? new IndexedDbBackend(indexedDB, options.storageName ?? "sessile") : null, now: timers.now, random, onFallback: (reason) => this.#storageFailed(reason),
+      backend: indexedDB ? new IndexedDbBackend(indexedDB, storageName) : null, now: timers.now, random, onFallback: (reason) => this.#storageFailed(reason),
     });
     this.#http = new Http(environment.fetch, timers, base, options.token);
     this.#identity = this.#makeIdentity();
@@ -85,9 +93,12 @@ export class CoreClient {
       onTerminal: (code) => this.#terminated(code),
     });
     this.#signals = new PageSignals(page, {
-      awake: (mayBeElsewhere) => this.status === "needs_auth" ? this.#connection.start() : this.#connection.wake(mayBeElsewhere),
+      awake: (mayBeElsewhere) => this.#awake(mayBeElsewhere),
       offline: () => this.#connection.doubt("offline"),
-      asleep: () => this.#connection.isOpen && this.#connection.stop("idle", "page_hidden"),
+      asleep: () => {
+        this.#siblings.close(); // an open channel would keep the page out of the back-forward cache
+        if (this.#connection.isOpen) this.#connection.stop("idle", "page_hidden");
+      },
       flush: () => this.#docs.all.forEach((doc) => doc.flush()),
       visible: (visible) => this.#connection.send({ type: "presence", visible, tabs: 1 }),
     });
@@ -125,9 +136,8 @@ export class CoreClient {
 
   /** Reads the session again and connects, for example after a login without a page load. */
   reconnect(): void {
-    this.#isKnown = false;
-    this.#connection.attempt = 0;
-    this.#connection.start();
+    this.#restart();
+    this.#siblings.tell({ kind: "session" });
   }
 
   /** Ends everything in this tab. Changes that were not acknowledged stay in the outbox. */
@@ -135,7 +145,52 @@ export class CoreClient {
     this.#connection.stop("closed", "closed");
     for (const doc of this.#docs.all) doc.close(true);
     this.#signals.close();
+    this.#environment.timers.clear(this.#siblingTimer);
+    this.#siblings.close();
     this.#outbox.close();
+  }
+
+  #restart(): void {
+    this.#isKnown = false;
+    this.#connection.attempt = 0;
+    this.#connection.start();
+  }
+
+  #awake(mayBeElsewhere: boolean): void {
+    if (!this.#siblings.isOpen) {
+      this.#siblings.open();
+      for (const doc of this.#docs.all) doc.refresh(false).catch(reportError); // what others have stored meanwhile
+    }
+    if (this.status === "needs_auth") this.#connection.start();
+    else this.#connection.wake(mayBeElsewhere);
+  }
+
+  // ------------------------------------------------------------------ other tabs
+
+  /** Who loses its storage has to know what the others had put there: numbers that it made up anew would count twice. */
+  #heard(message: SiblingMessage): void {
+    if (message.kind === "session") return this.#restart();
+    if (message.kind === "connected") return this.#connection.hurry();
+    if (!("owner" in message) || message.owner !== this.#identity.owner) return;
+    if (message.kind === "identity") return void this.#identity.renewed().catch(reportError);
+    if (message.kind === "verdicts") return this.#docs.get(message.name)?.heard(message.device_id, message.verdicts);
+    if (message.kind !== "outbox") return;
+    this.#docs.get(message.name)?.refresh(false).catch(reportError);
+    this.#siblingTimer ??= this.#environment.timers.set(() => {
+      this.#siblingTimer = null;
+      for (const doc of this.#docs.all) doc.pump();
+      this.#errands();
+    }, SIBLING_DELAY_MS);
+  }
+
+  /** Sends what is left of documents that are not open here. */
+  #errands(): void {
+    const { owner } = this.#identity;
+    if (owner !== null) this.#docs.loadErrands(owner).catch(reportError);
+  }
+
+  #tell(owner: string | null, about: { kind: "identity" } | { kind: "outbox"; name: string } | Pick<Extract<SiblingMessage, { kind: "verdicts" }>, "kind" | "name" | "device_id" | "verdicts">): void {
+    if (owner !== null) this.#siblings.tell({ ...about, owner });
   }
 
   // ------------------------------------------------------------------ who is here
@@ -174,10 +229,10 @@ export class CoreClient {
         await this.#docs.load(owner);
         await this.#docs.loadErrands(owner);
       },
-      loggedIn: () => undefined,
+      loggedIn: () => this.#siblings.tell({ kind: "session" }),
       renewed: async () => void (await Promise.all(this.#docs.all.map((doc) => doc.refresh(true)))),
       reconnect: () => this.#connection.start(),
-      tellRenewed: () => undefined,
+      tellRenewed: (owner) => this.#tell(owner, { kind: "identity" }),
     });
   }
 
@@ -185,13 +240,15 @@ export class CoreClient {
     this.#isKnown = false;
     if (code === CLOSE.wrongUser) return this.#connection.retry("wrong_user"); // reads the session again and switches the store
     if (code === CLOSE.expired) this.#emitter.emit("sessionExpired", { session_id: this.session?.session_id ?? null });
-    if (AUTH_CODES.includes(code)) this.#setSession(null);
+    if (!AUTH_CODES.includes(code)) return;
+    this.#setSession(null);
+    this.#siblings.tell({ kind: "session" });
   }
 
   /** Another session, or the same one with something else in it; perhaps what it may do: then the cookie is to be a new one. */
   async #sessionChanged(needsToken: boolean): Promise<void> {
     if (needsToken && !this.#http.hasToken) await this.#http.json("api/v0/session/refresh", "POST").catch(() => undefined); // the next read says what is wrong
-    this.reconnect();
+    this.#restart();
   }
 
   // ------------------------------------------------------------------ the connection
@@ -231,8 +288,8 @@ export class CoreClient {
     this.#setSession(frame.session);
     this.#hasTried = true;
     this.#connection.welcomed();
-    const { owner } = this.#identity;
-    if (owner !== null) this.#docs.loadErrands(owner).catch(reportError); // what another tab has left
+    this.#errands();
+    this.#siblings.tell({ kind: "connected" });
     this.#docs.opened(frame.documents);
     for (const doc of this.#docs.all) if (!frame.documents.some(({ name }) => name === doc.name)) this.#subscribe(doc);
   }
@@ -266,8 +323,11 @@ export class CoreClient {
       whenOwner: () => this.#identity.whenOwner,
       send: (frame) => this.#connection.send(frame),
       emit: (name, detail) => this.#emitter.emit(name, detail),
-      stored: (entry) => this.#identity.isNewDevice(entry) && this.#goOn(),
-      verdicts: () => undefined,
+      stored: (entry) => {
+        this.#tell(entry.owner, { kind: "outbox", name: entry.name });
+        if (this.#identity.isNewDevice(entry)) this.#goOn();
+      },
+      verdicts: (name, device_id, verdicts) => this.#tell(this.#identity.owner, { kind: "verdicts", name, device_id, verdicts }),
       acknowledged: (doc) => {
         this.#docs.drop(doc);
         this.#goOn();

@@ -100,6 +100,7 @@ export function plainEnvironment() {
     timers: browserTimers,
     random: () => (scope.crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
     page: { window: scope.window, document: scope.document } as PageLike,
+    BroadcastChannel: scope.BroadcastChannel as Environment["BroadcastChannel"],
   };
 }
 
@@ -108,7 +109,6 @@ export function browserEnvironment(): Environment {
   return {
     ...plainEnvironment(),
     persist: scope.navigator?.storage?.persist && (() => scope.navigator.storage.persist()),
-    BroadcastChannel: scope.BroadcastChannel,
     locks: scope.navigator?.locks,
     startWorker: scope.Worker && ((url) => new scope.Worker(trustedUrl(url), { name: "sessile" }) as WorkerLike),
   };

@@ -18,7 +18,7 @@ class Page extends EventTarget {
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 const CHANNEL_MS = 1;
-/** The client of `sessile/core` instead of the whole one: every tab has a socket of its own, and hears nothing of the others. */
+/** The client of `sessile/core` instead of the whole one: every tab has a socket of its own. */
 const isCore = process.env["SIMULATION_CLIENT"] === "core";
 
 const subtle = {
