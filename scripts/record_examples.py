@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 from sessile.model.platform import PlatformEntry
+from sessile.runtime import background
 from sessile.runtime.manager import AsyncSessionManager
 from sessile.runtime.settings import Settings
 from sessile.server.app import create_app
@@ -84,7 +86,10 @@ async def record() -> Mapping[str, Example]:
     settings = Settings(database_url="memory://", service_key=SERVICE_KEY)
     manager = AsyncSessionManager(settings, clock=clock, random=SeededRandom(7))
     service = create_app(manager, standalone=True)
-    await service.start()
+    with patch.object(
+        background, "TOUCH_INTERVAL_S", 3600.0
+    ):  # so that no example has what a slow machine wrote meanwhile
+        await service.start()
     try:
         transport = httpx.ASGITransport(app=service)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
