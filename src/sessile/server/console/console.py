@@ -98,6 +98,8 @@ class Console:
         async def endpoint(request: Request) -> Response:
             scope = request.scope
             if route.is_stream:
+                if scope["method"] == "HEAD":  # the framework adds it to every GET; nobody would read the stream
+                    raise MethodRefused
                 self.access.check_stream(scope)
             elif route.method == "GET":
                 self.access.check_read(scope)

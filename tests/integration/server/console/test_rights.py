@@ -168,6 +168,7 @@ async def test_a_stream_is_opened_by_a_page_and_by_nothing_else() -> None:
     async with console() as bench:
         operator = await bench.sign_in()
         for route in STREAMS:
+            assert (await operator.http.head(API + address(route))).status_code == 405
             for headers in ({}, {"accept": "*/*"}, {"sec-fetch-site": "none", "accept": "text/event-stream"}):
                 answer = await ask(operator.http, route, **headers)
                 assert (answer.status_code, answer.json().get("code")) == (403, "origin_refused"), headers
