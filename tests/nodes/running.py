@@ -38,6 +38,8 @@ class Node(ServerProcess):
     """One server process. `to_redis` and `to_postgres` are its own ways to them, where there is a way to break. `package` is the folder of the version that its next start
     is of, when that is another than ours."""
 
+    _starts_within_s = 90.0  # a Python process on a busy machine takes its time
+
     def __init__(
         self,
         name: str,

@@ -93,6 +93,7 @@ class ServerProcess(ABC):
     _stop_signal: ClassVar = signal.SIGTERM
     _refuses_root: ClassVar = False
     """Whether it has to run as the account `postgres` when we are root."""
+    _starts_within_s: ClassVar = START_TIMEOUT_S
 
     def __init__(self, port: int | None = None) -> None:
         # Not in a test's own folder: those are closed to other accounts, and a server that refuses to be root runs as one.
@@ -127,7 +128,7 @@ class ServerProcess(ABC):
                 **self._as_account(),
             )
         _tell_reaper(started=self.pid, signal=int(self._stop_signal))
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self._starts_within_s
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 self.stop()
