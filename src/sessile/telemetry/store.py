@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from sessile.model.errors import SessileError, StoreUnavailable
@@ -45,13 +46,24 @@ class MeasuredStore:
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
         began = time.perf_counter()
+        watching = watchers()
+        events: Sequence[Event] = ()
+
+        def told(tx: Transaction, *given: Any) -> T:
+            nonlocal events
+            result = _watched(tx, watching, work, given, is_write=True) if watching else work(tx, *given)
+            events = getattr(tx, "events", ())  # a store of somebody else's need not keep them
+            return result
+
+        # The inner store, and whoever stands in front of it, sees whose work it is.
+        told.__name__ = getattr(work, "__name__", told.__name__)
+        told.__module__ = getattr(work, "__module__", told.__module__)
         try:
-            told: tuple[T, Sequence[Event]] = await self.inner.write(_told, watchers(), work, args)
+            result = await self.inner.write(told, *args)
         except Exception as error:
             self._writes[write_outcome(error)].observe(time.perf_counter() - began)
             raise
         self._writes["done"].observe(time.perf_counter() - began)
-        result, events = told
         if events:
             self._count(events)
         return result
@@ -59,12 +71,9 @@ class MeasuredStore:
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         began = time.perf_counter()
         watching = watchers()
-        result: T
+        asked: Callable[..., T] = partial(_watched_read, watching, work) if watching else work
         try:
-            if watching:
-                result = await self.inner.read(_watched, watching, work, args)
-            else:
-                result = await self.inner.read(work, *args)
+            result = await self.inner.read(asked, *args)
         except Exception as error:
             self._reads[write_outcome(error)].observe(time.perf_counter() - began)
             raise
@@ -108,12 +117,8 @@ class MeasuredStore:
         self.inner.guard(guard)
 
 
-def _told(
-    tx: Transaction, watching: Sequence[Measured], work: Callable[..., T], args: Sequence[Any]
-) -> tuple[T, Sequence[Event]]:
-    """What the work gave, and the events that the commit will tell. A store of somebody else's need not keep them."""
-    result = _watched(tx, watching, work, args, is_write=True) if watching else work(tx, *args)
-    return result, getattr(tx, "events", ())
+def _watched_read(watching: Sequence[Measured], work: Callable[..., T], tx: Transaction, *args: Any) -> T:
+    return _watched(tx, watching, work, args, is_write=False)
 
 
 def _watched(
@@ -122,7 +127,7 @@ def _watched(
     work: Callable[..., T],
     args: Sequence[Any],
     *,
-    is_write: bool = False,
+    is_write: bool,
 ) -> T:
     for one in watching:
         one.transaction(is_write=is_write)
