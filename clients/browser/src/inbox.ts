@@ -85,10 +85,7 @@ export class Inbox {
   #heardOfOutbox(message: Extract<SiblingMessage, { kind: "identity" | "verdicts" | "outbox" }>): void {
     if (message.kind === "identity") return void this.to.identity.renewed().catch(reportError);
     const doc = this.to.docs.get(message.name);
-    if (message.kind === "verdicts") {
-      doc?.heard(message.device_id, message.verdicts);
-      return doc && this.to.docs.drop(doc);
-    }
+    if (message.kind === "verdicts") return doc?.heard(message.device_id, message.verdicts);
     doc?.refresh(false).catch(reportError);
     const { docs, tabs, timers } = this.to;
     if (tabs.role === "follower") return;
