@@ -47,6 +47,10 @@ class SessileSessionInterface(SessionInterface):
         sessions = app.extensions.get(EXTENSION) or self.attach(app)
         return FlaskSession(sessions, request.environ)
 
+    def is_null_session(self, obj: object) -> bool:
+        """Never: there is a session in each request, which costs nothing until it is used."""
+        return False
+
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Commits, before the first byte of the response. Raises what the commit raises, which becomes the response (`problems`)."""
         session = cast(
@@ -66,7 +70,7 @@ class SessileSessionInterface(SessionInterface):
             session.discard()
             response.close()  # another one takes its place
             raise
-        if trace.is_on():
+        if session.is_traced:
             refused = session.refused
             trace.done(session.scope, session, status=None if refused else response.status_code, error=refused)
         if response.is_streamed and session.has_levels:

@@ -38,6 +38,8 @@ class FlaskSession(BlockingSession, SessionMixin):
     _is_new = True
     _is_marked = False
     _sends_again = False
+    is_traced = False
+    """Whether somebody looked at the trace when it was looked up."""
     refused: SessileError | None = None
     """The error of ours that the response tells of."""
 
@@ -46,7 +48,8 @@ class FlaskSession(BlockingSession, SessionMixin):
             self._sessions.begin_serving()
         loaded = drive(load(self._manager, self._cookies, self._scope))
         self._is_new = loaded.record is None
-        if trace.is_on():
+        self.is_traced = trace.is_on()
+        if self.is_traced:
             trace.loaded(self._scope, loaded)
         return loaded
 
