@@ -90,6 +90,8 @@ export class Connection {
   /** Runs while something is to be heard: a ping that is due, or an answer. */
   #pingDue: unknown = null;
   #answerDue: unknown = null;
+  /** What should have been heard by now, and was not. */
+  #missing: string | null = null;
   #pingLate_ms = 0;
   #lastPing_ms = 0;
   #heardAt_ms = 0;
@@ -176,6 +178,13 @@ export class Connection {
     if (this.status === "connected") this.#setStatus("degraded", reason);
   }
 
+  /** A late answer can be a busy server, and a late ping a busy network. Both late, with nothing else heard, is a dead socket. */
+  #miss(what: string): void {
+    if (this.#missing !== null && this.#missing !== what) return this.#fail("silent");
+    this.#missing = what;
+    this.doubt(what);
+  }
+
   #probe(): void {
     if (this.#socket === null || !this.options.probe()) return;
     const { timers } = this.options;
@@ -191,7 +200,7 @@ export class Connection {
   /** False when there is no connection, or not yet: the hello comes first. Then nothing was sent. */
   send(frame: object): boolean {
     if (this.#welcomedAt_ms === null || !this.#write(frame)) return false;
-    if (ANSWERED.has((frame as { type: string }).type)) this.#answerDue ??= this.options.timers.set(() => this.doubt("no_answer"), ANSWER_LATE_MS);
+    if (ANSWERED.has((frame as { type: string }).type)) this.#answerDue ??= this.options.timers.set(() => this.#miss("no_answer"), ANSWER_LATE_MS);
     return true;
   }
 
@@ -283,7 +292,7 @@ export class Connection {
     this.bytesIn += text.length;
     this.framesIn++;
     this.options.timers.clear(this.#answerDue);
-    this.#answerDue = null;
+    this.#answerDue = this.#missing = null;
     if (this.status === "degraded") this.#setStatus("connected", "heard");
     const frame = this.#parsed(text);
     if (frame?.type !== "part") return frame ? this.#handle(frame) : undefined;
@@ -339,7 +348,7 @@ export class Connection {
     this.#watchdog = timers.set(() => this.#fail("lost"), this.#lostAfter_ms);
     timers.clear(this.#pingDue);
     // Where pings come so seldom that one is lost at once, there is nothing in between.
-    this.#pingDue = this.#pingLate_ms < this.#lostAfter_ms ? timers.set(() => this.doubt("no_ping"), this.#pingLate_ms) : null;
+    this.#pingDue = this.#pingLate_ms < this.#lostAfter_ms ? timers.set(() => this.#miss("no_ping"), this.#pingLate_ms) : null;
   }
 
   /** The server drains: come back at a random moment of the window it gave. */
@@ -394,7 +403,7 @@ export class Connection {
 
   #clearTimers(): void {
     for (const timer of [this.#timer, this.#watchdog, this.#grace, this.#pingDue, this.#answerDue]) this.options.timers.clear(timer);
-    this.#timer = this.#watchdog = this.#grace = this.#pingDue = this.#answerDue = null;
+    this.#timer = this.#watchdog = this.#grace = this.#pingDue = this.#answerDue = this.#missing = null;
   }
 
   get #trying(): ConnectionStatus { return this.#hasBeenOpen ? "reconnecting" : "connecting"; }

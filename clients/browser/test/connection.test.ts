@@ -125,6 +125,28 @@ describe("loss", () => {
     expect(bench.server.latest.closedByClient).toBe(4001);
   });
 
+  it("an answer and a ping that are both late are a dead socket, before lost_after_ms", () => {
+    bench.server.receive = () => undefined;
+    bench.clock.advance(1000);
+    bench.connection.send({ type: "request_sync", document_id: "doc-d", reason: "user" });
+    bench.clock.advance(5000);
+    expect([bench.last.to, bench.last.reason]).toEqual(["degraded", "no_answer"]);
+    bench.clock.advance(17_999);
+    expect(bench.connection.isOpen).toBe(true);
+    bench.clock.advance(1);
+    expect([bench.last.to, bench.last.reason]).toEqual(["reconnecting", "silent"]);
+  });
+
+  it("an answer that was late does not count against a ping that is late after it", () => {
+    bench.server.receive = () => undefined;
+    bench.connection.send({ type: "request_sync", document_id: "doc-d", reason: "user" });
+    bench.clock.advance(6000);
+    bench.server.latest.tell({ type: "session_expiring", session_id: "s1", expires_at: "" });
+    expect(bench.last.to).toBe("connected");
+    bench.clock.advance(28_999);
+    expect([bench.last.to, bench.last.reason]).toEqual(["degraded", "no_ping"]);
+  });
+
   it("a socket that died while the laptop slept is found out on waking", () => {
     bench.clock.sleep(60_000);
     expect(bench.connection.isOpen).toBe(true);
