@@ -69,7 +69,14 @@ def test_all_comes_right(client: str, seeds: int, program: Program, capsys: pyte
     assert figures["emptyAfterMost_ms"] <= 30_000
 
 
-FAILED_ONCE = [("whole", 20260948), ("whole", 20261256), ("whole", 20261458), ("whole", 20262234), ("whole", 20262337), ("core", 20260467)]
+FAILED_ONCE = [
+    ("whole", 20260948),
+    ("whole", 20261256),
+    ("whole", 20261458),
+    ("whole", 20262234),
+    ("whole", 20262337),
+    ("core", 20260467),
+]
 """Seeds of the soak that found something. What a seed meets changes with every change of the client: `clients/browser/test/left.test.ts` shows the three of the whole client by themselves."""
 
 

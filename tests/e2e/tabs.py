@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -252,12 +253,15 @@ def wait_equal(tabs: Iterable[Tab], timeout_ms: float = TIMEOUT_MS) -> dict[str,
     for tab in tabs:
         tab.wait_synchronized(timeout_ms)
     version = max(tab.view()["version"] for tab in tabs)
-    while True:  # the application may add what it found: the versions go on a little, and end
+    ends_at = time.monotonic() + timeout_ms / 1000
+    while (
+        True
+    ):  # the application may add what it found, and a page keep what was typed: the versions go on a little, and end
         for tab in tabs:
             tab.wait_for("doc.version >= arg && doc.pendingCount === 0", version, timeout_ms)
         views = [tab.view() for tab in tabs]
         latest = max(view["version"] for view in views)
-        if latest == version and all(view["version"] == version for view in views):
+        if all(view == views[0] and view["state"] == view["confirmed"] for view in views) or time.monotonic() > ends_at:
             break
         version = latest
     for view in views:

@@ -166,7 +166,10 @@ def _any_server_is_believed() -> AbstractContextManager[Any]:
 
 
 def _no_epoch_in_the_key() -> AbstractContextManager[Any]:
-    return patch.object(Fence, "place", property(lambda self: CachePlace(self.server, "") if self.is_open else None))
+    def made(self: Fence) -> None:
+        object.__setattr__(self, "place", CachePlace(self.server, "") if self.is_open and self.server else None)
+
+    return patch.object(Fence, "__post_init__", made)
 
 
 def _over_already_is_answered_at_once() -> AbstractContextManager[Any]:

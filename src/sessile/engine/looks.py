@@ -47,9 +47,7 @@ class Looks:
     def usable(self) -> Look | None:
         """A look with which the cache may be believed now; None: read the truth."""
         look = self.last
-        if look is None or not look.fence.is_open or self._stopwatch.seconds() - look.sent_at >= self.period_s:
-            return None
-        return look
+        return look if look is not None and self.is_usable(look) else None
 
     def is_usable(self, look: Look) -> bool:
         """Whether it shows an open fence and still is young enough."""

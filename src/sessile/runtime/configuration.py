@@ -35,7 +35,8 @@ class AsyncConfiguration:
         try:
             change = self._settings.reload()
         except ConfigurationError as error:
-            logger.error("The settings stay as they are: %s", error.message)  # noqa: TRY400 - the reason is in the message
+            reason = error.message
+            logger.error("The settings stay as they are: %s", reason, extra={"event_name": "settings_refused"})  # noqa: TRY400 - the reason is in the message
             await self._noted(None, error.message)
             raise
         if quietly and not change.changed and not change.waiting:
@@ -44,6 +45,7 @@ class AsyncConfiguration:
             "Settings were read again; changed: %s; after a restart: %s",
             ", ".join(change.changed) or "nothing",
             ", ".join(change.waiting) or "nothing",
+            extra={"event_name": "settings_reloaded"},
         )
         await self._noted(change, "")
         return change
@@ -73,7 +75,10 @@ class AsyncConfiguration:
             else:
                 await self._engine.note_reloaded(process, change.changed, change.waiting)
         except StoreUnavailable:
-            logger.warning("The store is away: that the settings were read again is in no audit log")
+            logger.warning(
+                "The store is away: that the settings were read again is in no audit log",
+                extra={"event_name": "settings_unwritten"},
+            )
 
 
 class Configuration:

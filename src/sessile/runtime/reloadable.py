@@ -57,7 +57,7 @@ class ReloadableSettings(BaseSettings):
             try:
                 listener(change)
             except Exception:  # one listener's fault must not keep the change from the others
-                logger.exception("A listener for settings failed")
+                logger.exception("A listener for settings failed", extra={"event_name": "settings_listener_failed"})
 
     def _check(self, merged: dict[str, Any]) -> None:
         try:

@@ -107,7 +107,7 @@ def test_addresses_of_syslog_servers() -> None:
         "tcp://logs/x",
         "tcp://logs:99999",
         "unix://dev/log",
-        "tls://x",
+        "tls://",
     ):
         with pytest.raises(ValueError, match=r"is udp|slashes|no address"):
             SyslogAddress.parse(text)
