@@ -29,7 +29,15 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-extensions",
+    "--disable-features=Translate,MediaRouter,OptimizationHints",
+    "--in-process-gpu",
 ]
+"""What a test does not look at costs a third of what a browser does here."""
+HANDS_OUT_SECRETS = frozenset({"test_handoff", "test_logins"})
+"""Modules whose answers are kept whole also in the ordinary run; of all others addresses, headers and frames are. A sixth of a test's CPU goes into that."""
+IS_TRACED = IS_SOAK or os.environ.get("SESSILE_TRACE") == "1"
+"""Whether a failed test leaves a trace beside its screenshots."""
 _FAILED = pytest.StashKey[bool]()
 
 expect.set_options(timeout=15_000)
@@ -77,16 +85,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture
 def new_device(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Device]]:
-    """`new_device(origin)` is a browser profile of its own. When the test fails, its screenshots and its trace stay in
+    """`new_device(origin)` is a browser profile of its own. When the test fails, its screenshots (SESSILE_TRACE=1: and its trace) stay in
     test-results/. A page on which a script failed, or that broke its own policy, fails the test."""
     made: list[Device] = []
 
     def new(origin: str, **options: Any) -> Device:
         label = f"device-{len(made) + 1}"
         recording = Recording(tmp_path, f"{re.sub(r'[^a-z0-9]+', '_', request.node.name)[:60]} {label}")
-        context = new_context(browser, **recording.options, **options)
+        is_whole = IS_SOAK or request.path.stem in HANDS_OUT_SECRETS
+        context = new_context(browser, **(recording.options if is_whole else {}), **options)
         recording.follow(context)
-        context.tracing.start(name=request.node.name)
+        if not is_whole:
+            recording.follow_answers(context)
+        if IS_TRACED:
+            context.tracing.start(name=request.node.name)
         made.append(Device(context, origin, label, recording))
         return made[-1]
 
@@ -119,7 +131,8 @@ def _keep(device: Device, folder: Path) -> None:
     for number, tab in enumerate(device.tabs, 1):
         with suppress(Error):  # a tab that crashed has no picture, and the test's own failure is what counts
             tab.page.screenshot(path=folder / f"{device.label}-tab-{number}.png", timeout=5000)
-    device.context.tracing.stop(path=folder / f"{device.label}.zip")
+    if IS_TRACED:
+        device.context.tracing.stop(path=folder / f"{device.label}.zip")
     if device.problems:
         (folder / f"{device.label}-problems.txt").write_text("\n".join(device.problems))
 

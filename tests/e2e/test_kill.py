@@ -19,7 +19,7 @@ from tests.e2e.tabs import NAME, PLACE, TITLE, WHAT, Tab, wait_equal
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 TEXT = "The pipe above the archive burst at night, and nobody heard it. "
-ROUNDS = 50 if IS_SOAK else 2
+ROUNDS = 50
 AWAY_S = 60 if IS_SOAK else 5
 MEDIAN_MAX_S = 5.0
 GOOD_CONNECTION_S = 10.5
@@ -129,6 +129,7 @@ WATCH = """name => {
 }"""
 
 
+@pytest.mark.soak
 def test_recovery_time(
     own_demo: Served,
     four_tabs: Callable[..., list[Tab]],

@@ -80,8 +80,16 @@ def expect_accessible(tab: Tab, scheme: str) -> None:
     assert violations(tab.page, None if scheme == "light" else COLOURS) == []
 
 
-@pytest.mark.parametrize("width_px", [375, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def _looks(narrow_px: int) -> pytest.MarkDecorator:
+    """Light on a screen, dark on a phone; the other two in the soak."""
+    crossed = [
+        pytest.param("light", narrow_px, marks=pytest.mark.soak),
+        pytest.param("dark", 1280, marks=pytest.mark.soak),
+    ]
+    return pytest.mark.parametrize(("scheme", "width_px"), [("light", 1280), ("dark", narrow_px), *crossed])
+
+
+@_looks(375)
 def test_pictures(
     demo: Served,
     conflicted: None,
@@ -131,8 +139,7 @@ def test_pictures(
     picture(clash, "conflict")
 
 
-@pytest.mark.parametrize("width_px", [320, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@_looks(320)
 def test_dialogs_and_waiting(
     demo: Served, new_device: Callable[..., Device], person: str, scheme: str, width_px: int
 ) -> None:
@@ -224,7 +231,7 @@ def test_every_control_has_a_name_and_every_status_is_announced(
     assert tab.page.get_by_role("main").count() == 1
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.soak)])
 @shows_security("V7.4.4")
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     demo: Served, conflicted: None, new_device: Callable[..., Device], scheme: str

@@ -63,8 +63,15 @@ def test_a_network_that_goes_silent_with_the_socket_open(
         assert tab.loads == 0
 
 
-@pytest.mark.parametrize("who", ["the sibling tab", "the reopened tab"])
-@pytest.mark.parametrize("fault", ["answers held", "network cut"])
+@pytest.mark.parametrize(
+    ("fault", "who"),
+    [
+        ("answers held", "the sibling tab"),
+        ("network cut", "the reopened tab"),
+        pytest.param("answers held", "the reopened tab", marks=pytest.mark.soak),
+        pytest.param("network cut", "the sibling tab", marks=pytest.mark.soak),
+    ],
+)
 def test_a_tab_closed_before_the_acknowledgement(
     demo: Served, new_device: Callable[..., Device], new_proxy: NewProxy, person: str, fault: str, who: str
 ) -> None:

@@ -128,6 +128,7 @@ async def connected(http: httpx.AsyncClient, node: Node, login: Login, expected:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.soak  # the ordinary run has the rolling upgrade of tests/deployment, which restarts nodes in the same way
 async def test_a_rolling_restart_is_noticed_by_nobody(service: Running) -> None:
     """SIGTERM, one node after the other: the first one out of the blue, the others taken out of the balancer before, as a deployment does."""
     for number in range(ROUNDS):

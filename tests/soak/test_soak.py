@@ -1,4 +1,4 @@
-"""Ten kills in the ordinary run, one at each point; 50 others with SESSILE_SOAK=1. `make soak` runs `python -m tests.soak --kills 200` before, with the machine to itself."""
+"""Six kills in the ordinary run, each at another point; 50 others with SESSILE_SOAK=1. `make soak` runs `python -m tests.soak --kills 200` before, with the machine to itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.soak.run import KILLS, Failed, Soak
 pytestmark = pytest.mark.server
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
-KILL_COUNT = 50 if IS_SOAK else 10
+KILL_COUNT = 50 if IS_SOAK else 6
 MEDIAN_MAX_S = 20.0
 """Two cores are shared with three other workers here, so it says only that people do come back. The figure is that of `python -m tests.soak`."""
 PLANTED_KILLS = 12
@@ -30,7 +30,7 @@ async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, capsys: py
     with capsys.disabled():
         print(f"\n{figures.as_json()}")
     assert figures.kills == KILL_COUNT
-    assert set(figures.kills_by_point) == set(KILLS)
+    assert len(figures.kills_by_point) == min(KILL_COUNT, len(KILLS))
     assert figures.acknowledged == figures.changes > 50 * KILL_COUNT
     assert (figures.lost, figures.doubled) == (0, 0)
     assert figures.sessions > figures.sessions_ended > KILL_COUNT

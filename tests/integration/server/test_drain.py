@@ -70,7 +70,7 @@ async def test_a_socket_without_a_hello_is_sent_away_too() -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 async def test_a_signal_lets_the_goaway_out_first(tmp_path: Path, number: signal.Signals) -> None:
     with process_on(tmp_path / "a.db") as server:
         token = server.token()

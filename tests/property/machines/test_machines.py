@@ -20,7 +20,6 @@ PLANTED: list[tuple[Machine, str, str, str]] = [
     (HandoffMachine, "sessile.engine.principals:PrincipalEngine._set_limit", "max(0, len(live) - allowed)", "len(live) - allowed"),
     (HandoffMachine, f"{SESSIONS}_standing", "if retired.principal_changed:", "if False:"),
     (HandoffMachine, "sessile.engine.logins:Logins._clocks_of", "wishes or (session.is_remembered and not was_anonymous)", "wishes"),
-    (HandoffMachine, "sessile.model.maintenance:Maintenance.is_over", "now >= self.until", "False"),
     (HandoffMachine, "sessile.engine.handoff:HandoffEngine._confirm", "or now >= handoff.expires_at", ""),
     (HandoffMachine, "sessile.stores.sql.sessions:_live", "sessions.c.idle_expires_at > now", "sessions.c.idle_expires_at.is_not(None)"),
     (DocumentMachine, "sessile.engine.changes:ChangeEngine._replay", "if stored.operations_hash != operations_hash(change):", "if False:"),
@@ -29,6 +28,7 @@ PLANTED: list[tuple[Machine, str, str, str]] = [
 ]  # fmt: skip
 
 DEEP: list[tuple[Machine, str, str, str]] = [
+    (HandoffMachine, "sessile.model.maintenance:Maintenance.is_over", "now >= self.until", "False"),
     (HandoffMachine, "sessile.engine.logins:Logins.with_new_token", "if principal_changed:", "if False:"),
     (HandoffMachine, "sessile.stores.sql.sessions:SqlSessionRows.ended_before", "sessions.c.ended_at < moment", "sessions.c.ended_at <= moment"),
     (HandoffMachine, "sessile.stores.memory.sessions:MemorySessionRows.touch", "current.absolute_expires_at", "session.idle_expires_at"),
