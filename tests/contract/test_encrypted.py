@@ -1,4 +1,4 @@
-"""The store contract with encryption on: whole on the memory store, and on the others the groups that read and write content."""
+"""The store contract with encryption on: the groups that read and write content; in the soak all of it, on the memory store and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class FewGroups(SessionContract, BatchContract, MergeContract, CheckpointContrac
     """Those that have each statement with content in it."""
 
 
-class TestEncryptedMemory(StoreContract):
+@pytest.mark.soak
+class TestEncryptedMemoryWhole(StoreContract):
     finds_labels = False
 
     def make_store(self, lane: str, place: Path) -> Store:

@@ -89,7 +89,7 @@ def deadlocks(world: World) -> Iterator[None]:
 def pool_exhausted(world: World) -> Iterator[None]:
     """Somebody else's work holds all connections of every pool."""
     hogs = [
-        threading.Thread(target=_hog, args=(node, HOLD_S))
+        threading.Thread(target=_hog, args=(node, 2 * HOLD_S))
         for node in world.nodes
         for _ in range(node.settings.pool_size)
     ]

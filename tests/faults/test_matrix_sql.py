@@ -55,7 +55,7 @@ def test_sql(world: World, cell: str, lanes: Sequence[str], seed: int) -> None:
 @rounds
 def test_pool_exhausted(world: World, lanes: Sequence[str], seed: int) -> None:
     """Who gets no connection in time is told so; reads go on from the cache for a while."""
-    world.play(lanes, contextmanager(sql_cells.pool_exhausted), SQL_AWAY, seed=seed, pool_size=2, pool_timeout_s=0.2)
+    world.play(lanes, contextmanager(sql_cells.pool_exhausted), SQL_AWAY, seed=seed, pool_size=3, pool_timeout_s=0.5)
 
 
 @rounds
