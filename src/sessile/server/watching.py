@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from typing import Final
-
 from starlette.requests import Request
 
 from sessile.model.errors import AuthenticationRequired
 from sessile.server.access import is_service
+from sessile.server.local import is_from_this_machine
 from sessile.server.refusals import NoSuchPage
-
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-"""Headers of a proxy: a request that has one does not come from this machine, whatever its address says."""
 
 
 def may_watch(request: Request) -> bool:
@@ -26,7 +21,7 @@ def may_watch(request: Request) -> bool:
     key = settings.service_key
     if key is not None and is_service(request, key.get_secret_value()):
         return True
-    return _is_local(request)
+    return is_from_this_machine(request.scope)
 
 
 def check_watcher(request: Request) -> None:
@@ -35,12 +30,3 @@ def check_watcher(request: Request) -> None:
         raise NoSuchPage
     if not may_watch(request):
         raise AuthenticationRequired("service_key")
-
-
-def _is_local(request: Request) -> bool:
-    if request.client is None or any(header in request.headers for header in _FORWARDED):
-        return False
-    try:
-        return ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False

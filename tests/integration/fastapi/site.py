@@ -24,7 +24,6 @@ from sessile.runtime.settings import Settings
 
 T = TypeVar("T")
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-MEASURED_IN = "sessile.telemetry.store"
 BACKGROUND = {"_lease", "_touch", "_forget_events"}
 
 
@@ -37,12 +36,6 @@ class SetClock:
 
     def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
-
-
-def _name_of(work: Callable[..., Any], args: Sequence[Any]) -> str:
-    """Of what is asked, whoever measures it on the way."""
-    name: str = args[1].__name__ if work.__module__ == MEASURED_IN else work.__name__
-    return name
 
 
 class WatchedStore:
@@ -64,12 +57,12 @@ class WatchedStore:
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
         self._check()
-        self.writes.append(_name_of(work, args))
+        self.writes.append(work.__name__)
         return await self._inner.write(work, *args)
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
         self._check()
-        self.reads.append(_name_of(work, args))
+        self.reads.append(work.__name__)
         return await self._inner.read(work, *args)
 
     async def transact(self, work: Callable[[Any], T]) -> T:

@@ -53,9 +53,8 @@ class SessileSessionInterface(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Commits, before the first byte of the response. Raises what the commit raises, which becomes the response (`problems`)."""
-        session = cast(
-            "FlaskSession", session
-        )  # the one that open_session made; asking it costs as much as all that follows
+        # It is the one that open_session made; asking it, as an abstract class does, costs as much as what follows.
+        session = cast("FlaskSession", session)
         if session.is_untouched:
             session.start()
             return

@@ -72,10 +72,8 @@ class BlockingLink:
         if type(reply) is ServerFault and wants_new_look((reply,)):
             connection.close()
             self._drop_idle()
-        elif connection.generation == self._generation and not self._is_closed and len(self._idle) < _KEPT_MAX:
-            self._idle.append(connection)
         else:
-            connection.close()
+            self._put_back(connection)
         return reply
 
     def at_once(self, identity: str, command: Command) -> None:
