@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready-dev $(CLIENT)/node_modules/.package-lock.json ## everything for development: venv, Node packages, Chromium, PostgreSQL, Redis
+setup: $(VENV)/.ready-dev $(CLIENT)/node_modules/.package-lock.json ## everything for development: venv, Node packages, Chromium, PostgreSQL, Redis, nginx
 	@sh scripts/ensure_browser.sh
 	@sh scripts/ensure_servers.sh
 

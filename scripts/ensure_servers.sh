@@ -10,6 +10,7 @@ missing() {
   done
   command -v redis-cli >/dev/null 2>&1 || echo redis-tools
   command -v openssl >/dev/null 2>&1 || echo openssl
+  command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || echo nginx-light
 }
 
 # Tests start servers of their own; the ones that Debian makes and starts are not wanted.
@@ -23,9 +24,9 @@ install() {
     chmod +x "$policy"
   fi
   apt-get update -qq && apt-get install -qq -y --no-install-recommends "$@" || return 1
-  for service in redis-server redis-sentinel; do
+  for service in redis-server redis-sentinel nginx; do
     case " $* " in
-      *" $service "*)
+      *" $service"*)
         # Where the machine has a policy of its own it was started all the same; and the next boot would start it.
         if [ -d /run/systemd/system ]; then systemctl disable --now --quiet "$service" || true
         elif command -v service >/dev/null 2>&1; then service "$service" stop >/dev/null 2>&1 || true; fi ;;

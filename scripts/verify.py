@@ -172,7 +172,10 @@ def _execute(step: Step, time_left_s: float) -> str | None:
     if time_left_s <= 0:
         return "not run: the time was up"
     with _scratch() as scratch:
-        return _execute_in(step, time_left_s, {**os.environ, **scratch, **step.environment})
+        environment = {**os.environ, **scratch, **step.environment}
+        # The tests start a few hundred processes: each would compile all of it anew.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        return _execute_in(step, time_left_s, environment)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ BINARIES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "node": ("node",),
     "npm": ("npm",),
+    "nginx": ("nginx", "/usr/sbin/nginx"),
 }
 """Names under which a binary is found; one that is not listed is looked for under its own name."""
 

@@ -1,11 +1,11 @@
-"""The shipped configuration of nginx, before a real node and beside one that is away: requests, a socket and a stream of events get through. Where nginx is installed."""
+"""The shipped configuration of nginx, before a real node and beside one that is away: requests, a socket and a stream of events get through."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from sessile.client.outbox import new_id
-from sessile.testing.servers import ServerMissing, ServerProcess, free_port
+from sessile.testing.servers import ServerProcess, free_port
 from sessile.testing.servers.process import wait_until
-from tests.conftest import find_binary
 from tests.deployment.test_files import adapted
 from tests.integration.server.running import ServerProcess as Served
 from tests.integration.server.running import process_on
@@ -27,14 +26,11 @@ WITHIN_S = 20
 
 
 class Nginx(ServerProcess):
-    """Before one node that is there and one that is not. Raises ServerMissing."""
+    """Before one node that is there and one that is not."""
 
-    def __init__(self, node: int) -> None:
-        found = find_binary("nginx")
-        if found is None:
-            raise ServerMissing("nginx is not installed")
+    def __init__(self, binary: str, node: int) -> None:
         super().__init__()
-        self._binary = found
+        self._binary = binary
         self.plain_port = free_port()
         self._configuration = adapted(self.folder, port=self.port, plain=self.plain_port, nodes=(free_port(), node))
 
@@ -56,16 +52,15 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if find_binary("nginx") is None:
-        pytest.skip("not run: nginx is not installed here")
+def site(tmp_path_factory: pytest.TempPathFactory, require: Callable[[str], str]) -> Iterator[Site]:
+    binary = require("nginx")
     database = tmp_path_factory.mktemp("node") / "a.db"
     proxied = {
         "SESSILE_TRUSTED_PROXIES": "127.0.0.1",
         "SESSILE_COOKIE_SECURE": "true",
         "SESSILE_PING_INTERVAL_S": "0.5",
     }
-    with process_on(database, **proxied) as node, Nginx(int(node.origin.rpartition(":")[2])) as nginx:
+    with process_on(database, **proxied) as node, Nginx(binary, int(node.origin.rpartition(":")[2])) as nginx:
         tls = ssl.create_default_context(cafile=nginx.folder / "ca.crt")
         plain_url = f"http://127.0.0.1:{nginx.plain_port}"
         yield Site(f"https://127.0.0.1:{nginx.port}", plain_url, tls, node, nginx.folder / "access.log")

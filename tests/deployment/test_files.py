@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from sessile.cli.lazy import COMMANDS
 from sessile.runtime.settings import Settings
 from sessile.testing.servers.certificates import make_certificates
 from tests.architecture.tree import ROOT
-from tests.conftest import find_binary
 
 DEPLOY: Final = ROOT / "deploy"
 FILES: Final = sorted(path for path in DEPLOY.iterdir() if path.is_file())
@@ -122,11 +121,8 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
 
 
-def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
-    nginx = find_binary("nginx")
-    if nginx is None:
-        pytest.skip("not run: nginx is not installed here")
-    command = [nginx, "-t", "-p", str(tmp_path), "-c", str(adapted(tmp_path)), "-e", "stderr"]
+def test_nginx_takes_its_configuration(tmp_path: Path, require: Callable[[str], str]) -> None:
+    command = [require("nginx"), "-t", "-p", str(tmp_path), "-c", str(adapted(tmp_path)), "-e", "stderr"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, "test is successful" in done.stderr) == (0, True), done.stderr
 
