@@ -86,7 +86,8 @@ PANELS: Final = (
     Panel("Since the last success", (("max by (task) (sessile_background_success_age_seconds{$HERE})", "{{task}}"),), unit="s"),
     Panel("Notifications", ((_rate("sessile_alert_notifications_total", "channel, outcome"), "{{channel}} {{outcome}}"),), unit="ops"),
     Panel("Event loop late by", (("max by (instance) (sessile_loop_lag_seconds{$HERE})", "{{instance}}"),), unit="s", width=12),
-    Panel("Memory", (("max by (instance) (sessile_process_resident_bytes{$HERE})", "{{instance}}"),), unit="bytes", width=12),
+    Panel("Memory", (("max by (instance) (sessile_process_resident_bytes{$HERE})", "{{instance}}"),), unit="bytes", width=6),
+    Panel("Share of the memory there is", (("max by (instance) (sessile_memory_used_ratio{$HERE})", "{{instance}}"),), unit="percentunit", width=6),
 )  # fmt: skip
 
 

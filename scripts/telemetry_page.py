@@ -99,4 +99,4 @@ def _alerts() -> list[str]:
 
 
 def _shown(value: float, unit: str) -> str:
-    return f"{value / 1e6:g} MB" if unit == "B" else f"{value:g} {unit}".strip()
+    return f"{value:g} {unit}".strip()

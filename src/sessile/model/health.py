@@ -48,6 +48,21 @@ class Health:
     cache: CacheStatus | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """`resident_bytes` is of this process. `used_bytes` of `limit_bytes` is what will run out first: of a control group it is all that its processes hold and the kernel
+    cannot simply drop, of the machine it is this process alone. 0 where the system does not say."""
+
+    resident_bytes: int = 0
+    used_bytes: int = 0
+    limit_bytes: int = 0
+
+    @property
+    def used(self) -> float | None:
+        """The share of the limit; None where it is not known."""
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else None
+
+
 class ComponentState(StrEnum):
     HEALTHY = "healthy"
     DEGRADED = "degraded"

@@ -7,7 +7,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from sessile.engine.caching import SessionCache
@@ -17,6 +16,7 @@ from sessile.model.health import ComponentState, Flip, Health
 from sessile.model.webhook import webhook_key
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.delivery import Delivery
+from sessile.runtime.memory import memory_use
 from sessile.runtime.settings import Settings
 from sessile.runtime.sinks.alerts import AlertWebhook, Notifier
 from sessile.telemetry.alerts import make_rules, values_of
@@ -26,7 +26,6 @@ from sessile.telemetry.metrics import Histogram, quantile_of
 from sessile.telemetry.table import METRICS
 
 logger = logging.getLogger("sessile.health")
-_STATM: Final = Path("/proc/self/statm")
 _READS: Final = "sessile_session_read_seconds"
 _FAILED: Final = frozenset({"unavailable", "failed"})
 
@@ -97,9 +96,10 @@ class Watch:
         reads = {outcome: counts[outcome] - self._counted[outcome] for outcome in METRICS[_READS].labels["outcome"]}
         total = sum(reads.values())
         errors = sum(reads[outcome] for outcome in _FAILED) / total if total >= READS_MIN else None
-        resident_bytes = _resident_bytes()
+        memory = memory_use()
         metrics.gauge("sessile_loop_lag_seconds").set(lag_s)
-        metrics.gauge("sessile_process_resident_bytes").set(resident_bytes)
+        metrics.gauge("sessile_process_resident_bytes").set(memory.resident_bytes)
+        metrics.gauge("sessile_memory_used_ratio").set(memory.used or 0)
         return Reading(
             health=health,
             background_failures=rounds.failures_in_a_row(),
@@ -108,7 +108,7 @@ class Watch:
             sink_failures=max((one.failures for one in self._deliveries), default=None),
             errors=errors,
             lag_s=lag_s,
-            resident_bytes=resident_bytes,
+            memory=memory,
             reads=total,
             token_reuses=counts["reuses"] - self._counted["reuses"],
         )
@@ -144,7 +144,7 @@ class Watch:
                 pool_in_use=None if pool is None else pool.in_use,
                 sockets=None if sockets is None else int(sockets),
                 lag_s=reading.lag_s,
-                resident_bytes=reading.resident_bytes,
+                resident_bytes=reading.memory.resident_bytes,
             )
         )
         self._counted, self._before_s = counts, now_s
@@ -160,16 +160,6 @@ def _webhook(settings: Settings) -> AlertWebhook | None:
     if url is None or secret is None:
         return None
     return AlertWebhook(url.get_secret_value(), webhook_key(secret.get_secret_value()))
-
-
-def _resident_bytes() -> int:
-    """Of this process; 0 where the system does not say (other than Linux)."""
-    import resource
-
-    try:
-        return int(_STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _log(flip: Flip) -> None:

@@ -87,12 +87,15 @@ RULES: Final = (
     ),
     AlertRule("audit_stuck", "A sink of the audit log takes nothing.", _WARNING, 4, "", 0, 1800, 'sessile_component_state{component="audit_sinks"} > 1'),
     AlertRule("loop_late", "The event loop is held up.", _WARNING, 1, "s", 30, 600, "sessile_loop_lag_seconds > $THRESHOLD"),
-    AlertRule("memory_high", "The process takes much memory.", _WARNING, 1e9, "B", 300, 3600, "sessile_process_resident_bytes > $THRESHOLD"),
+    AlertRule("memory_high", "Memory runs out.", _WARNING, 0.9, "", 300, 3600, "sessile_memory_used_ratio > $THRESHOLD"),
     AlertRule(
         "token_reuse", "A retired token was used after its window: somebody has a copy.", _CRITICAL, 0, "", 0, 3600,
         'increase(sessile_anomalies_total{kind="authn_token_reuse"}[5m]) > $THRESHOLD',
     ),
 )  # fmt: skip
+
+
+_SHARES: Final = frozenset({"pool_full", "reads_fail", "memory_high"})
 
 
 def make_rules(changes: Mapping[str, Mapping[str, float]], sweep_interval_s: float) -> list[AlertRule]:
@@ -108,6 +111,8 @@ def make_rules(changes: Mapping[str, Mapping[str, float]], sweep_interval_s: flo
             )
         if any(value < 0 for value in fields.values()):
             raise ValueError(f"{name} has a number below 0")
+        if name in _SHARES and fields.get("threshold", 0) > 1:
+            raise ValueError(f"{name} has a share as its threshold, at most 1")
         made = {key: bool(value) if key == "enabled" else float(value) for key, value in fields.items()}
         known[name] = replace(known[name], **made)  # type: ignore[arg-type] # checked above
     return list(known.values())
@@ -127,7 +132,7 @@ def values_of(reading: Reading) -> Mapping[str, float | None]:
         "background_fails": float(reading.background_failures),
         "audit_stuck": None if reading.sink_failures is None else float(reading.sink_failures),
         "loop_late": reading.lag_s,
-        "memory_high": float(reading.resident_bytes),
+        "memory_high": reading.memory.used,
         "token_reuse": float(reading.token_reuses),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sessile.model.health import ComponentState, Health
+from sessile.model.health import ComponentState, Health, MemoryUse
 
 _HEALTHY, _DEGRADED, _UNHEALTHY = ComponentState.HEALTHY, ComponentState.DEGRADED, ComponentState.UNHEALTHY
 Judgement = tuple[str, ComponentState, str]
@@ -34,7 +34,7 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = {
     "audit_sinks": Threshold(1, 5, "", "deliveries to one sink that failed in a row"),
     "errors": Threshold(0.05, 0.15, "", "share of session reads that failed since the last look"),
     "responsiveness": Threshold(0.5, 2, "s", "how late the event loop came to its round"),
-    "memory": Threshold(500e6, 1e9, "B", "memory of the process"),
+    "memory": Threshold(0.80, 0.95, "", "share of the memory there is for it: of its control group's limit, else of the machine"),
 }
 """The cache has none: it is degraded while sessions are read and not from it, or there is no way to it; nobody but the clock notices."""
 _NO_WAY: Final = frozenset({"down", "connecting"})
@@ -53,7 +53,7 @@ class Reading:
     sink_failures: int | None
     errors: float | None
     lag_s: float
-    resident_bytes: int
+    memory: MemoryUse
     token_reuses: int = 0
     reads: int = 0
     """Session reads since the last look. Where nobody reads, a cache is not used either, and nothing is wrong with it."""
@@ -79,8 +79,10 @@ def judgements(reading: Reading) -> Iterator[Judgement]:
     if reading.errors is not None:
         yield _judged("errors", reading.errors, f"{reading.errors:.1%} of session reads failed")
     yield _judged("responsiveness", reading.lag_s, f"{reading.lag_s:.2f} s late")
-    if reading.resident_bytes:
-        yield _judged("memory", reading.resident_bytes, f"{reading.resident_bytes / 1e6:.0f} MB")
+    used = reading.memory.used
+    if used is not None:
+        megabytes = f"{reading.memory.used_bytes / 1e6:.0f} of {reading.memory.limit_bytes / 1e6:.0f} MB"
+        yield _judged("memory", used, f"{megabytes} ({used:.0%})")
 
 
 def _of_store(health: Health | None) -> Iterator[Judgement]:

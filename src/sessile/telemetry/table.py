@@ -182,6 +182,10 @@ _METRICS: Final = (
         {"channel": CHANNELS, "outcome": ("sent", "failed")},
     ),
     Metric("sessile_loop_lag_seconds", _GAUGE, "seconds", "How late the event loop, or the thread of background work, last came to its round."),
+    Metric(
+        "sessile_memory_used_ratio", _GAUGE, "ratio",
+        "Share of the memory that there is for this process: of its control group's limit, else of the machine; 0 where the system does not say.",
+    ),
     Metric("sessile_process_resident_bytes", _GAUGE, "bytes", "Memory of this process; 0 where the system does not say."),
 )  # fmt: skip
 

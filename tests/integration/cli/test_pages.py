@@ -1,4 +1,4 @@
-"""What the pages for operators say is true: each command of theirs is run."""
+"""What the pages for operators say is true: each command of their blocks is run. Those in the running text: test_named_commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sessile.cli.lazy import COMMANDS
 from sessile.model.document import Actor
 from tests.integration.cli.conftest import Place
 
@@ -33,12 +32,3 @@ def test_each_command_of_a_page_runs(page: str, sqlite: Place) -> None:
     assert ran
     for arguments in ran:
         sqlite.ok(*arguments)
-
-
-@pytest.mark.parametrize("page", ["operate.md", "troubleshoot.md", "deploy.md", "upgrade.md", "restore.md"])
-def test_each_command_that_is_named_exists(page: str) -> None:
-    text = (HOW_TO / page).read_text(encoding="utf-8")
-    for name, verb in re.findall(r"`(?:sessile )?([a-z]+) ([a-z-]+)\b[^`]*`", text):
-        if name in COMMANDS:
-            command = COMMANDS[name].load(name)
-            assert not hasattr(command, "commands") or verb in command.commands, f"{name} {verb}"

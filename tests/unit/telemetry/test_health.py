@@ -11,7 +11,7 @@ import pytest
 
 from sessile import InvalidValue, SessionManager, Settings, verify_webhook
 from sessile.model.errors import ConfigurationError, StoreUnavailable
-from sessile.model.health import CacheLink, CacheStatus, ComponentState, Health, PoolStatus
+from sessile.model.health import CacheLink, CacheStatus, ComponentState, Health, MemoryUse, PoolStatus
 from sessile.model.webhook import webhook_key
 from sessile.runtime.lane import drive
 from sessile.runtime.sinks import SinkFailed
@@ -38,7 +38,7 @@ def reading(**given: Any) -> Reading:
         "sink_failures": 0,
         "errors": 0.0,
         "lag_s": 0.0,
-        "resident_bytes": 10_000_000,
+        "memory": MemoryUse(10_000_000, 10_000_000, 1_000_000_000),
     }
     return Reading(**{**usual, **given})
 
@@ -92,7 +92,9 @@ def test_history_is_bounded_and_an_unknown_component_refused() -> None:
         ({"errors": 0.05}, "errors", DEGRADED),
         ({"errors": 0.2}, "errors", UNHEALTHY),
         ({"lag_s": 0.6}, "responsiveness", DEGRADED),
-        ({"resident_bytes": 1_200_000_000}, "memory", UNHEALTHY),
+        ({"memory": MemoryUse(3_000_000_000, 3_000_000_000, 24_000_000_000)}, "memory", HEALTHY),
+        ({"memory": MemoryUse(200_000_000, 800_000_000, 1_000_000_000)}, "memory", DEGRADED),
+        ({"memory": MemoryUse(490_000_000, 490_000_000, 512_000_000)}, "memory", UNHEALTHY),
     ],
 )
 def test_thresholds(given: dict[str, Any], component: str, state: ComponentState) -> None:
@@ -169,6 +171,7 @@ def test_rules_of_the_settings() -> None:
         ({"nonsense": {}}, "there is no rule 'nonsense'"),
         ({"pool_full": {"treshold": 1}}, "no treshold"),
         ({"pool_full": {"for_s": -1}}, "below 0"),
+        ({"memory_high": {"threshold": 2e9}}, "a share"),
     ):
         with pytest.raises(ConfigurationError, match=f"SESSILE_ALERT_RULES: .*{fault}"):
             Settings(alert_rules=rules)
@@ -198,9 +201,7 @@ def test_an_outage_is_seen_told_and_over(
     telemetry, watch = manager.telemetry, manager.serving.background.watch
     assert watch is not None
     token = manager.create_session("ada").token
-    monkeypatch.setattr(
-        "sessile.runtime.watch._resident_bytes", lambda: 100_000_000
-    )  # a process of many tests has more
+    monkeypatch.setattr("sessile.runtime.watch.memory_use", lambda: MemoryUse(10, 10, 100))  # not the machine of the tests
     drive(watch.round())
     assert telemetry.health.state() is HEALTHY
 
