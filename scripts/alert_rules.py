@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typing import Final
+
 from sessile.telemetry.alerts import RULES
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "operations" / "prometheus-alerts.yml"
+
+
+GONE: Final = """\
+      - alert: SessileGone
+        expr: 'up{job="sessile"} == 0'
+        for: 60s
+        labels:
+          severity: critical
+        annotations:
+          summary: 'Prometheus does not reach a process: it has ended, or may not be scraped.'"""
+"""What no process can say of itself. The job is that of docs/how-to/telemetry.md."""
 
 
 def rules_file() -> str:
@@ -28,7 +41,7 @@ def rules_file() -> str:
             "        annotations:",
             f"          summary: {_quoted(rule.meaning)}",
         ]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, GONE, ""])
 
 
 def _quoted(text: str) -> str:

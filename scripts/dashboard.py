@@ -68,7 +68,7 @@ PANELS: Final = (
     Panel("Look at the database", (("max by (instance) (sessile_store_latency_seconds{$HERE})", "{{instance}}"),), unit="s"),
     Panel(
         "Connections",
-        (("sum(sessile_pool_in_use{$HERE})", "at work"), ("sum(sessile_pool_connections{$HERE})", "there"), ("sum(sessile_pool_size_max{$HERE})", "at most")),
+        (("sum(sessile_pool_in_use{$HERE})", "at work"), ("sum(sessile_pool_connections{$HERE})", "there"), ("sum(sessile_pool_size_max{$HERE})", "at most"), ("sum(sessile_pool_waiting{$HERE})", "callers that wait")),
     ),
     Panel("Way to the cache", (("sum by (state) (sessile_cache_link{$HERE})", "{{state}}"),)),
     Panel(

@@ -1,293 +1,34 @@
 """A drill: a running system is broken in many ways, `sessile doctor` has to name each cause, and the command that it prints has to mend it.
 
 `python -m scripts.drill` plays all of it on SQLite, then on PostgreSQL with Redis, on servers of its own. What belongs to the machine (`systemctl start`, `redis-cli`, a
-variable that is exported) is played on these servers; commands of `sessile` and of PostgreSQL are run as they are printed. Status 1 when something was not named or not mended.
+variable that is exported, a clock that is set) is played on these servers; commands of `sessile` and of PostgreSQL are run as they are printed. A full disk needs a small file
+system (root on Linux), wrong clocks of servers need `libfaketime`; what cannot be played is said. Status 1 when something was not named or not mended.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-import httpx
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import text
-from typer.testing import CliRunner
 
+from scripts.drill_faults import FAULTS as FAULTS
+from scripts.drill_machine import FakedPostgres, FakedRedis, faketime, small_disk
+from scripts.drill_world import MENDED_WITHIN_S, NEEDED, Finding
+from scripts.drill_world import DrillFailed as DrillFailed
+from scripts.drill_world import Fault as Fault
+from scripts.drill_world import World as World
 from scripts.tls_front import TlsFront
-from sessile.cli.main import app
-from sessile.model.platform import PlatformEntry
-from sessile.runtime.blocking import SessionManager
-from sessile.runtime.settings import Settings
 from sessile.stores.sql.postgres import upgrade
-from sessile.testing.servers import PostgresServer, RedisServer, free_port
-
-MENDED_WITHIN_S: Final = 20.0
-"""A service that was cut off comes back by itself, and not at once."""
-STARTED_WITHIN_S: Final = 90.0
-Finding = dict[str, str]
-
-
-class DrillFailed(Exception):
-    """A fault was not named, or its command did not mend it."""
-
-
-@dataclass
-class World:
-    """A database with a service on it, and what stands around them. `environment` is the whole of what they see of ours."""
-
-    folder: Path
-    database_url: str
-    postgres: PostgresServer | None = None
-    redis: RedisServer | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    service: subprocess.Popen[bytes] | None = None
-    front: TlsFront | None = None
-
-    def __post_init__(self) -> None:
-        self.environment["SESSILE_DATABASE_URL"] = self.database_url
-        if self.redis is not None:
-            self.environment |= {"SESSILE_REDIS_URL": self.redis.url(), "SESSILE_FENCE_PERIOD_S": "0.2"}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def manager(self) -> SessionManager:
-        redis_url = None if self.redis is None else self.redis.url()
-        return SessionManager(Settings(database_url=self.database_url, redis_url=redis_url))
-
-    def sql(self, statement: str) -> None:
-        with self.manager() as manager:
-            manager.transact(lambda connection: connection.execute(text(statement)))
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        """A command of ours: status, output, errors."""
-        ran = CliRunner(env={"COLUMNS": "160", **self.environment}).invoke(app, list(arguments))
-        if ran.exception is not None and not isinstance(ran.exception, SystemExit):
-            raise ran.exception
-        return ran.exit_code, ran.stdout, ran.stderr
-
-    def findings(self, *options: str) -> list[Finding]:
-        """What doctor says is not in order."""
-        _, out, _ = self.run("doctor", *options, "--json")
-        return [one for one in json.loads(out)["findings"] if one["severity"] in ("error", "warning")]
-
-    def serve(self) -> None:
-        """Starts the service, or once more with other settings."""
-        self.kill()
-        known = {name: value for name, value in os.environ.items() if not name.startswith("SESSILE_")}
-        with (self.folder / "service.log").open("ab") as log:
-            self.service = subprocess.Popen(
-                [sys.executable, "-m", "sessile.cli.main", "serve", "--port", str(self.port)],
-                cwd=self.folder,
-                env={**known, **self.environment},
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + STARTED_WITHIN_S
-        while time.monotonic() < deadline and self.service.poll() is None:
-            try:
-                httpx.get(f"{self.url}/healthz", timeout=1)
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        raise DrillFailed(f"the service did not start: {(self.folder / 'service.log').read_text()[-2000:]}")
-
-    def kill(self) -> None:
-        if self.service is not None:
-            self.service.kill()
-            self.service.wait()
-            self.service = None
-
-    def follow(self, cure: str) -> None:
-        """Does what was printed."""
-        program, *arguments = shlex.split(cure, comments=True)
-        if program == "sessile" and arguments[0] != "serve":
-            status, out, err = self.run(*arguments)
-            if status:
-                raise DrillFailed(f"{cure}: {out}{err}")
-        elif program in ("sessile", "systemctl"):
-            {"serve": self.serve, "redis": self._start_redis, "postgresql": self._start_postgres}[arguments[-1]]()
-        elif program == "redis-cli":
-            assert self.redis is not None
-            self.redis.run(*arguments)
-        elif program == "unset":
-            self.environment.pop(arguments[0], None)
-            self.serve()
-        elif program == "export":
-            name, _, value = arguments[0].partition("=")
-            self.environment[name] = value
-            self.serve()
-        elif program in ("psql", "chmod"):
-            done = subprocess.run([program, *arguments], check=False, capture_output=True, cwd=self.folder, text=True)
-            if done.returncode:
-                raise DrillFailed(f"{cure}: {done.stderr}")
-        else:
-            raise DrillFailed(f"nobody knows how to do this: {cure}")
-
-    def _start_redis(self) -> None:
-        assert self.redis is not None
-        self.redis.start()
-
-    def _start_postgres(self) -> None:
-        assert self.postgres is not None
-        self.postgres.start()
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`told` is what doctor has to say, under `check`. `looks_at_service`: it is asked with --url, `behind_tls` at the front that ends TLS."""
-
-    name: str
-    break_it: Callable[[World], None]
-    check: str
-    told: str
-    needs: str = ""
-    looks_at_service: bool = False
-    behind_tls: bool = False
-
-    def fits(self, world: World) -> bool:
-        return (self.needs != "postgres" or world.postgres is not None) and (
-            self.needs != "redis" or world.redis is not None
-        )
-
-    def options(self, world: World) -> list[str]:
-        if self.behind_tls:
-            assert world.front is not None
-            return ["--url", world.front.url]
-        return ["--url", world.url] if self.looks_at_service else []
-
-
-# -- the ways to break it -------------------------------------------------------------------------------------------------------
-
-
-def drop_a_table(world: World) -> None:
-    world.sql("DROP TABLE rate_limits")
-
-
-def forget_an_upgrade(world: World) -> None:
-    world.sql("DROP SCHEMA sessile CASCADE")
-
-
-def stop_sweeping(world: World) -> None:
-    with world.manager() as manager:
-        session = manager.create_session("ada").session
-        manager.set_idle_deadline(session.session_id, manager.clock.now() - timedelta(days=1))
-
-
-def lose_the_default(world: World) -> None:
-    with world.manager() as manager:
-        manager.sync_platforms("ada", [PlatformEntry(platform_id="shop", name="Shop")])
-    world.sql("UPDATE platforms SET is_default = false")
-
-
-def mix_up_owners(world: World) -> None:
-    with world.manager() as manager:
-        manager.sync_platforms("bea", [PlatformEntry(platform_id="hers", name="Hers")])
-        manager.create_session("dan")
-    world.sql("UPDATE sessions SET platform_id = 'hers' WHERE user_id = 'dan'")
-
-
-def forget_maintenance(world: World) -> None:
-    world.run("maintenance", "begin", "--yes")
-
-
-def open_the_file(world: World) -> None:
-    file = world.folder / "sessile.toml"
-    file.write_text('service_key = "fJ2c9QxT7bLwZr4YdKs8VnHg3Mp6Ea1u"\n')
-    file.chmod(0o644)
-
-
-def hold_the_cache(world: World) -> None:
-    world.run("cache", "fence", "--hold", "3600", "--yes")
-
-
-def forbid_eviction(world: World) -> None:
-    assert world.redis is not None
-    world.redis.run("CONFIG", "SET", "maxmemory", "100mb")
-    world.redis.run("CONFIG", "SET", "maxmemory-policy", "noeviction")
-
-
-def kill_redis(world: World) -> None:
-    assert world.redis is not None
-    world.redis.kill()
-
-
-def kill_redis_and_wait(world: World) -> None:
-    with world.manager() as manager:
-        headers = {"authorization": f"Bearer {manager.create_session('eve').token}"}
-    kill_redis(world)
-    deadline = time.monotonic() + MENDED_WITHIN_S
-    while time.monotonic() < deadline:
-        httpx.get(f"{world.url}/api/v0/session", headers=headers, timeout=5)  # who uses it notices
-        link = httpx.get(f"{world.url}/readyz", timeout=5).json()["cache"]["link"]
-        if link["state"] == "down":
-            return
-        time.sleep(0.1)
-
-
-def make_it_read_only(world: World) -> None:
-    assert world.postgres is not None
-    name = world.database_url.rpartition("/")[2]
-    world.postgres.run_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-
-
-def stop_postgres(world: World) -> None:
-    assert world.postgres is not None
-    world.postgres.stop()
-
-
-def set_a_wrong_domain(world: World) -> None:
-    world.environment["SESSILE_COOKIE_DOMAIN"] = "elsewhere.example"
-    world.serve()
-
-
-def hide_https(world: World) -> None:
-    if world.environment.pop("SESSILE_COOKIE_SECURE", None) is not None:
-        world.serve()
-
-
-def kill_the_service(world: World) -> None:
-    world.kill()
-
-
-FAULTS: Final[Sequence[Fault]] = (
-    Fault("a table is missing", drop_a_table, "tables", "Missing: rate_limits."),
-    Fault("the sweep does not run", stop_sweeping, "sweep", "long past a deadline"),
-    Fault("a user's default platform is lost", lose_the_default, "platforms", "ada has platforms and no default."),
-    Fault("a session on another user's platform", mix_up_owners, "platforms", "is on a platform that its user may not use."),
-    Fault("maintenance was forgotten", forget_maintenance, "maintenance", "It is in force"),
-    Fault("others can read secrets", open_the_file, "settings", "has secrets and others can read it"),
-    Fault("the cookie's domain is wrong", set_a_wrong_domain, "cookie", "is not below it", looks_at_service=True),
-    Fault("the proxy does not say https", hide_https, "proxy", "for plain http", behind_tls=True),
-    Fault("the service was killed", kill_the_service, "url", "does not answer", looks_at_service=True),
-    Fault("the schema is behind", forget_an_upgrade, "database", "version", "postgres"),
-    Fault("the database is read-only", make_it_read_only, "database", "cannot be written", "postgres"),
-    Fault("the database is down", stop_postgres, "database", "cannot be reached", "postgres"),
-    Fault("the fence holds the cache", hold_the_cache, "fence", "keeps the cache unused", "redis"),
-    Fault("Redis may not evict", forbid_eviction, "redis", "noeviction", "redis"),
-    Fault("Redis is down", kill_redis, "redis", "Redis is", "redis"),
-    Fault("the service's breaker is open", kill_redis_and_wait, "breaker", "way to Redis is down", "redis", looks_at_service=True),
-)  # fmt: skip
-
-
-# -- the drill ------------------------------------------------------------------------------------------------------------------
+from sessile.testing.servers import PostgresServer, RedisServer
 
 
 @dataclass(frozen=True)
@@ -302,13 +43,16 @@ def play(world: World, fault: Fault) -> Played:
     began = time.monotonic()
     options = fault.options(world)
     _nothing_is_wrong(world, [] if fault.behind_tls else options, "before")
-    fault.break_it(world)
-    found = world.findings(*options)
-    named = [one for one in found if one["check"] == fault.check and fault.told in one["what"]]
-    if not named:
-        raise DrillFailed(f"{fault.name}: not named, but {found}")
-    world.follow(named[0]["cure"])
-    _nothing_is_wrong(world, options, f"after {named[0]['cure']}")
+    try:
+        fault.break_it(world)
+        found = world.findings(*options)
+        named = [one for one in found if one["check"] == fault.check and fault.told in one["what"]]
+        if not named:
+            raise DrillFailed(f"{fault.name}: not named, but {found}")
+        world.follow(named[0]["cure"])
+        _nothing_is_wrong(world, options, f"after {named[0]['cure']}")
+    finally:
+        fault.tidy(world)
     return Played(fault, named[0], time.monotonic() - began)
 
 
@@ -322,16 +66,33 @@ def _nothing_is_wrong(world: World, options: Sequence[str], when: str) -> None:
 
 @contextmanager
 def sqlite_world(*, with_service: bool = True) -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="sessile-drill-") as name:
-        yield from _prepared(World(Path(name), f"sqlite:///{name}/drill.db"), with_service=with_service)
+    with small_disk(48) as disk, tempfile.TemporaryDirectory(prefix="sessile-drill-", dir=disk) as name:
+        yield from _prepared(World(Path(name), f"sqlite:///{name}/drill.db", disk=disk), with_service=with_service)
 
 
 @contextmanager
-def postgres_world(postgres: PostgresServer, redis: RedisServer, database: str = "drill") -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="sessile-drill-") as name:
-        url = postgres.create_database(database)
+def postgres_world() -> Iterator[World]:
+    """With servers of its own; their clocks can be set where libfaketime is installed, and PostgreSQL has a small disk where one can be mounted."""
+    with ExitStack() as stack:
+        disk = stack.enter_context(small_disk())
+        faked = faketime() is not None
+        with _made_on(disk):
+            postgres = stack.enter_context(FakedPostgres() if faked else PostgresServer())
+        redis = stack.enter_context(FakedRedis() if faked else RedisServer())
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="sessile-drill-"))
+        url = postgres.create_database("drill")
         upgrade(url)
-        yield from _prepared(World(Path(name), url, postgres, redis))
+        yield from _prepared(World(Path(name), url, postgres, redis, disk=disk))
+
+
+@contextmanager
+def _made_on(disk: Path | None) -> Iterator[None]:
+    """What makes itself a folder meanwhile makes it there."""
+    before, tempfile.tempdir = tempfile.tempdir, str(disk) if disk else tempfile.tempdir
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _prepared(world: World, *, with_service: bool = True) -> Iterator[World]:
@@ -378,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with sqlite_world() as world:
             failures += drill(console, "SQLite", world)
     if given.store in ("postgres", "both"):
-        with PostgresServer() as postgres, RedisServer() as redis, postgres_world(postgres, redis) as world:
+        with postgres_world() as world:
             failures += drill(console, "PostgreSQL and Redis", world)
     if given.capture is not None:
         console.save_svg(str(given.capture), title="python -m scripts.drill")
@@ -396,6 +157,9 @@ def drill(console: Console, title: str, world: World, faults: Sequence[Fault] = 
                 failed.append(str(error))
                 break  # what is not mended would be named for the next one, too
     show(console, f"{title}: {len(played)} faults named and mended", played)
+    for fault in faults:
+        if lacking := set(fault.needs.split()) - world.has - {"postgres", "redis"}:
+            console.print(f"not played: {fault.name}, for want of {' and '.join(NEEDED[one] for one in sorted(lacking))}")
     for one in failed:
         console.print(f"[bold red]failed[/] {_plain(one)}")
     return len(failed)

@@ -76,14 +76,61 @@ def test_a_planted_query_is_found() -> None:
     assert promql_names("sum(rate(sessile_session_read_seconds_bucket[5m]))") == {"sessile_session_read_seconds"}
 
 
-def test_labels_that_queries_name_are_those_of_the_table() -> None:
-    queries = [rule.promql for rule in ALERT_RULES]
-    queries += [query for panel in dashboard.PANELS for query, _ in panel.queries]
-    known = {label for metric in METRICS.values() for label in metric.labels} | {"instance", "le"}
-    for query in queries:
-        asked = {name for names in re.findall(r"by \(([a-z_, ]+)\)", query) for name in names.split(", ")}
-        asked |= set(re.findall(r"[{,]\s*([a-z_]+)=", query))
-        assert asked <= known, query
+SELECTOR = re.compile(r"(sessile_[a-z0-9_]+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'([a-z_]+)(=~|!~|!=|=)"([^"]*)"')
+OF_PROMETHEUS = frozenset({"instance", "job"})
+
+
+def query_faults(query: str, legend: str = "") -> list[str]:
+    """What a query names that Prometheus would find nothing under: it is no error there, only an empty answer."""
+    faults, grouped = list[str](), set(OF_PROMETHEUS)
+    for name, body in SELECTOR.findall(query):
+        metric, part = METRICS.get(name), ""
+        if metric is None:
+            stem, _, part = name.rpartition("_")
+            metric = METRICS.get(stem)
+        is_histogram = metric is not None and metric.kind is MetricKind.HISTOGRAM
+        if metric is None or is_histogram != (part in ("bucket", "sum", "count")):
+            faults.append(f"there is no series {name}")
+            continue
+        known = {**metric.labels, **({"le": ()} if part == "bucket" else {})}
+        grouped |= known.keys()
+        for label, _, value in MATCHER.findall(body.replace("$HERE", dashboard._HERE)):
+            if label in OF_PROMETHEUS:
+                continue
+            if label not in known:
+                faults.append(f"{name} has no label {label}")
+            elif unknown := [one for one in value.split("|") if one not in known[label]]:
+                faults.append(f"{name} has no {label} {', '.join(unknown)}")
+    by = [name for names in re.findall(r"by \(([a-z_, ]+)\)", query) for name in names.split(", ")]
+    faults += [f"nothing in it has the label {name}" for name in by if name not in grouped]
+    shown = set(re.findall(r"{{([a-z_]+)}}", legend))
+    faults += [f"the legend shows {name}, which is not kept" for name in sorted(shown - set(by))]
+    return faults
+
+
+def test_queries_name_series_labels_and_values_of_the_table() -> None:
+    assert {rule.name: faults for rule in ALERT_RULES if (faults := query_faults(rule.promql))} == {}
+    asked = [(panel.title, *pair) for panel in dashboard.PANELS for pair in panel.queries]
+    assert {title: faults for title, query, legend in asked if (faults := query_faults(query, legend))} == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "legend", "fault"),
+    [
+        ("sum(sessile_session_reads)", "", "there is no series sessile_session_reads"),
+        ("sum(sessile_session_read_seconds)", "", "there is no series sessile_session_read_seconds"),
+        ("sum(sessile_sockets_count)", "", "there is no series sessile_sockets_count"),
+        ('sessile_sockets{outcome="live"}', "", "sessile_sockets has no label outcome"),
+        ('sessile_session_read_seconds_count{outcome="alive"}', "", "sessile_session_read_seconds_count has no outcome alive"),
+        ('sessile_anomalies_total{kind=~"authn_token_reuse|nonsense"}', "", "sessile_anomalies_total has no kind nonsense"),
+        ("sum by (task) (sessile_sockets)", "", "nothing in it has the label task"),
+        ("sum by (le) (rate(sessile_session_read_seconds_count[5m]))", "", "nothing in it has the label le"),
+        ("sum by (instance) (sessile_sockets)", "{{task}}", "the legend shows task, which is not kept"),
+    ],
+)
+def test_a_planted_query_that_would_find_nothing_is_found(query: str, legend: str, fault: str) -> None:
+    assert query_faults(query, legend) == [fault]
 
 
 def test_rules_and_components_are_those_of_the_table() -> None:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection, make_url
 
-from sessile.cli.diagnosis import Diagnosis, Severity
+from sessile.cli.clocks import clocks
+from sessile.cli.diagnosis import Diagnosis
 from sessile.cli.naming import application_problem
+from sessile.cli.redis_answers import configuration
 from sessile.cli.schema_gaps import find_gaps
 from sessile.cli.store_faults import unreachable, writing
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
-from sessile.model.fence import CacheUnavailable
 from sessile.runtime.blocking import SessionManager
-from sessile.runtime.lane import drive
 from sessile.runtime.settings import Settings
 from sessile.runtime.settings_file import settings_file
 from sessile.stores.sql.tables import metadata, platforms, sessions
 from sessile.web.cookies import CookiePolicy
 
-CLOCK_WARNING_S: Final = 2.0
-CLOCK_ERROR_S: Final = 30.0
 _SECRET: Final = ("secret_keys", "service_key", "legacy_secrets", "redis_url", "database_url")
 _NAMED_MAX: Final = 5
 _RESTORE: Final = "Restore a copy, then: sessile recover system --apply --yes"
@@ -119,6 +117,7 @@ def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Dia
         if any(one.severity == "error" for one in unwritten):
             return
     yield from manager.transact(partial(_of_rows, manager=manager))
+    yield from clocks(manager)
     health = manager.health()
     if health.pool is not None:
         yield Diagnosis(
@@ -140,7 +139,7 @@ def _open_database(manager: SessionManager, *, with_audit: bool) -> Iterator[Dia
 
 
 def _of_rows(connection: Connection, *, manager: SessionManager) -> list[Diagnosis]:
-    checks = (_damage, _clock, _connections, _overdue, _platform_defaults, _platform_owners)
+    checks = (_damage, _connections, _overdue, _platform_defaults, _platform_owners)
     return [one for check in checks for one in check(connection, manager)]
 
 
@@ -156,27 +155,6 @@ def _damage(connection: Connection, _manager: SessionManager) -> Iterator[Diagno
                 why,
                 _RESTORE,
             )
-
-
-def _clock(connection: Connection, manager: SessionManager) -> Iterator[Diagnosis]:
-    now = datetime.now(UTC)
-    skew_s = 0.0
-    if connection.dialect.name == "postgresql":
-        skew_s = abs((connection.execute(text("SELECT clock_timestamp()")).scalar_one() - now).total_seconds())
-    latest = connection.execute(select(func.max(sessions.c.last_seen_at))).scalar_one()
-    ahead_s = 0.0 if latest is None else (latest - manager.clock.now()).total_seconds()
-    if ahead_s > CLOCK_WARNING_S:
-        what = f"A session was last seen {ahead_s:.0f} s in the future."
-        why = "A clock that went back keeps sessions alive longer than it should; of two machines one is wrong."
-        yield Diagnosis("clock", "error", what, why, "timedatectl set-ntp true")
-    if skew_s > CLOCK_WARNING_S:
-        severity: Severity = "error" if skew_s > CLOCK_ERROR_S else "warning"
-        why = "Deadlines are judged by this machine's clock."
-        yield Diagnosis(
-            "clock", severity, f"The database's clock is {skew_s:.1f} s off.", why, "timedatectl set-ntp true"
-        )
-    elif ahead_s <= CLOCK_WARNING_S:
-        yield Diagnosis("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S} UTC; all times are kept in UTC.")
 
 
 def _connections(connection: Connection, manager: SessionManager) -> Iterator[Diagnosis]:
@@ -237,7 +215,7 @@ def _redis(manager: SessionManager) -> Iterator[Diagnosis]:
         yield Diagnosis("redis", "error", f"Redis is {state}.", why, "systemctl start redis")
         return
     yield Diagnosis("redis", "ok", f"It is {state}.")
-    facts = _configuration(address.get_secret_value())
+    facts = configuration(address.get_secret_value())
     if facts.get("maxmemory", "0") != "0" and facts.get("maxmemory-policy") == "noeviction":
         why = "When its memory is full it refuses writes, and every login has to raise the fence."
         cure = "redis-cli config set maxmemory-policy allkeys-lru"
@@ -255,32 +233,9 @@ def _redis(manager: SessionManager) -> Iterator[Diagnosis]:
         yield Diagnosis("fence", "ok", f"Epoch {fence.number} is {told}.")
 
 
-def _configuration(address: str) -> Mapping[str, str]:
-    """What Redis says of its memory; nothing where it does not let us ask."""
-    from sessile.stores.redis.address import parse_address
-    from sessile.stores.redis.link import Limits
-    from sessile.stores.redis.topology import blocking_route
-
-    route = blocking_route(parse_address(address), Limits())
-    try:
-        reply = drive(route.call(drive(route.server()), "sessile", ("CONFIG", "GET", "maxmemory*")))
-    except CacheUnavailable:
-        return {}
-    finally:
-        drive(route.close())
-    if isinstance(reply, dict):
-        return {_text(name): _text(value) for name, value in reply.items()}
-    parts = [_text(part) for part in reply] if isinstance(reply, list) else []
-    return dict(zip(parts[::2], parts[1::2], strict=False))
-
-
 def _command(group: str, verb: str, key: str) -> str:
     """For a shell, whatever is in the id; one that begins with a dash is no option."""
     return f"sessile {group} {verb} --yes {'-- ' if key.startswith('-') else ''}{quote(key)}"
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _audit(manager: SessionManager) -> Iterator[Diagnosis]:

@@ -19,6 +19,13 @@ from sessile.runtime.settings import Settings
 
 FREE_ERROR_BYTES: Final = 20 * 1024 * 1024
 FREE_WARNING_BYTES: Final = 500 * 1024 * 1024
+FREE_ERROR_SHARE: Final = 0.02
+FREE_WARNING_SHARE: Final = 0.1
+"""On a small disk less is left, and not less time."""
+_TRIAL_BYTES: Final = 1024 * 1024
+"""A small write still finds room in pages that are there, long after the disk is full."""
+_NO_ROOM: Final = ("disk is full", "no space left", "disk i/o error", "quota exceeded", "file too large")
+_NOT_ALLOWED: Final = "42501"
 _OUTAGE: Final = "Every request is answered 503; nobody is logged out."
 _NO_WRITES: Final = (
     "Sessions that are there are read, but no login, no log-out and no change is kept: they are answered 503."
@@ -53,6 +60,8 @@ def unreachable(settings: Settings, error: StoreUnavailable) -> Diagnosis:
             )
         if any(sign in known for sign in _REFUSED):
             return Diagnosis("database", "error", what, _OUTAGE, "systemctl start postgresql")
+    elif any(sign in known for sign in _NO_ROOM):
+        return Diagnosis("database", "error", what, _OUTAGE, making_room(Path(url.database or ".").parent))
     return Diagnosis("database", "error", what, _OUTAGE, "sessile db check")
 
 
@@ -72,8 +81,10 @@ def writing(manager: SessionManager) -> Iterator[Diagnosis]:
         cure = f"chmod u+w {quote(url.database or '')}"
     elif "locked" in known:
         cure = f"fuser -v {quote(url.database or '')}"
+    elif url.get_backend_name().startswith("postgres"):
+        cure = f"{making_room(_data_folder(manager))}, on the machine of the database"
     else:
-        cure = f"df -h {quote(str(Path(url.database or '.').parent))}"
+        cure = making_room(Path(url.database or ".").absolute().parent)
     yield Diagnosis("database", "error", what, _NO_WRITES, cure)
 
 
@@ -94,19 +105,57 @@ def _cause(error: BaseException | None) -> str:
 
 def _try_to_write(connection: Connection) -> None:
     connection.execute(text("UPDATE instance SET key = key"))
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA cache_size = 1")  # so that it is written before the commit, which is not to come
+        try:
+            connection.exec_driver_sql("CREATE TABLE sessile_trial (filling BLOB)")
+            connection.exec_driver_sql("INSERT INTO sessile_trial VALUES (zeroblob(?))", (_TRIAL_BYTES,))
+        finally:
+            connection.exec_driver_sql("PRAGMA cache_size = -2000")
+    else:
+        _try_to_extend(connection)
     raise _Undone
+
+
+def _try_to_extend(connection: Connection) -> None:
+    """A table that only this transaction knows; a role that may not make one is not asked."""
+    rows = f"SELECT repeat(md5(row::text), 60) FROM generate_series(1, {_TRIAL_BYTES // 2000}) AS row"  # noqa: S608 - a number of ours
+    try:
+        connection.execute(text(f"CREATE TEMPORARY TABLE sessile_trial ON COMMIT DROP AS {rows}"))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+
+
+def _data_folder(manager: SessionManager) -> Path:
+    """Where PostgreSQL keeps its files, as far as it tells us."""
+    try:
+        told = manager.transact(
+            lambda connection: connection.execute(
+                text("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
+            ).scalar()
+        )
+    except (DBAPIError, StoreUnavailable):
+        told = None
+    return Path(told or "/var/lib/postgresql")
+
+
+def making_room(folder: Path) -> str:
+    """A command that shows what takes the most on the disk of this folder: what of it may go is for people to say."""
+    return f'du -xak "$(stat -c %m {quote(str(folder))})" | sort -n | tail -n 20  # then remove or move what may go'
 
 
 def _room(url: URL) -> Iterator[Diagnosis]:
     if url.get_backend_name() != "sqlite" or not url.database:
         return
     folder = Path(url.database).absolute().parent
-    free = shutil.disk_usage(folder).free
-    if free < FREE_WARNING_BYTES:
-        severity: Severity = "error" if free < FREE_ERROR_BYTES else "warning"
+    disk = shutil.disk_usage(folder)
+    free = disk.free
+    if free < min(FREE_WARNING_BYTES, FREE_WARNING_SHARE * disk.total):
+        severity: Severity = "error" if free < min(FREE_ERROR_BYTES, FREE_ERROR_SHARE * disk.total) else "warning"
         what = f"There are {free // (1024 * 1024)} MB left where the database is."
         yield Diagnosis(
-            "database", severity, what, "When nothing is left, nothing is kept any more.", f"df -h {quote(str(folder))}"
+            "database", severity, what, "When nothing is left, nothing is kept any more.", making_room(folder)
         )
 
 

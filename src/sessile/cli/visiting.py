@@ -101,13 +101,30 @@ def _readiness(url: str) -> Iterator[Diagnosis]:
     except ValueError:
         return
     link = ((told.get("cache") or {}).get("link") or {}).get("state")
-    if status == 503:
-        yield Diagnosis(
-            "ready", "error", "The service is draining or has no database.", "It takes no work.", "sessile db check"
-        )
+    pool = (told.get("store") or {}).get("pool") or {}
+    if pool and pool["in_use"] >= pool["size_max"] and (status == 503 or pool["waiting"]):
+        yield _exhausted(pool, is_away=status == 503)
+    elif status == 503 and told.get("status") == "draining":
+        yield Diagnosis("ready", "error", "The service is draining.", "It is being stopped, and takes no work.", "sessile serve")
+    elif status == 503:
+        yield Diagnosis("ready", "error", "The service has no database.", "It takes no work.", "sessile db check")
     elif link == "down":
         why = "The running process has its breaker open: the database answers everything."
         yield Diagnosis("breaker", "warning", "The service's way to Redis is down.", why, "systemctl start redis")
+
+
+def _exhausted(pool: Mapping[str, int], *, is_away: bool) -> Diagnosis:
+    """Its figures, and the setting."""
+    what = (
+        f"The service's pool is exhausted: {pool['in_use']} of {pool['size_max']} connections to the database in use "
+        f"({pool['size']} open), {pool['waiting']} callers wait. pool_size is {pool['size_max']}."
+    )
+    why = (
+        "Who gets none within pool_timeout_s is answered 503, and nobody is logged out. If the load is as ever, something holds connections for long (locks, slow "
+        "statements: pg_stat_activity), and a larger pool only puts it off."
+    )
+    cure = f"export SESSILE_POOL_SIZE={2 * pool['size_max']}  # and start the service again"
+    return Diagnosis("pool", "error" if is_away else "warning", what, why, cure)
 
 
 def _get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

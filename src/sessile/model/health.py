@@ -9,11 +9,17 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """Connections to the database: how many are kept, how many are in use just now, and how many there may be at most."""
+    """Connections to the database: how many are kept, how many are in use just now, how many there may be at most, and how many callers wait for one."""
 
     size: int
     in_use: int
     size_max: int
+    waiting: int = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the next caller has to wait."""
+        return self.in_use >= self.size_max
 
 
 @dataclass(frozen=True, slots=True)

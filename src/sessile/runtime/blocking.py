@@ -17,7 +17,7 @@ from sessile.model.anomaly import Anomaly
 from sessile.model.delta import DataOperation
 from sessile.model.document import Outcome, Submission
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
-from sessile.model.health import Health
+from sessile.model.health import Health, PoolStatus
 from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
@@ -43,7 +43,7 @@ from sessile.runtime.oversight import OperatorAccess, Oversight
 from sessile.runtime.personal_data import PersonalData
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
-from sessile.runtime.watch import Watch, look_at, make_telemetry
+from sessile.runtime.watch import Watch, look_at, make_telemetry, pool_of
 from sessile.telemetry.store import MeasuredStore
 
 T = TypeVar("T")
@@ -390,6 +390,10 @@ class SessionManager:
     def health(self) -> Health:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
         return drive(look_at(self._store, self._cached))
+
+    def pool(self) -> PoolStatus | None:
+        """Connections to the database just now; None for a store without any, and before it is open. Asks nothing, so it answers while nothing else does."""
+        return pool_of(self._store)
 
     def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

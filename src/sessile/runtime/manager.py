@@ -17,7 +17,7 @@ from sessile.model.anomaly import Anomaly
 from sessile.model.delta import DataOperation
 from sessile.model.errors import SessionEnded, SessionExpired, SessionNotFound
 from sessile.model.events import Event
-from sessile.model.health import Health
+from sessile.model.health import Health, PoolStatus
 from sessile.model.platform import Platform, PlatformEntry
 from sessile.model.session import EndReason, Issued, Principal, Session, SessionContext
 from sessile.model.values import encode
@@ -41,7 +41,7 @@ from sessile.runtime.presence import AsyncPresence
 from sessile.runtime.session_commits import SessionCommits
 from sessile.runtime.settings import Settings
 from sessile.runtime.touches import Touches
-from sessile.runtime.watch import Watch, look_at, make_telemetry
+from sessile.runtime.watch import Watch, look_at, make_telemetry, pool_of
 from sessile.telemetry.store import MeasuredStore
 
 logger = logging.getLogger("sessile.manager")
@@ -379,6 +379,10 @@ class AsyncSessionManager:
     async def health(self) -> Health:
         """Asks the store for something, and says how long that took. Raises StoreUnavailable when it cannot be reached."""
         return await look_at(self._store, self._cached)
+
+    def pool(self) -> PoolStatus | None:
+        """Connections to the database just now; None for a store without any, and before it is open. Asks nothing, so it answers while nothing else does."""
+        return pool_of(self._store)
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when the store cannot be reached."""

@@ -12,7 +12,7 @@ from typing import Final
 from sessile.engine.caching import SessionCache
 from sessile.model.anomaly import Anomaly
 from sessile.model.errors import StoreUnavailable
-from sessile.model.health import ComponentState, Flip, Health
+from sessile.model.health import ComponentState, Flip, Health, PoolStatus
 from sessile.model.webhook import webhook_key
 from sessile.ports import Clock, Store, Transaction
 from sessile.runtime.delivery import Delivery
@@ -41,6 +41,14 @@ async def look_at(store: Store, cached: SessionCache | None) -> Health:
     await store.read(_look)
     taken_ms = (time.perf_counter() - began) * 1000
     return Health(taken_ms, store.pool(), None if cached is None else cached.status())
+
+
+def pool_of(store: Store) -> PoolStatus | None:
+    """Also when nobody gets a connection: that is when it matters. None for a store that is not open."""
+    try:
+        return store.pool()
+    except StoreUnavailable:
+        return None
 
 
 class Watch:
@@ -80,8 +88,9 @@ class Watch:
             health: Health | None = await look_at(self._store, self._cached)
         except StoreUnavailable:
             health = None
-        self._telemetry.note_health(health)
-        reading = self._reading(health, lag_s)
+        pool = pool_of(self._store)
+        self._telemetry.note_health(health, pool)
+        reading = self._reading(health, pool, lag_s)
         for judgement in judgements(reading):
             flip = self._telemetry.health.report(*judgement)
             if flip is not None:
@@ -90,7 +99,7 @@ class Watch:
         self._keep(reading, now_s)
         self._rounds_ended_s = self._seconds()
 
-    def _reading(self, health: Health | None, lag_s: float) -> Reading:
+    def _reading(self, health: Health | None, pool: PoolStatus | None, lag_s: float) -> Reading:
         rounds, metrics = self._telemetry.rounds, self._telemetry.metrics
         counts = self._counts()
         reads = {outcome: counts[outcome] - self._counted[outcome] for outcome in METRICS[_READS].labels["outcome"]}
@@ -102,6 +111,7 @@ class Watch:
         metrics.gauge("sessile_memory_used_ratio").set(memory.used or 0)
         return Reading(
             health=health,
+            pool=pool,
             background_failures=rounds.failures_in_a_row(),
             sweep_age_s=rounds.age_s("sweep"),
             sweep_interval_s=self._settings.sweep_interval_s,
@@ -130,7 +140,7 @@ class Watch:
         found = [counts[f"bucket {number}"] - before[f"bucket {number}"] for number in range(len(bounds) + 1)]
         self._telemetry.collect()
         sockets = self._telemetry.metrics.gauge("sessile_sockets").value
-        pool = None if reading.health is None else reading.health.pool
+        pool = reading.pool
         outcomes = METRICS[_READS].labels["outcome"]
         self._telemetry.keep(
             Sample(

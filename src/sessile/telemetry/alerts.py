@@ -120,8 +120,7 @@ def make_rules(changes: Mapping[str, Mapping[str, float]], sweep_interval_s: flo
 
 def values_of(reading: Reading) -> Mapping[str, float | None]:
     """The value of each rule; None: not known just now, so nothing changes."""
-    health = reading.health
-    pool = None if health is None else health.pool
+    health, pool = reading.health, reading.pool
     return {
         "database_down": float(health is None),
         "database_slow": None if health is None else health.latency_ms / 1000,

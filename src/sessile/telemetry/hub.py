@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sessile.model.health import Component, Flip, Health
+from sessile.model.health import Component, Flip, Health, PoolStatus
 from sessile.ports import Clock
 from sessile.telemetry.alerts import RULES, AlertRule, Alerts
 from sessile.telemetry.bridge import connect_metrics
@@ -101,15 +101,15 @@ class Telemetry:
         """Into the ring; the oldest falls out."""
         self._samples.append(sample)
 
-    def note_health(self, health: Health | None) -> None:
-        """Into gauges; None: the database did not answer."""
+    def note_health(self, health: Health | None, pool: PoolStatus | None) -> None:
+        """Into gauges; `health` None: the database did not answer."""
         gauge = self.metrics.gauge
         gauge("sessile_store_up").set(health is not None)
         gauge("sessile_store_latency_seconds").set(None if health is None else health.latency_ms / 1000)
-        pool = None if health is None else health.pool
         gauge("sessile_pool_connections").set(None if pool is None else pool.size)
         gauge("sessile_pool_in_use").set(None if pool is None else pool.in_use)
         gauge("sessile_pool_size_max").set(None if pool is None else pool.size_max)
+        gauge("sessile_pool_waiting").set(None if pool is None else pool.waiting)
         cache = None if health is None else health.cache
         if cache is None:
             gauge("sessile_cache_used").set(None)

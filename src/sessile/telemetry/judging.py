@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sessile.model.health import ComponentState, Health, MemoryUse
+from sessile.model.health import ComponentState, Health, MemoryUse, PoolStatus
 
 _HEALTHY, _DEGRADED, _UNHEALTHY = ComponentState.HEALTHY, ComponentState.DEGRADED, ComponentState.UNHEALTHY
 Judgement = tuple[str, ComponentState, str]
@@ -44,9 +44,10 @@ READS_MIN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look found. `health` is None when the database did not answer; `errors` when too little was read."""
+    """What one look found. `health` is None when the database did not answer; `errors` when too little was read. `pool` is known in either case."""
 
     health: Health | None
+    pool: PoolStatus | None
     background_failures: int
     sweep_age_s: float
     sweep_interval_s: float
@@ -69,7 +70,7 @@ class Reading:
 
 def judgements(reading: Reading) -> Iterator[Judgement]:
     """One for each component that there is."""
-    yield from _of_store(reading.health)
+    yield from _of_store(reading.health, reading.pool)
     yield from _of_cache(reading)
     yield _judged("background", reading.background_failures, f"{reading.background_failures} rounds failed in a row")
     late = reading.sweep_age_s / reading.sweep_interval_s
@@ -85,14 +86,16 @@ def judgements(reading: Reading) -> Iterator[Judgement]:
         yield _judged("memory", used, f"{megabytes} ({used:.0%})")
 
 
-def _of_store(health: Health | None) -> Iterator[Judgement]:
-    if health is None:
+def _of_store(health: Health | None, pool: PoolStatus | None) -> Iterator[Judgement]:
+    if health is not None:
+        yield _judged("database", health.latency_ms / 1000, f"answered in {health.latency_ms:.0f} ms")
+    elif pool is not None and pool.size_max and pool.is_exhausted:
+        yield "database", _UNHEALTHY, "no connection to it was free"
+    else:
         yield "database", _UNHEALTHY, "it cannot be reached"
-        return
-    yield _judged("database", health.latency_ms / 1000, f"answered in {health.latency_ms:.0f} ms")
-    pool = health.pool
     if pool is not None and pool.size_max:
-        yield _judged("pool", pool.in_use / pool.size_max, f"{pool.in_use} of {pool.size_max} connections at work")
+        told = f"{pool.in_use} of {pool.size_max} connections at work, {pool.waiting} callers wait"
+        yield _judged("pool", pool.in_use / pool.size_max, told)
 
 
 def _of_cache(reading: Reading) -> Iterator[Judgement]:

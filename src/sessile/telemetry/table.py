@@ -157,6 +157,7 @@ _METRICS: Final = (
     Metric("sessile_pool_connections", _GAUGE, "", "Connections to the database."),
     Metric("sessile_pool_in_use", _GAUGE, "", "Of these at work."),
     Metric("sessile_pool_size_max", _GAUGE, "", "How many there may be."),
+    Metric("sessile_pool_waiting", _GAUGE, "", "Callers that wait for one."),
     Metric("sessile_cache_used", _GAUGE, "", "1 while sessions are read from the cache; else the database answers."),
     Metric("sessile_cache_hits_total", _COUNTER, "", "Sessions read from the cache."),
     Metric("sessile_cache_misses_total", _COUNTER, "", "Sessions that the database had to answer."),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sessile.model.errors import StoreUnavailable
+from sessile.model.health import PoolStatus
 from sessile.server.app import Service, owns_path
 from sessile.testing import shows
 from sessile.testing.shows import shows_security
@@ -98,7 +99,10 @@ async def test_readiness_tells_an_outage_and_a_drain(monkeypatch: pytest.MonkeyP
 
         with monkeypatch.context() as outage:
             outage.setattr(service.manager, "health", away)
-            assert (await client.get("/readyz")).status_code == 503
+            outage.setattr(service.manager, "pool", lambda: PoolStatus(2, 2, 2, 3))
+            refused = await client.get("/readyz")
+            assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (503, True)
+            assert refused.json()["store"]["pool"] == {"size": 2, "in_use": 2, "size_max": 2, "waiting": 3}
         await service.drain()
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "draining")

@@ -31,6 +31,7 @@ RULE = AlertRule("pool_full", "Full.", Severity.WARNING, 0.9, "", 30, 300, "x")
 
 def reading(**given: Any) -> Reading:
     usual: dict[str, Any] = {
+        "pool": PoolStatus(4, 1, 8),
         "health": Health(2.0, PoolStatus(4, 1, 8), CacheStatus(True, 9, 1, CacheLink("up"))),
         "background_failures": 0,
         "sweep_age_s": 10,
@@ -79,8 +80,8 @@ def test_history_is_bounded_and_an_unknown_component_refused() -> None:
         ({"health": None}, "database", UNHEALTHY),
         ({"health": Health(1500, None)}, "database", DEGRADED),
         ({"health": Health(5000, None)}, "database", UNHEALTHY),
-        ({"health": Health(1, PoolStatus(8, 7, 8))}, "pool", DEGRADED),
-        ({"health": Health(1, PoolStatus(8, 8, 8))}, "pool", UNHEALTHY),
+        ({"pool": PoolStatus(8, 7, 8)}, "pool", DEGRADED),
+        ({"pool": PoolStatus(8, 8, 8, 3)}, "pool", UNHEALTHY),
         ({"health": Health(1, None, CacheStatus(False, 0, 9, CacheLink("down")))}, "cache", DEGRADED),
         ({"health": Health(1, None, CacheStatus(False, 0, 9, CacheLink("up"))), "reads": 1}, "cache", DEGRADED),
         ({"health": Health(1, None, CacheStatus(False, 0, 9, CacheLink("up")))}, "cache", HEALTHY),
@@ -102,6 +103,15 @@ def test_thresholds(given: dict[str, Any], component: str, state: ComponentState
     assert judged[component] is state
     if given:
         assert {found for name, found in judged.items() if name != component} == {HEALTHY}, "and nothing else is blamed"
+
+
+def test_a_pool_that_is_exhausted_is_no_database_that_is_away() -> None:
+    exhausted = reading(health=None, pool=PoolStatus(8, 8, 8, 3))
+    told = {name: reason for name, _, reason in judgements(exhausted)}
+    assert told["database"] == "no connection to it was free"
+    assert told["pool"] == "8 of 8 connections at work, 3 callers wait"
+    assert values_of(exhausted)["pool_full"] == 1.0
+    assert dict((name, reason) for name, _, reason in judgements(reading(health=None)))["database"] == "it cannot be reached"
 
 
 def test_an_alert_waits_is_told_once_and_cools_down() -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from sessile import __version__
 from sessile.model.errors import StoreUnavailable
-from sessile.model.health import PoolStatus
+from sessile.runtime.manager import AsyncSessionManager
 from sessile.server.answers import Json, ok
 from sessile.server.watching import may_watch
 
@@ -31,8 +31,15 @@ async def alive() -> Json:
 async def ready(request: Request) -> Json:
     if request.app.state.hub.draining:
         return ok({"status": "draining"}, status=503, headers={"retry-after": str(StoreUnavailable.retry_after_s)})
-    health = await request.app.state.manager.health()
-    store = {"latency_ms": round(health.latency_ms, 3), "pool": _pool(health.pool)}
+    try:
+        health = await request.app.state.manager.health()
+    except StoreUnavailable as error:
+        # How the pool is tells a database that is away from one to which no connection is free.
+        away = {"latency_ms": None, "pool": _pool(request.app.state.manager)}
+        return ok(
+            {"status": "unavailable", "store": away}, status=503, headers={"retry-after": str(error.retry_after_s)}
+        )
+    store = {"latency_ms": round(health.latency_ms, 3), "pool": _pool(request.app.state.manager)}
     told: dict[str, Any] = {
         "status": "ok",
         "store": store,
@@ -49,5 +56,6 @@ async def ready(request: Request) -> Json:
     return ok(told)
 
 
-def _pool(pool: PoolStatus | None) -> dict[str, int] | None:
+def _pool(manager: AsyncSessionManager) -> dict[str, int] | None:
+    pool = manager.pool()
     return None if pool is None else asdict(pool)

@@ -21,5 +21,5 @@ async def metrics(request: Request) -> PlainTextResponse:
         health: Health | None = await manager.health()
     except StoreUnavailable:
         health = None
-    manager.telemetry.note_health(health)
+    manager.telemetry.note_health(health, manager.pool())
     return PlainTextResponse(manager.telemetry.exposition(), media_type=MEDIA_TYPE)

@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from sessile.model.errors import ConfigurationError, SessileError, StoreUnavailable
 from sessile.model.health import PoolStatus
 from sessile.stores.sql.migrate import upgrade
+from sessile.stores.sql.waiters import Waiters
 
 T = TypeVar("T")
 _BUSY_TIMEOUT_MS: Final = 5000
@@ -42,6 +43,7 @@ class SqliteDatabase:
         self.path = Path(self.url.database)
         self._engine = self._make_engine(pool_size, pool_timeout_s)
         self._write_lock = threading.Lock()
+        self._waiters = Waiters()
 
     def _make_engine(self, pool_size: int, pool_timeout_s: float) -> Engine:
         engine = create_engine(
@@ -83,18 +85,18 @@ class SqliteDatabase:
     def pool(self) -> PoolStatus:
         pool = self._engine.pool
         assert isinstance(pool, QueuePool)
-        return PoolStatus(pool.checkedin() + pool.checkedout(), pool.checkedout(), pool.size())
+        return PoolStatus(pool.checkedin() + pool.checkedout(), pool.checkedout(), pool.size(), self._waiters.number)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """`work` in one transaction that holds SQLite's write lock from its beginning."""
         # The lock keeps the threads of this process in a fair queue; SQLite's own busy handler only polls.
-        with self._write_lock, self.errors(), self._engine.connect() as connection:
+        with self._write_lock, self.errors(), self._waiters.connected(self._engine) as connection:
             writing = connection.execution_options(sessile_write=True)
             with writing.begin():
                 return work(writing)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        with self.errors(), self._engine.connect() as connection:
+        with self.errors(), self._waiters.connected(self._engine) as connection:
             transaction = connection.begin()
             try:
                 return work(connection)

@@ -31,6 +31,7 @@ from sessile.stores.sql.postgres_errors import Repeat, errors, lockable, repeata
 from sessile.stores.sql.postgres_news import Listening, hints, notifying, payloads
 from sessile.stores.sql.store import Written
 from sessile.stores.sql.transaction import SqlTransaction
+from sessile.stores.sql.waiters import Waiters
 
 T = TypeVar("T")
 SCHEMA: Final = "sessile"
@@ -198,6 +199,7 @@ class BlockingPostgresStore(_PostgresStore):
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": options},
             **self._options(),
         )
+        self._waiters = Waiters()
         event.listen(self._engine, "do_connect", partial(_connect_patiently, Breaker()))
         event.listen(self._engine, "checkout", _check_connected)
 
@@ -216,7 +218,7 @@ class BlockingPostgresStore(_PostgresStore):
         for tries_left in range(_TRIES - 1, -1, -1):
             written: Written[T] | None = None
             try:
-                with errors(), repeatable(tries_left), self._engine.begin() as connection:
+                with errors(), repeatable(tries_left), self._waiters.connected(self._engine) as connection, connection.begin():
                     written = self._write_on(connection, work, args)
                     if self._guard is not None and written.plan is not None:
                         await self._guard.mark([written.plan])
@@ -232,7 +234,7 @@ class BlockingPostgresStore(_PostgresStore):
         raise AssertionError("the last try returns or raises")
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
-        with errors(), self._engine.connect() as connection:
+        with errors(), self._waiters.connected(self._engine) as connection:
             viewing = connection.execution_options(isolation_level="REPEATABLE READ")
             transaction = viewing.begin()
             try:
@@ -241,12 +243,14 @@ class BlockingPostgresStore(_PostgresStore):
                 transaction.rollback()
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        with errors(), self._engine.begin() as connection:
+        with errors(), self._waiters.connected(self._engine) as connection, connection.begin():
             connection.execute(_OF_APPLICATION)
             return work(connection)
 
     def pool(self) -> PoolStatus | None:
-        return _pool_status(self._engine)
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return PoolStatus(pool.checkedin() + pool.checkedout(), pool.checkedout(), pool.size(), self._waiters.number)
 
     async def poll(self) -> None:
         """Nobody listens in this lane: a request reads what it needs."""
@@ -359,12 +363,6 @@ class AsyncPostgresStore(_PostgresStore):
         if self._connections is None:
             raise StoreUnavailable("The store is not open.")
         return self._connections
-
-
-def _pool_status(engine: Engine) -> PoolStatus:
-    pool = engine.pool
-    assert isinstance(pool, QueuePool)
-    return PoolStatus(pool.checkedin() + pool.checkedout(), pool.checkedout(), pool.size())
 
 
 def upgrade(url: str, *, wait_s: float = _UPGRADE_WAIT_S, force: bool = False) -> str | None:

@@ -69,7 +69,10 @@ class Connections:
         pool = self._engine.sync_engine.pool
         assert isinstance(pool, QueuePool)
         return PoolStatus(
-            pool.checkedin() + pool.checkedout(), max(0, pool.checkedout() - len(self._ready)), pool.size()
+            pool.checkedin() + pool.checkedout(),
+            max(0, pool.checkedout() - len(self._ready)),
+            pool.size(),
+            self._waiting,
         )
 
     async def _begun(self, begin: str) -> AsyncConnection:

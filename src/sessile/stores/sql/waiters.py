@@ -1,0 +1,31 @@
+"""How many wait for a connection of a pool: the pool itself does not say."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import Connection
+
+
+class Waiters:
+    """Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.number = 0
+
+    @contextmanager
+    def connected(self, engine: Engine) -> Iterator[Connection]:
+        """`engine.connect()`, counted until the pool gives one. Raises what that raises."""
+        with self._lock:
+            self.number += 1
+        try:
+            connection = engine.connect()
+        finally:
+            with self._lock:
+                self.number -= 1
+        with connection:
+            yield connection
