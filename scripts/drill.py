@@ -20,12 +20,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from scripts.drill_faults import FAULTS as FAULTS
-from scripts.drill_machine import FakedPostgres, FakedRedis, faketime, small_disk
-from scripts.drill_world import MENDED_WITHIN_S, NEEDED, Finding
-from scripts.drill_world import DrillFailed as DrillFailed
-from scripts.drill_world import Fault as Fault
-from scripts.drill_world import World as World
+from scripts.drill_faults import FAULTS
+from scripts.drill_machine import FakedPostgres, faketime, small_disk
+from scripts.drill_world import MENDED_WITHIN_S, NEEDED, DrillFailed, Fault, Finding, World
 from scripts.tls_front import TlsFront
 from sessile.stores.sql.postgres import upgrade
 from sessile.testing.servers import PostgresServer, RedisServer
@@ -75,10 +72,9 @@ def postgres_world() -> Iterator[World]:
     """With servers of its own; their clocks can be set where libfaketime is installed, and PostgreSQL has a small disk where one can be mounted."""
     with ExitStack() as stack:
         disk = stack.enter_context(small_disk())
-        faked = faketime() is not None
         with _made_on(disk):
-            postgres = stack.enter_context(FakedPostgres() if faked else PostgresServer())
-        redis = stack.enter_context(FakedRedis() if faked else RedisServer())
+            postgres = stack.enter_context(FakedPostgres() if faketime() is not None else PostgresServer())
+        redis = stack.enter_context(RedisServer())
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="sessile-drill-"))
         url = postgres.create_database("drill")
         upgrade(url)
@@ -158,8 +154,11 @@ def drill(console: Console, title: str, world: World, faults: Sequence[Fault] = 
                 break  # what is not mended would be named for the next one, too
     show(console, f"{title}: {len(played)} faults named and mended", played)
     for fault in faults:
-        if lacking := set(fault.needs.split()) - world.has - {"postgres", "redis"}:
-            console.print(f"not played: {fault.name}, for want of {' and '.join(NEEDED[one] for one in sorted(lacking))}")
+        lacking = set(fault.needs.split()) - world.has
+        if lacking and lacking <= NEEDED.keys():
+            console.print(
+                f"not played: {fault.name}, for want of {' and '.join(NEEDED[one] for one in sorted(lacking))}"
+            )
     for one in failed:
         console.print(f"[bold red]failed[/] {_plain(one)}")
     return len(failed)

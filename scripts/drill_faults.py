@@ -10,11 +10,12 @@ from typing import Final
 
 import httpx
 
-from scripts.drill_machine import Crowd, FakedPostgres, FakedRedis, fill
+from scripts.drill_machine import Crowd, FakedPostgres, RedisClock, fill
 from scripts.drill_world import MENDED_WITHIN_S, DrillFailed, Fault, World
 from sessile.model.document import Actor
 from sessile.model.errors import StoreUnavailable
 from sessile.model.platform import PlatformEntry
+
 
 def drop_a_table(world: World) -> None:
     world.sql("DROP TABLE rate_limits")
@@ -116,19 +117,32 @@ def set_the_clock_of_the_database(world: World) -> None:
 
 
 def set_the_clock_of_redis(world: World) -> None:
-    assert isinstance(world.redis, FakedRedis)
-    world.redis.set_clock(-90)
+    assert world.redis is not None
+    world.redis_clock = RedisClock(world.redis.port, -90)
+    world.environment["SESSILE_REDIS_URL"] = world.redis.url(port=world.redis_clock.port)
+
+
+def take_away_the_clock_of_redis(world: World) -> None:
+    assert world.redis is not None
+    if world.redis_clock is not None:
+        world.redis_clock.close()
+        world.redis_clock = None
+    world.environment["SESSILE_REDIS_URL"] = world.redis.url()
 
 
 def fill_the_disk(world: World) -> None:
     """And what is saved now is refused."""
     assert world.disk is not None
     if world.postgres is not None:
-        world.postgres.ask_sql("SELECT pg_switch_wal()")  # its log has a file of its own for what comes; without room for the next one it would stop
+        world.postgres.ask_sql(
+            "SELECT pg_switch_wal()"
+        )  # its log has a file of its own for what comes; without room for the next one it would stop
     fill(world.disk)
     with world.manager() as manager:
         try:
-            manager.documents.open(Actor(user_id="carl"), "large", default={"text": "x" * 200_000, "more": os.urandom(300_000).hex()})
+            manager.documents.open(
+                Actor(user_id="carl"), "large", default={"text": "x" * 200_000, "more": os.urandom(300_000).hex()}
+            )
         except StoreUnavailable:
             return
     raise DrillFailed("the disk is full, and something was kept all the same")
@@ -164,7 +178,8 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("the cookie's domain is wrong", set_a_wrong_domain, "cookie", "is not below it", looks_at_service=True),
     Fault("the proxy does not say https", hide_https, "proxy", "for plain http", behind_tls=True),
     Fault("this machine's clock went back", set_this_clock_back, "clock", "s in the future"),
-    Fault("the disk is full", fill_the_disk, "database", "cannot be written", "disk"),
+    Fault("the disk is full", fill_the_disk, "database", "There are 0 MB left", "file disk"),
+    Fault("the database's disk is full", fill_the_disk, "database", "cannot be written", "postgres disk"),
     Fault("the service was killed", kill_the_service, "url", "does not answer", looks_at_service=True),
     Fault("the schema is behind", forget_an_upgrade, "database", "version", "postgres"),
     Fault("the database is read-only", make_it_read_only, "database", "cannot be written", "postgres"),
@@ -172,7 +187,7 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("all connections are in use", take_all_connections, "pool", "exhausted: 2 of 2 connections", "postgres", looks_at_service=True, tidy=send_the_crowd_away),
     Fault("this machine's clock is wrong", set_this_clock_back, "clock", "This machine's clock is 90", "postgres redis"),
     Fault("the database's clock is wrong", set_the_clock_of_the_database, "clock", "The clock of the database is 90", "postgres redis clocks"),
-    Fault("Redis's clock is wrong", set_the_clock_of_redis, "clock", "The clock of Redis is 90", "redis clocks"),
+    Fault("Redis's clock is wrong", set_the_clock_of_redis, "clock", "The clock of Redis is 90", "redis", tidy=take_away_the_clock_of_redis),
     Fault("the fence holds the cache", hold_the_cache, "fence", "keeps the cache unused", "redis"),
     Fault("Redis may not evict", forbid_eviction, "redis", "noeviction", "redis"),
     Fault("Redis is down", kill_redis, "redis", "Redis is", "redis"),

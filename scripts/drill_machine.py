@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -18,7 +20,7 @@ import httpx
 import psycopg
 
 from sessile.runtime.assemble import SystemClock
-from sessile.testing.servers import PostgresServer, RedisServer
+from sessile.testing.servers import PostgresServer
 
 DISK_MB: Final = 400
 """Room for a PostgreSQL with nothing much in it. What is not used of it costs no memory."""
@@ -34,28 +36,29 @@ def small_disk(size_mb: int = DISK_MB) -> Iterator[Path | None]:
     folder = Path(tempfile.mkdtemp(prefix="sessile-disk-"))
     options = f"size={size_mb}m,mode=0755"
     mounting = ["mount", "-t", "tmpfs", "-o", options, "sessile-drill", str(folder)]
-    is_mounted = shutil.which("mount") is not None and subprocess.run(mounting, check=False, capture_output=True).returncode == 0
+    is_mounted = (
+        shutil.which("mount") is not None and subprocess.run(mounting, check=False, capture_output=True).returncode == 0
+    )
     try:
         yield folder if is_mounted else None
     finally:
         if is_mounted:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S607 - whatever is here
         folder.rmdir()
 
 
 def fill(disk: Path) -> None:
     """Until nothing is left, by a file that somebody else could have put there."""
-    with (disk / "somebody-elses.iso").open("wb") as file, suppress(OSError):
+    with suppress(OSError), (disk / "somebody-elses.iso").open("wb", buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free)
         while True:
             file.seek(0, os.SEEK_END)
             file.write(bytes(4096))
-            file.flush()
 
 
 def make_room(command: str, keep: Callable[[Path], bool]) -> None:
     """What somebody does who reads what the command shows: the largest file of it that is not to be kept is removed. Raises LookupError where it shows none."""
-    done = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)
+    done = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)  # noqa: S607 - a command for any shell
     shown = [Path(line.partition("\t")[2]) for line in done.stdout.splitlines()]
     largest = next((path for path in reversed(shown) if path.is_file() and not keep(path)), None)
     if largest is None:
@@ -82,10 +85,8 @@ def faketime() -> Path | None:
     return next((path for pattern in _LIBRARIES for path in Path("/").glob(pattern)), None)
 
 
-class _FakedClock:
-    """A server whose time is what a file says, from one call to the next."""
-
-    folder: Path
+class FakedPostgres(PostgresServer):
+    """PostgreSQL whose time is what a file says, from one call to the next."""
 
     def set_clock(self, ahead_s: float) -> None:
         """So far ahead of the machine's."""
@@ -94,8 +95,7 @@ class _FakedClock:
         made.chmod(0o644)
         made.replace(self.folder / "clock")
 
-    def faked(self, command: Sequence[str]) -> Sequence[str]:
-        """The command with that time."""
+    def _command(self) -> Sequence[str]:
         if not (self.folder / "clock").exists():
             self.set_clock(0)
         settings = {
@@ -104,21 +104,43 @@ class _FakedClock:
             "FAKETIME_NO_CACHE": 1,
             "FAKETIME_DONT_FAKE_MONOTONIC": 1,  # what waits goes on waiting as long as it should
         }
-        return ["env", *(f"{name}={value}" for name, value in settings.items()), *command]
+        return ["env", *(f"{name}={value}" for name, value in settings.items()), *super()._command()]
 
 
-class FakedPostgres(_FakedClock, PostgresServer):
-    """PostgreSQL with a clock of its own."""
+class RedisClock:
+    """Stands before a Redis and changes what that says to TIME: libfaketime and the allocator that Redis is built with do not go together."""
 
-    def _command(self) -> Sequence[str]:
-        return self.faked(super()._command())
+    _TIME: Final = re.compile(rb"(?<=\*2\r\n\$10\r\n)\d{10}(?=\r\n\$\d\r\n)")
 
+    def __init__(self, port: int, ahead_s: int) -> None:
+        self.ahead_s = ahead_s
+        self._target = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
 
-class FakedRedis(_FakedClock, RedisServer):
-    """Redis with a clock of its own."""
+    def close(self) -> None:
+        """Nobody new comes in."""
+        self._listener.close()
 
-    def _command(self) -> Sequence[str]:
-        return self.faked(super()._command())
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(client, server, bytes), daemon=True).start()
+            threading.Thread(target=self._carry, args=(server, client, self._changed), daemon=True).start()
+
+    def _changed(self, told: bytes) -> bytes:
+        return self._TIME.sub(lambda found: str(int(found[0]) + self.ahead_s).encode(), told)
+
+    def _carry(self, source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes]) -> None:
+        with suppress(OSError), source:
+            while told := source.recv(65536):
+                target.sendall(change(told))
+            target.shutdown(socket.SHUT_WR)
 
 
 # -- a crowd --------------------------------------------------------------------------------------------------------------------
@@ -146,5 +168,7 @@ class Crowd:
     def _call(self, token: str) -> None:
         while not self._is_over.is_set():
             with suppress(httpx.TransportError):
-                httpx.post(f"{self._url}/api/v0/session/logout", headers={"authorization": f"Bearer {token}"}, timeout=30)
+                httpx.post(
+                    f"{self._url}/api/v0/session/logout", headers={"authorization": f"Bearer {token}"}, timeout=30
+                )
             self._is_over.wait(0.02)

@@ -122,8 +122,16 @@ def test_queries_name_series_labels_and_values_of_the_table() -> None:
         ("sum(sessile_session_read_seconds)", "", "there is no series sessile_session_read_seconds"),
         ("sum(sessile_sockets_count)", "", "there is no series sessile_sockets_count"),
         ('sessile_sockets{outcome="live"}', "", "sessile_sockets has no label outcome"),
-        ('sessile_session_read_seconds_count{outcome="alive"}', "", "sessile_session_read_seconds_count has no outcome alive"),
-        ('sessile_anomalies_total{kind=~"authn_token_reuse|nonsense"}', "", "sessile_anomalies_total has no kind nonsense"),
+        (
+            'sessile_session_read_seconds_count{outcome="alive"}',
+            "",
+            "sessile_session_read_seconds_count has no outcome alive",
+        ),
+        (
+            'sessile_anomalies_total{kind=~"authn_token_reuse|nonsense"}',
+            "",
+            "sessile_anomalies_total has no kind nonsense",
+        ),
         ("sum by (task) (sessile_sockets)", "", "nothing in it has the label task"),
         ("sum by (le) (rate(sessile_session_read_seconds_count[5m]))", "", "nothing in it has the label le"),
         ("sum by (instance) (sessile_sockets)", "{{task}}", "the legend shows task, which is not kept"),

@@ -130,7 +130,9 @@ def test_each_query_answers_and_the_rules_are_judged(tmp_path: Path) -> None:
             traffic_until_firing(prometheus, server, "SessileCacheDown", number + 2)
             server.process.kill()
             server.process.wait()
-            prometheus.until(lambda: state_of(prometheus, "SessileGone") in ("pending", "firing"), "a process that is gone is seen")
+            prometheus.until(
+                lambda: state_of(prometheus, "SessileGone") in ("pending", "firing"), "a process that is gone is seen"
+            )
 
 
 def dashboard_faults(prometheus: Prometheus) -> list[str]:

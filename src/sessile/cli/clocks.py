@@ -60,7 +60,11 @@ def named(offsets: Mapping[str, float]) -> Iterator[Diagnosis]:
         return
     agreeing = [name for name in offsets if name not in off]
     for name, ahead_s in off.items():
-        told = f"{agreeing[0]} agrees with this machine" if agreeing else "which of them is wrong is not to be seen from here"
+        told = (
+            f"{agreeing[0]} agrees with this machine"
+            if agreeing
+            else "which of them is wrong is not to be seen from here"
+        )
         where = f"on the machine of {name}" if agreeing else f"on this machine and on that of {name}"
         what = f"The clock of {name} is {_far(ahead_s)} this machine's; {told}."
         severity: Severity = "warning" if name == REDIS else _severity(ahead_s)

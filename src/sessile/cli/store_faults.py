@@ -85,6 +85,7 @@ def writing(manager: SessionManager) -> Iterator[Diagnosis]:
         cure = f"{making_room(_data_folder(manager))}, on the machine of the database"
     else:
         cure = making_room(Path(url.database or ".").absolute().parent)
+        yield from _room(url)
     yield Diagnosis("database", "error", what, _NO_WRITES, cure)
 
 
@@ -106,7 +107,9 @@ def _cause(error: BaseException | None) -> str:
 def _try_to_write(connection: Connection) -> None:
     connection.execute(text("UPDATE instance SET key = key"))
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA cache_size = 1")  # so that it is written before the commit, which is not to come
+        connection.exec_driver_sql(
+            "PRAGMA cache_size = 1"
+        )  # so that it is written before the commit, which is not to come
         try:
             connection.exec_driver_sql("CREATE TABLE sessile_trial (filling BLOB)")
             connection.exec_driver_sql("INSERT INTO sessile_trial VALUES (zeroblob(?))", (_TRIAL_BYTES,))

@@ -105,7 +105,9 @@ def _readiness(url: str) -> Iterator[Diagnosis]:
     if pool and pool["in_use"] >= pool["size_max"] and (status == 503 or pool["waiting"]):
         yield _exhausted(pool, is_away=status == 503)
     elif status == 503 and told.get("status") == "draining":
-        yield Diagnosis("ready", "error", "The service is draining.", "It is being stopped, and takes no work.", "sessile serve")
+        yield Diagnosis(
+            "ready", "error", "The service is draining.", "It is being stopped, and takes no work.", "sessile serve"
+        )
     elif status == 503:
         yield Diagnosis("ready", "error", "The service has no database.", "It takes no work.", "sessile db check")
     elif link == "down":

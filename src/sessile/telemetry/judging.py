@@ -34,7 +34,9 @@ THRESHOLDS: Final[Mapping[str, Threshold]] = {
     "audit_sinks": Threshold(1, 5, "", "deliveries to one sink that failed in a row"),
     "errors": Threshold(0.05, 0.15, "", "share of session reads that failed since the last look"),
     "responsiveness": Threshold(0.5, 2, "s", "how late the event loop came to its round"),
-    "memory": Threshold(0.80, 0.95, "", "share of the memory there is for it: of its control group's limit, else of the machine"),
+    "memory": Threshold(
+        0.80, 0.95, "", "share of the memory there is for it: of its control group's limit, else of the machine"
+    ),
 }
 """The cache has none: it is degraded while sessions are read and not from it, or there is no way to it; nobody but the clock notices."""
 _NO_WAY: Final = frozenset({"down", "connecting"})

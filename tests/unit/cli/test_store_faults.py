@@ -61,6 +61,7 @@ def test_what_keeps_it_from_being_written_is_named(
     url: str, cause: str, begins: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_faults, "_refusal", lambda _manager: cause)
+    monkeypatch.setattr(store_faults, "_room", lambda _url: ())
     monkeypatch.setattr(store_faults, "_data_folder", lambda _manager: Path("/srv/pg"))
     manager = SimpleNamespace(settings=Settings(database_url=url))
     (found,) = store_faults.writing(manager)  # type: ignore[arg-type]
@@ -100,10 +101,14 @@ def test_a_trial_finds_that_there_is_no_room_and_leaves_nothing(tmp_path: Path) 
     """As on a full disk a small write still succeeds: it is the file that may not grow."""
     with SessionManager(Settings(database_url=f"sqlite:///{tmp_path / 'a.db'}")) as manager:
         manager.create_session("ada")
-        manager.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1"))  # none below what it has
+        manager.transact(
+            lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        )  # none below what it has
         manager.create_session("ada")
         assert "disk is full" in (store_faults._refusal(manager) or "")
         manager.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1000000"))
         assert store_faults._refusal(manager) is None
-        names = manager.transact(lambda connection: connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all())
+        names = manager.transact(
+            lambda connection: connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
+        )
         assert "sessile_trial" not in names

@@ -28,13 +28,15 @@ def ready(monkeypatch: pytest.MonkeyPatch, status: int, told: Any) -> list[tuple
         (503, {"status": "unavailable", "store": {"pool": FULL}}, [("pool", "error")]),
         (503, {"status": "unavailable", "store": {"pool": None}}, [("ready", "error")]),
         (503, {"status": "draining"}, [("ready", "error")]),
-        (200, {"status": "ok", "store": {"pool": None}, "cache": {"link": {"state": "down"}}}, [("breaker", "warning")]),
+        (
+            200,
+            {"status": "ok", "store": {"pool": None}, "cache": {"link": {"state": "down"}}},
+            [("breaker", "warning")],
+        ),
         (404, {}, []),
     ],
 )
-def test_readiness(
-    status: int, told: Any, found: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readiness(status: int, told: Any, found: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     assert ready(monkeypatch, status, told) == found
 
 

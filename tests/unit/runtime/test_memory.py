@@ -76,7 +76,9 @@ def test_a_group_that_is_not_to_be_seen_is_no_limit(kernel: Kernel, told: str) -
 @pytest.mark.parametrize("file", ["memory.current", "memory.stat", "memory.max"])
 def test_what_cannot_be_read_is_no_limit(kernel: Kernel, file: str) -> None:
     kernel.group("app.slice/sessile.service", str(GIB), GIB)
-    (kernel.groups / "app.slice/sessile.service" / file).write_text("nonsense x\n" if file != "memory.stat" else "inactive_file\n")
+    (kernel.groups / "app.slice/sessile.service" / file).write_text(
+        "nonsense x\n" if file != "memory.stat" else "inactive_file nonsense\n"
+    )
     assert kernel.use().limit_bytes == 16 * GIB
 
 

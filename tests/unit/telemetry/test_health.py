@@ -111,7 +111,8 @@ def test_a_pool_that_is_exhausted_is_no_database_that_is_away() -> None:
     assert told["database"] == "no connection to it was free"
     assert told["pool"] == "8 of 8 connections at work, 3 callers wait"
     assert values_of(exhausted)["pool_full"] == 1.0
-    assert dict((name, reason) for name, _, reason in judgements(reading(health=None)))["database"] == "it cannot be reached"
+    away = {name: reason for name, _, reason in judgements(reading(health=None))}
+    assert away["database"] == "it cannot be reached"
 
 
 def test_an_alert_waits_is_told_once_and_cools_down() -> None:
@@ -211,7 +212,9 @@ def test_an_outage_is_seen_told_and_over(
     telemetry, watch = manager.telemetry, manager.serving.background.watch
     assert watch is not None
     token = manager.create_session("ada").token
-    monkeypatch.setattr("sessile.runtime.watch.memory_use", lambda: MemoryUse(10, 10, 100))  # not the machine of the tests
+    monkeypatch.setattr(
+        "sessile.runtime.watch.memory_use", lambda: MemoryUse(10, 10, 100)
+    )  # not the machine of the tests
     drive(watch.round())
     assert telemetry.health.state() is HEALTHY
 

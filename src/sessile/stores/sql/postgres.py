@@ -218,7 +218,12 @@ class BlockingPostgresStore(_PostgresStore):
         for tries_left in range(_TRIES - 1, -1, -1):
             written: Written[T] | None = None
             try:
-                with errors(), repeatable(tries_left), self._waiters.connected(self._engine) as connection, connection.begin():
+                with (
+                    errors(),
+                    repeatable(tries_left),
+                    self._waiters.connected(self._engine) as connection,
+                    connection.begin(),
+                ):
                     written = self._write_on(connection, work, args)
                     if self._guard is not None and written.plan is not None:
                         await self._guard.mark([written.plan])
