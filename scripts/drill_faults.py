@@ -134,9 +134,9 @@ def fill_the_disk(world: World) -> None:
     """And what is saved now is refused."""
     assert world.disk is not None
     if world.postgres is not None:
-        world.postgres.ask_sql(
-            "SELECT pg_switch_wal()"
-        )  # its log has a file of its own for what comes; without room for the next one it would stop
+        # Its log gets a new file, and has it, before nothing is left: without room for the next one PostgreSQL would stop, which is another fault.
+        world.postgres.ask_sql("SELECT pg_switch_wal()")
+        world.postgres.ask_sql("CHECKPOINT")
     fill(world.disk)
     with world.manager() as manager:
         try:

@@ -31,15 +31,16 @@ async def alive() -> Json:
 async def ready(request: Request) -> Json:
     if request.app.state.hub.draining:
         return ok({"status": "draining"}, status=503, headers={"retry-after": str(StoreUnavailable.retry_after_s)})
+    # How the pool was when this asked tells a database that is away from one to which no connection is free.
+    pool = _pool(request.app.state.manager)
     try:
         health = await request.app.state.manager.health()
     except StoreUnavailable as error:
-        # How the pool is tells a database that is away from one to which no connection is free.
-        away = {"latency_ms": None, "pool": _pool(request.app.state.manager)}
+        away = {"latency_ms": None, "pool": pool}
         return ok(
             {"status": "unavailable", "store": away}, status=503, headers={"retry-after": str(error.retry_after_s)}
         )
-    store = {"latency_ms": round(health.latency_ms, 3), "pool": _pool(request.app.state.manager)}
+    store = {"latency_ms": round(health.latency_ms, 3), "pool": pool}
     told: dict[str, Any] = {
         "status": "ok",
         "store": store,

@@ -17,9 +17,10 @@ router = APIRouter(tags=["health"])
 async def metrics(request: Request) -> PlainTextResponse:
     check_watcher(request)
     manager = request.app.state.manager
+    pool = manager.pool()
     try:
         health: Health | None = await manager.health()
     except StoreUnavailable:
         health = None
-    manager.telemetry.note_health(health, manager.pool())
+    manager.telemetry.note_health(health, pool)
     return PlainTextResponse(manager.telemetry.exposition(), media_type=MEDIA_TYPE)
