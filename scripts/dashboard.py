@@ -37,7 +37,7 @@ def _rate(metric: str, by: str) -> str:
 
 PANELS: Final = (
     Panel("Database", (("min(sessile_store_up{$HERE})", "up"),), kind="stat", width=4, height=4),
-    Panel("Cache used", (("min(sessile_cache_used{$HERE})", "used"),), kind="stat", width=4, height=4),
+    Panel("Cache used", (("min(sessile_cache_used{$HERE})", "used"),), kind="stat", width=4, height=4, meaning="Also 0 while nobody reads."),
     Panel("Sockets", (("sum(sessile_sockets{$HERE})", "sockets"),), kind="stat", width=4, height=4),
     Panel("Alerts", (("sum(sessile_alert_firing{$HERE})", "firing"),), kind="stat", width=4, height=4),
     Panel("Draining", (("sum(sessile_draining{$HERE})", "processes"),), kind="stat", width=4, height=4),

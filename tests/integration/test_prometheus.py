@@ -24,6 +24,7 @@ from tests.integration.server.running import ServerProcess, process_on
 
 pytestmark = [pytest.mark.server, pytest.mark.soak]
 JOB = "sessile"
+DEVICE = "01900000-0000-7000-8000-000000000001"
 WINDOW_S = 10
 """What Grafana would fill in for `$__rate_interval`."""
 QUIET = frozenset({"session p95"})
@@ -93,11 +94,11 @@ def traffic(server: ServerProcess, number: int) -> None:
     token = server.token(f"user-{number}")
     with httpx.Client(base_url=server.origin, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
         assert client.get("/api/v0/session").json()["authenticated"]
-        opened = client.put("/api/v0/documents/by-name/intake", json={"default": {"step": 1}, "device_id": "d" * 22})
+        opened = client.put("/api/v0/documents/by-name/intake", json={"default": {"step": 1}, "device_id": DEVICE})
         document = opened.json()["document_id"]
         operation = {"op": "set", "path": "/why", "value": number}
         change = {"seq": 1, "base_version": 0, "generation": 0, "operations": [operation]}
-        sent = client.post(f"/api/v0/documents/{document}/changes", json={"device_id": "d" * 22, "changes": [change]})
+        sent = client.post(f"/api/v0/documents/{document}/changes", json={"device_id": DEVICE, "changes": [change]})
         assert sent.status_code == 200, sent.text
         assert client.post("/api/v0/session/logout").status_code == 204
         assert not client.get("/api/v0/session").json()["authenticated"]
@@ -122,6 +123,7 @@ def test_each_query_answers_and_the_rules_are_judged(tmp_path: Path) -> None:
             number = 0
             while time.monotonic() < until:
                 traffic(server, number := number + 1)
+                time.sleep(0.1)
             prometheus.until(lambda: prometheus.ask(f'up{{job="{JOB}"}} == 1'), "it scrapes")
             traffic(server, number + 1)
             assert dashboard_faults(prometheus) == []
