@@ -46,18 +46,22 @@ def play(world: World, fault: Fault) -> Played:
     _nothing_is_wrong(world, [] if fault.behind_tls else options, "before")
     try:
         fault.break_it(world)
-        for _ in range(LOOKS):
-            found = world.findings(*options)
-            named = [one for one in found if one["check"] == fault.check and fault.told in one["what"]]
-            if named:
-                break
-        else:
-            raise DrillFailed(f"{fault.name}: not named, but {found}")
-        world.follow(named[0]["cure"])
-        _nothing_is_wrong(world, options, f"after {named[0]['cure']}")
+        named = _named(world, fault, options)
+        world.follow(named["cure"])
+        _nothing_is_wrong(world, options, f"after {named['cure']}")
     finally:
         fault.tidy(world)
-    return Played(fault, named[0], time.monotonic() - began)
+    return Played(fault, named, time.monotonic() - began)
+
+
+def _named(world: World, fault: Fault, options: Sequence[str]) -> Finding:
+    found: list[Finding] = []
+    for _ in range(LOOKS):
+        found = world.findings(*options)
+        for one in found:
+            if one["check"] == fault.check and fault.told in one["what"]:
+                return one
+    raise DrillFailed(f"{fault.name}: not named, but {found}")
 
 
 def _nothing_is_wrong(world: World, options: Sequence[str], when: str) -> None:
