@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
 from tests.e2e.served import Served, demo_at
 
+ALERT = "memory_high"
 _NETWORK = ("Failed to load resource",)
 """What Chromium says on its console when the network fails, which a test does on purpose."""
 
@@ -27,7 +29,9 @@ def token_for(database_url: str, role: Role, name: str = "ada") -> str:
 
 @contextmanager
 def demo_with_console(folder: Path) -> Iterator[Served]:
-    with demo_at(folder, SESSILE_CONSOLE="1") as server:
+    """With an alert that is always on: more memory than a byte."""
+    rules = json.dumps({ALERT: {"threshold": 1, "for_s": 0}})
+    with demo_at(folder, SESSILE_CONSOLE="1", SESSILE_ALERT_RULES=rules, SESSILE_HEALTH_INTERVAL_S="1") as server:
         yield server
 
 
@@ -66,8 +70,18 @@ class Console:
     def rows(self) -> Locator:
         return self.page.locator("tbody tr[data-row]")
 
-    def search(self, text: str) -> None:
-        self.get("search").fill(text)
+    def tab_to(self, target: Locator) -> None:
+        """As somebody gets there who has no pointer."""
+        for _ in range(60):
+            self.page.keyboard.press("Tab")
+            if target.evaluate("one => one === document.activeElement"):
+                return
+        raise AssertionError(f"no way to {target} with the keyboard")
+
+    def acts(self, **query: str) -> list[tuple[str, str, str]]:
+        """What the audit log has of operators: action, who and why, newest first."""
+        answer = self.page.request.get(f"{self.origin}/api/console/audit", params={"type": "operator_acted", **query})
+        return [(one["data"]["action"], one["by"], one["reason"]) for one in answer.json()["events"]]
 
     def confirm(self, reason: str, **typed: Any) -> None:
         """The dialog wants a reason, and does nothing without."""

@@ -40,8 +40,10 @@ class Wire:
 
     sent: list[dict[str, Any]] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
+    sockets: list[WebSocket] = field(default_factory=list)
 
     def listen(self, socket: WebSocket) -> None:
+        self.sockets.append(socket)
         socket.on("framesent", lambda payload: self.sent.append(json.loads(payload)))
         socket.on("framereceived", lambda payload: self.received.append(json.loads(payload)))
 

@@ -6,22 +6,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from sessile.model.operator_access import Role
+from sessile.model.session import EndReason
 from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
+from sessile.server.console.sessions import CONFIRM_ABOVE
 from tests.e2e.axe import COLOURS, violations
 from tests.e2e.conftest import RESULTS
 from tests.e2e.cut_proxy import CutProxy
 from tests.e2e.operator_console import Console, demo_with_console, token_for
 from tests.e2e.served import Served
-from tests.e2e.tabs import TITLE, Device, new_context
+from tests.e2e.tabs import NAME, TITLE, Device, Tab, new_context
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -29,6 +32,7 @@ SCREENS = RESULTS / "screens"
 HOSTILE = '<img src=x onerror="document.title=1">'
 WIDTH = "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 CROWD = 23
+COPY = f"{NAME}/before"
 PAGES = {"overview": "", **{name: name for name in ("sessions", "devices", "audit", "health", "settings")}}
 LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1280), ("dark", 320))
 
@@ -50,14 +54,21 @@ def served(folder: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
+def manager(folder: Path) -> Iterator[SessionManager]:
+    """Of another process than the demo."""
+    with SessionManager(Settings(database_url=f"sqlite:///{folder / 'demo.db'}")) as facade:
+        yield facade
+
+
+@pytest.fixture
 def new_console(browser: Browser, served: Served, folder: Path) -> Iterator[Callable[..., Console]]:
     """`new_console(role)` is an operator's browser. A script that failed or broke the page's policy fails the test."""
     made: list[Console] = []
 
-    def new(role: Role = Role.ADMIN, origin: str = "", path: str = "", **options: Any) -> Console:
+    def new(role: Role = Role.ADMIN, origin: str = "", path: str = "", name: str = "ada", **options: Any) -> Console:
         console = Console(new_context(browser, **options), origin or served.origin)
         made.append(console)
-        console.sign_in(token_for(f"sqlite:///{folder / 'demo.db'}", role), path)
+        console.sign_in(token_for(f"sqlite:///{folder / 'demo.db'}", role, name), path)
         return console
 
     yield new
@@ -132,7 +143,11 @@ def test_somebody_is_found_and_one_of_two_devices_is_ended(
 
 
 def test_somebodys_work_is_restored_after_a_look_at_what_would_change(
-    served: Served, new_device: Callable[..., Device], new_console: Callable[..., Console], person: str
+    served: Served,
+    new_device: Callable[..., Device],
+    new_console: Callable[..., Console],
+    manager: SessionManager,
+    person: str,
 ) -> None:
     tab = new_device(served.origin).sign_in(person)
     tab.field(TITLE).fill("Burst pipe")
@@ -175,6 +190,73 @@ def test_somebodys_work_is_restored_after_a_look_at_what_would_change(
     console.confirm("Chose the wrong one")
     console.expect_told(f"Switched to {chosen}.")
     expect(tab.get("insurer").locator("option:checked")).to_have_text(chosen)
+    _copied(console, tab)
+    _synchronized_anew(console, tab)
+    _extended(console, tab, manager)
+    _refused_since_it_ended_meanwhile(console, tab, manager)
+
+
+def _copied(console: Console, tab: Tab) -> None:
+    """As it was before the restore, and under a name that is free."""
+    console.get("fork-open").click()
+    expect(console.get("fork-name")).to_be_focused()
+    console.get("fork-name").fill(NAME)
+    before = console.get("fork").locator("option", has_text="before restore").first.get_attribute("value")
+    console.page.get_by_label("As it was at").select_option(before)
+    console.get("fork-reason").fill("To look at what was lost")
+    console.get("fork-go").click()
+    expect(console.get("fork")).to_contain_text("There is a document of this name already.")
+    console.get("fork-name").fill(COPY)
+    console.get("fork-go").click()
+    console.expect_told(f"Copied as {COPY}.")
+    expect(console.get("documents").get_by_role("listitem").filter(has_text=COPY)).to_have_count(1)
+    api, request = f"{tab.device.origin}/api/v0/documents", tab.device.context.request
+    (copy_id,) = [one["document_id"] for one in request.get(api).json()["documents"] if one["name"] == COPY]
+    assert request.get(f"{api}/{copy_id}").json()["state"]["report"]["title"] == HOSTILE
+    assert tab.report["title"] == "Burst pipe", "the original stays"
+
+
+def _synchronized_anew(console: Console, tab: Tab) -> None:
+    def is_whole(payload: str | bytes) -> bool:
+        frame = json.loads(payload)
+        return frame["type"] == "initial_state" and frame["document_id"] == tab.document_id
+
+    console.get("resync").click()
+    with tab.wire.sockets[-1].expect_event("framereceived", is_whole):
+        console.confirm("Sees another text than we do")
+    console.expect_told("Asked 1 socket to load 1 document anew.")
+    tab.wait_synchronized()
+    tab.wait_text(TITLE, "Burst pipe")
+
+
+def _extended(console: Console, tab: Tab, manager: SessionManager) -> None:
+    def ends_at() -> datetime:
+        answer = tab.device.context.request.get(f"{tab.device.origin}/api/v0/session").json()
+        return datetime.fromisoformat(answer["session"]["expires_at"])
+
+    soon = datetime.now(UTC) + timedelta(minutes=10)
+    manager.set_idle_deadline(tab.session_id, soon)
+    assert ends_at() < soon + timedelta(seconds=1)
+    console.get("extend").click()
+    console.confirm("Works on a long report")
+    console.expect_told("Extended.")
+    assert ends_at() > soon + timedelta(hours=1)
+    tab.wait_for("Date.parse(client.session.expires_at) > arg", (soon.timestamp() + 3600) * 1000)
+    acts = console.acts(session=tab.session_id)
+    assert ("extend", "ada", "Works on a long report") in console.acts()
+    assert ("resync", "ada", "Sees another text than we do") in acts
+
+
+def _refused_since_it_ended_meanwhile(console: Console, tab: Tab, manager: SessionManager) -> None:
+    console.get("extend").click()
+    manager.destroy_session(tab.session_id, reason=EndReason.ADMIN)
+    expect(tab.get("signed-out")).to_be_visible()
+    console.get("confirm-reason").fill("Works on a long report")
+    console.get("confirm-go").click()
+    expect(console.get("confirm").get_by_role("alert")).to_have_text("This session is over already.")
+    console.get("confirm-cancel").click()
+    expect(console.page.get_by_role("heading", level=1)).to_contain_text("ended")
+    expect(console.get("extend")).to_have_count(0)
 
 
 def test_the_loss_of_the_feed_is_said_and_it_comes_back(
@@ -209,6 +291,74 @@ def test_the_loss_of_the_feed_is_said_and_it_comes_back(
     expect(console.rows).to_contain_text("offline")
 
 
+def test_a_user_is_shut_out_by_keyboard_and_let_in_again(
+    served: Served,
+    new_device: Callable[..., Device],
+    new_console: Callable[..., Console],
+    manager: SessionManager,
+    person: str,
+) -> None:
+    """More than twenty sessions: their number is typed, and typed again when it has changed meanwhile."""
+    tab = new_device(served.origin).sign_in(person)
+    user = user_of(person)
+    for _ in range(CONFIRM_ABOVE):
+        manager.create_session(user)
+    console = new_console(path=f"sessions/{tab.session_id}")
+    page, keys, button = console.page, console.page.keyboard, console.get("disable-user")
+    reason, typed, go = (console.get(f"confirm-{name}") for name in ("reason", "typed", "go"))
+    console.tab_to(button)
+    keys.press("Enter")
+    expect(reason).to_be_focused()
+    keys.press("Escape")
+    expect(console.get("confirm")).to_be_hidden()
+    expect(button).to_be_focused()
+    keys.press("Enter")
+    expect(reason).to_be_focused()
+    keys.type("Account was taken over")
+    keys.press("Enter")
+    expect(console.get("confirm")).to_be_visible()
+    console.tab_to(typed)
+    keys.type(str(CONFIRM_ABOVE + 1))
+    manager.create_session(user)
+    keys.press("Enter")
+    expect(page.get_by_role("dialog", name=f"end {CONFIRM_ABOVE + 2} sessions")).to_be_visible()
+    expect(console.get("confirm").get_by_role("alert")).to_have_text(re.compile("changed meanwhile"))
+    expect(reason).to_be_focused()
+    expect(reason).to_have_value("Account was taken over")
+    expect(tab.get("signed-out")).to_be_hidden()
+    console.tab_to(typed)
+    keys.type(str(CONFIRM_ABOVE + 2))
+    held: list[Route] = []
+    page.route("**/disable", lambda route: held.append(route))
+    console.tab_to(go)
+    keys.press("Enter")
+    expect(go).to_have_text("Working…")
+    for _ in range(2):  # a browser closes a dialog at the second without asking the page
+        keys.press("Escape")
+    expect(console.get("confirm")).to_be_visible()
+    held[0].continue_()
+    console.expect_told(f"{user} is disabled. Ended {CONFIRM_ABOVE + 2} sessions.")
+    expect(console.get("confirm")).to_be_hidden()
+
+    expect(tab.get("signed-out")).to_be_visible()
+    assert tab.wire.sockets[-1].is_closed()
+    again = tab.device.open_page()
+    again.get("sign-in-name").fill(person)
+    again.click("sign-in-button")
+    expect(again.get("sign-in-problem")).to_contain_text("disabled")
+    again.close()
+    console.tab_to(console.get("enable-user"))
+    keys.press("Enter")
+    expect(reason).to_be_focused()
+    keys.type("It is hers again")
+    keys.press("Enter")
+    console.expect_told(f"{user} is enabled.")
+    expect(button).to_be_visible()
+    tab.device.sign_in(person)
+    own = [act for act in console.acts() if act[0] in {"disable", "enable"}]
+    assert own == [("enable", "ada", "It is hers again"), ("disable", "ada", "Account was taken over")]
+
+
 def test_who_may_only_read_is_told_so(
     served: Served, new_device: Callable[..., Device], new_console: Callable[..., Console], person: str
 ) -> None:
@@ -223,6 +373,21 @@ def test_who_may_only_read_is_told_so(
     expect(console.get("confirm")).to_be_hidden()
     console.go("Audit")
     expect(console.get("export-csv")).to_have_attribute("aria-disabled", "true")
+    console.go("Health")
+    alert = console.get("alerts").get_by_role("listitem").filter(has_text="memory high")
+    expect(alert).to_contain_text(re.compile(r"Nobody looks after it\. If it lasts, it is told again in \d+ min"))
+    expect(console.get("acknowledge")).to_have_attribute("aria-disabled", "true")
+    other = new_console(Role.OPERATOR, path="health", name="bob")
+    other.get("acknowledge").click()
+    other.confirm("Asked the people who run the machine")
+    other.expect_told("Noted.")
+    for page in (other.page, console.page):
+        looked_after = page.get_by_test_id("alerts").get_by_role("listitem")
+        expect(looked_after).to_contain_text("bob looks after it: Asked the people who run the machine.")
+        expect(looked_after).to_contain_text("not told again until it is over")
+    console.go("Audit")
+    expect(console.get("events").get_by_text("by bob: Asked the people who run the machine")).to_have_count(1)
+    assert ("acknowledge_alert", "bob", "Asked the people who run the machine") in console.acts()
     console.go("Settings")
     expect(console.page.get_by_text("Your role (read-only) may not do this.")).to_have_count(
         3
@@ -234,11 +399,12 @@ def test_who_may_only_read_is_told_so(
     expect(console.page.get_by_label("Token")).to_be_visible()
 
 
-def test_many_at_once_have_to_be_typed(folder: Path, new_console: Callable[..., Console], person: str) -> None:
+def test_many_at_once_have_to_be_typed(
+    manager: SessionManager, new_console: Callable[..., Console], person: str
+) -> None:
     user = user_of(person)
-    with SessionManager(Settings(database_url=f"sqlite:///{folder / 'demo.db'}")) as manager:
-        for _ in range(CROWD):
-            manager.create_session(user)
+    for _ in range(CROWD):
+        manager.create_session(user)
     console = new_console(Role.OPERATOR, path="sessions?q=" + quote(f'user:"{user}"'))
     expect(console.get("total")).to_have_text(f"{CROWD} matching")
     console.get("select-all").check()

@@ -14,7 +14,7 @@ from sessile.engine.transitions import end
 from sessile.model.audit import AuditEvent, AuditPlace
 from sessile.model.document import Actor, State
 from sessile.model.errors import InvalidValue
-from sessile.model.events import Event, EventKind
+from sessile.model.events import RELOAD, Event, EventKind
 from sessile.model.limits import LABEL_LENGTH_MAX, NAME_LENGTH_MAX
 from sessile.model.presence import PresenceLease
 from sessile.model.session import EndReason, Session
@@ -155,7 +155,8 @@ class OversightEngine:
         return EndedSessions(ended, over, sockets)
 
     async def resync(self, session_id: str, document_ids: Sequence[str], act: Act) -> None:
-        """Every socket of the session looks again at its session and these documents, in every process. Noted in the same transaction."""
+        """Every socket of the session looks again at its session and sends its documents whole once more, in every process. `document_ids` are noted, in the same
+        transaction."""
         check_act(act)
         await self._store.write(self._resync, session_id, document_ids, act)
 
@@ -216,9 +217,7 @@ class OversightEngine:
         if session is None:
             return
         tx.audit([_acted(act, f"session:{session_id}", now, session, documents=len(document_ids))])
-        tx.emit(Event(EventKind.SESSION_CHANGED, session_id, session.version))
-        for document in tx.documents.get_many(sorted(document_ids)).values():
-            tx.emit(Event(EventKind.DOCUMENT_CHANGED, document.document_id, document.version, epoch=document.epoch))
+        tx.emit(Event(EventKind.SESSION_CHANGED, session_id, session.version, detail=RELOAD))
 
 
 def check_act(act: Act) -> None:

@@ -11,6 +11,8 @@ from sessile.model.record import Record
 
 REFRESH = "refresh"
 """Detail of SESSION_CHANGED: what the user may do has changed, so the session is to get a new token (ASVS 7.2.4)."""
+RELOAD = "reload"
+"""Detail of SESSION_CHANGED: somebody asked that its sockets send their documents whole once more."""
 
 
 class EventKind(StrEnum):
@@ -42,7 +44,7 @@ class Event(Record, frozen=True):
     key: str
     version: int = 0
     detail: str = ""
-    """An end reason, the id of a checkpoint or a hand-off, the node whose devices came or went, the anomaly, or REFRESH."""
+    """An end reason, the id of a checkpoint or a hand-off, the node whose devices came or went, the anomaly, REFRESH or RELOAD."""
     epoch: str = ""
     changes: Sequence[LoggedChange] = ()
     checkpoint: Checkpoint | None = None

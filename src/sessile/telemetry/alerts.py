@@ -163,6 +163,14 @@ class Alerts:
         with self._lock:
             return list(self._open.values())
 
+    def told_again_at(self, alert: Alert) -> datetime | None:
+        """When its cool-down is over and it is told again, if it lasts till then; None while somebody looks after it, or when nobody was told of it."""
+        with self._lock:
+            told_at = self._told_at.get(alert.rule.name)
+        if told_at is None or alert.state is not AlertState.ACTIVE:
+            return None
+        return told_at + timedelta(seconds=alert.rule.cooldown_s)
+
     def resolved(self) -> list[Alert]:
         """The last that are over, newest first."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -151,8 +152,10 @@ def test_an_acknowledged_alert_is_told_no_more_until_it_is_over() -> None:
     alerts.judge({"pool_full": 1})
     clock.advance(30)
     assert len(alerts.judge({"pool_full": 1})) == 1
+    assert alerts.told_again_at(alerts.active()[0]) == clock.now() + timedelta(seconds=RULE.cooldown_s)
     acknowledged = alerts.acknowledge("pool_full", "ada", "I am on it")
     assert (acknowledged.acknowledged_by, acknowledged.note) == ("ada", "I am on it")
+    assert alerts.told_again_at(acknowledged) is None
     clock.advance(1000)
     assert alerts.judge({"pool_full": 1}) == []
     assert alerts.active()[0].state is AlertState.ACKNOWLEDGED

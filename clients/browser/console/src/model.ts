@@ -96,7 +96,7 @@ export interface Component { readonly name: string; readonly state: string; read
 /** Of the process that answers; each has its own. */
 export interface Alert {
   readonly rule: string; readonly meaning: string; readonly severity: string; readonly state: string; readonly since: string; readonly value: number | null; readonly threshold: number | null;
-  readonly unit: string; readonly acknowledged_by: string | null; readonly note: string;
+  readonly unit: string; readonly told_again_at: string | null; readonly acknowledged_by: string | null; readonly note: string;
 }
 export interface Health {
   readonly alerts?: readonly Alert[]; readonly at: string; readonly state: string; readonly components: readonly Component[];

@@ -62,6 +62,26 @@ it("ends nothing that was not confirmed", async () => {
   await expect(question.value!.run("because")).rejects.toThrow("Type 1600.");
 });
 
+it("asks again with their number of now, and says what was ended by then", async () => {
+  answers = [() => ended(1000, 1500), () => more(1600)];
+  askToEnd({ count: 2500, body: { q: "user:ada" } }, () => undefined);
+  await expect(question.value!.run("because")).rejects.toThrow("Type 1600.");
+  expect(toasts.value.at(-1)!.text).toBe("Ended 1,000 sessions, closed 1 socket.");
+  const again = question.value!.again!(1600);
+  expect([again.title, again.typed]).toEqual(["End 1,600 sessions?", "1600"]);
+  answers = [() => ended(1000, 600), () => ended(600)];
+  calls = [];
+  await again.run("because");
+  expect(calls.map(({ body }) => body["confirm"])).toEqual([1600, 600]);
+});
+
+it("says so when somebody else was first", async () => {
+  answers = [() => Response.json({ ended: 0, already_over: 1, sockets: 0 })];
+  askToEndOne("a", "ada", () => undefined);
+  await question.value!.run("because");
+  expect(toasts.value.at(-1)!.text).toBe("It was over already: nothing was ended.");
+});
+
 it("does not go round for ever where a part ends none", async () => {
   answers = [() => ended(0, 5)];
   askToEnd({ count: 5, body: { q: "user:ada" } }, () => undefined);

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from sessile.model.health import CacheStatus, ComponentState, Health
 from sessile.model.operator_access import Right
-from sessile.model.wire import iso
+from sessile.model.wire import iso, iso_or_none
 from sessile.runtime.settings import Settings
 from sessile.server.answers import ok
 from sessile.server.console.table import Call, Route
@@ -124,6 +124,7 @@ def alerts(telemetry: Telemetry) -> list[dict[str, Any]]:
             "value": one.value,
             "threshold": one.rule.threshold,
             "unit": one.rule.unit,
+            "told_again_at": iso_or_none(telemetry.alerts.told_again_at(one)),
             "acknowledged_by": one.acknowledged_by,
             "note": one.note,
         }

@@ -175,6 +175,11 @@ class Connection:
             self._is_looking = True
             self.spawn(self._look_at_session())
 
+    def send_documents(self) -> None:
+        """Somebody asked that this page gets its documents whole once more, whatever it has."""
+        for subscription in tuple(self.subscriptions.values()):
+            subscription.reload()
+
     async def drain(self, goaway: str) -> None:
         """Goaway, no further frame read, everything in flight answered, then close 4000."""
         self.outbox.push(goaway)

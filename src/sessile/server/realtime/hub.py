@@ -14,7 +14,7 @@ from sessile.engine.presence import described
 from sessile.model.canonical import state_hash
 from sessile.model.document import Document, Outcome, Submission
 from sessile.model.errors import SessileError
-from sessile.model.events import REFRESH, Event, EventKind
+from sessile.model.events import REFRESH, RELOAD, Event, EventKind
 from sessile.model.presence import DeviceReport, Elsewhere
 from sessile.model.session import Session
 from sessile.runtime.manager import AsyncSessionManager
@@ -292,6 +292,8 @@ class Hub:
         for connection in tuple(self._by_session.get(event.key, ())):
             if event.kind is EventKind.SESSION_CHANGED:
                 connection.session_changed(refresh=event.detail == REFRESH)
+                if event.detail == RELOAD:
+                    connection.send_documents()
             else:
                 connection.spawn(connection.tell_handoff(event.detail))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -102,6 +104,15 @@ class Subscription:
                 self.phase = Phase.BEHIND
                 raise
 
+    def reload(self) -> None:
+        """A snapshot that the reader did not ask for, unless it is being read to just now. Never waits."""
+        if self.phase is not Phase.LOADING:
+            self._peer.spawn(self._reload())
+
+    async def _reload(self) -> None:
+        with self._reading_alone():
+            await self.resync(None)
+
     def offer(self, update: Update) -> None:
         """What was just committed. Never waits."""
         if self.phase is Phase.LIVE and update.first == self.cursor + 1 and update.epoch == self.epoch:
@@ -152,10 +163,19 @@ class Subscription:
 
     async def _catch_up(self) -> None:
         try:
-            async with self._reading:
-                if self.phase is Phase.BEHIND:
-                    await self._read_and_send(answer_always=False)
-                    await self._go_live()
+            with self._reading_alone():
+                async with self._reading:
+                    if self.phase is Phase.BEHIND:
+                        await self._read_and_send(answer_always=False)
+                        await self._go_live()
+        finally:
+            self._catching_up = False
+
+    @contextmanager
+    def _reading_alone(self) -> Iterator[None]:
+        """A read that no frame asked for: what goes wrong is told as news, or waits for the next look."""
+        try:
+            yield
         except DocumentNotFound as error:
             self._peer.lost(self, error)
         except StoreUnavailable:
@@ -164,8 +184,6 @@ class Subscription:
                 self.document_id,
                 extra={"event_name": "document_waits"},
             )
-        finally:
-            self._catching_up = False
 
     async def _go_live(self) -> None:
         while self._missed:

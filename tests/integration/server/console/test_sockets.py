@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from sessile.integrations.fastapi import Sessile
 from sessile.model.operator_access import Role
-from tests.integration.server.peer import connected
+from tests.integration.server.peer import connected, setting
 from tests.integration.server.running import Running, served, until
 
 
@@ -44,6 +44,33 @@ async def test_a_socket_shows_with_its_round_trip_and_is_closed_by_an_end() -> N
             assert await peer.expect_close() == 4501
             assert hub.round_trips.of_session(session_id) is None
             assert hub.joined == 1
+        await http.aclose()
+
+
+async def test_a_resync_gives_the_sessions_own_sockets_their_documents_whole() -> None:
+    async with served(console=True, database_url="memory://") as server:
+        mine, other = [await server.manager.create_session("bob") for _ in range(2)]
+        http, headers = await signed_in(server)
+        path = f"/api/console/sessions/{mine.session.session_id}/resync"
+        notes = {"name": "notes", "default": {"text": "here"}}
+        async with (
+            connected(server.socket_url, cookie=mine.token) as peer,
+            connected(server.socket_url, cookie=other.token) as elsewhere,
+        ):
+            for one in (peer, elsewhere):
+                await one.open(notes)
+                first = await one.expect("initial_state")
+            told = await http.post(path, json={"reason": "test"}, headers=headers)
+            assert told.status_code == 200, told.text
+            again = await peer.expect("initial_state")
+            assert [again[name] for name in ("version", "epoch", "state")] == [
+                first[name] for name in ("version", "epoch", "state")
+            ]
+            await peer.change(setting(1, "/text", "on"))
+            assert (await peer.expect("ack"))["verdicts"][0]["verdict"] == "applied"
+            update = await elsewhere.expect("state_update")
+            assert update["from"] == first["version"]
+            assert elsewhere.kinds().count("initial_state") == 1
         await http.aclose()
 
 

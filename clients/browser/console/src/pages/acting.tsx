@@ -1,9 +1,9 @@
 // What can be done to a session and to its user, beside ending: each asks for a reason first.
 import { signal } from "@preact/signals";
 import { me, part, post } from "../api";
-import { number, plural } from "../format";
+import { plural } from "../format";
 import type { SessionDetail, User } from "../model";
-import { ask, TYPED_ABOVE } from "../parts/dialog";
+import { ask, type Question, TYPED_ABOVE } from "../parts/dialog";
 import { tell } from "../toasts";
 
 export function askToExtend(id: string, onDone: () => void): void {
@@ -34,16 +34,20 @@ export function askToSwitch({ session, platform, platforms }: SessionDetail, onD
   });
 }
 
-export function askToDisable({ user_id: user, sessions }: User, onDone: () => void): void {
-  ask({
-    title: `Disable ${user}?`, action: "Disable", isDangerous: true, ...(sessions > (me.value?.server.confirm_above ?? TYPED_ABOVE) && { typed: String(sessions) }),
-    text: <p>{sessions > 0 ? `This ends ${plural(sessions, "session")}, on every node. ` : ""}Nobody can log in as {user} until you enable them again. Documents stay.</p>,
+const toDisable = (user: string, sessions: number, onDone: () => void): Question =>
+  ({
+    title: sessions > 0 ? `Disable ${user} and end ${plural(sessions, "session")}?` : `Disable ${user}?`, action: "Disable", isDangerous: true, ...(sessions > (me.value?.server.confirm_above ?? TYPED_ABOVE) && { typed: String(sessions) }),
+    again: (count) => toDisable(user, count, onDone),
+    text: <p>{sessions > 0 ? `This ends ${sessions === 1 ? "it" : "them"} at once, on every node. ` : ""}Nobody can log in as {user} until you enable them again. Documents stay.</p>,
     run: async (reason) => {
       const { ended } = await post<{ readonly ended: number }>(`users/${part(user)}/disable`, { reason, confirm: sessions });
-      tell(`${user} is disabled. Ended ${number(ended)}.`);
+      tell(`${user} is disabled. Ended ${plural(ended, "session")}.`);
       onDone();
     },
   });
+
+export function askToDisable({ user_id: user, sessions }: User, onDone: () => void): void {
+  ask(toDisable(user, sessions, onDone));
 }
 
 export function askToEnable({ user_id: user }: User, onDone: () => void): void {

@@ -1,5 +1,5 @@
 // One document: its state as a tree, what differs between two points, and going back to one of them.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, can, get, part, post, refusal } from "../api";
 import { type Json, summary } from "../difference";
 import { absolute, moment, number, plural } from "../format";
@@ -42,6 +42,8 @@ function Restore({ document, checkpoint, onClose, onDone }: { readonly document:
   const [reason, setReason] = useState("");
   const [problem, setProblem] = useState("");
   const [isRunning, setRunning] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), [preview]); // the button that was pressed is disabled until there is a reason
   const run = async (work: () => Promise<void>): Promise<void> => {
     setRunning(true);
     setProblem("");
@@ -68,7 +70,7 @@ function Restore({ document, checkpoint, onClose, onDone }: { readonly document:
         <p class="dialog-text">Back to <b>{nameOf(checkpoint)}</b>, as a new version. What is there now becomes a checkpoint first, so this can be taken back.</p>
         {preview && <Differences differences={preview.differences} from={`Now (version ${number(preview.version)})`} to="Restored" />}
         {preview && <label class="field">Reason <span class="hint">kept in the audit log</span>
-          <input value={reason} maxLength={REASON_MAX} required autocomplete="off" onInput={(event) => setReason(event.currentTarget.value)} data-testid="restore-reason" /></label>}
+          <input ref={field} value={reason} maxLength={REASON_MAX} required autocomplete="off" onInput={(event) => setReason(event.currentTarget.value)} data-testid="restore-reason" /></label>}
         <p class="form-problem" role="alert">{problem}</p>
         <div class="actions">
           <button type="button" onClick={onClose}>Cancel</button>
@@ -79,18 +81,30 @@ function Restore({ document, checkpoint, onClose, onDone }: { readonly document:
   );
 }
 
-function Fork({ document, onClose, onDone }: { readonly document: Doc; readonly onClose: () => void; readonly onDone: () => void }) {
+type Points = readonly (readonly [value: string, text: string])[];
+const PointChoice = ({ label, value, points, onChange }: { readonly label: string; readonly value: string; readonly points: Points; readonly onChange: (value: string) => void }) => (
+  <label class="field">{label} <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>{points.map(([point, text]) => <option key={point} value={point}>{text}</option>)}</select></label>
+);
+
+function Fork({ document, points, onClose, onDone }: { readonly document: Doc; readonly points: Points; readonly onClose: () => void; readonly onDone: () => void }) {
   const [name, setName] = useState(`${document.name} copy`.slice(0, 120));
+  const [at, setAt] = useState("now");
   const [reason, setReason] = useState("");
   const [problem, setProblem] = useState("");
+  const [isRunning, setRunning] = useState(false);
   const fork = async (event: Event): Promise<void> => {
     event.preventDefault();
+    if (isRunning) return;
+    setRunning(true);
+    setProblem("");
     try {
-      await post(`documents/${part(document.document_id)}/fork`, { name: name.trim(), at: "now", reason: reason.trim() });
+      await post(`documents/${part(document.document_id)}/fork`, { name: name.trim(), at, reason: reason.trim() });
       tell(`Copied as ${name.trim()}.`);
       onDone();
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      if (!(error instanceof ApiError)) throw error;
+      setProblem(error.code === "version_conflict" ? "There is a document of this name already. Choose another." : error.message);
+      setRunning(false);
     }
   };
   return (
@@ -98,10 +112,12 @@ function Fork({ document, onClose, onDone }: { readonly document: Doc; readonly 
       <form onSubmit={fork} data-testid="fork">
         <h2>Copy {document.name}?</h2>
         <p class="dialog-text">The copy belongs to the same owner, who sees it at once. The original stays as it is.</p>
-        <label class="field">Name of the copy <input value={name} maxLength={120} required autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} /></label>
-        <label class="field">Reason <span class="hint">kept in the audit log</span><input value={reason} maxLength={REASON_MAX} required autocomplete="off" onInput={(event) => setReason(event.currentTarget.value)} /></label>
+        <label class="field">Name of the copy <input value={name} maxLength={120} required autocomplete="off" autofocus onInput={(event) => setName(event.currentTarget.value)} data-testid="fork-name" /></label>
+        <PointChoice label="As it was at" value={at} points={points} onChange={setAt} />
+        <label class="field">Reason <span class="hint">kept in the audit log</span>
+          <input value={reason} maxLength={REASON_MAX} required autocomplete="off" onInput={(event) => setReason(event.currentTarget.value)} data-testid="fork-reason" /></label>
         <p class="form-problem" role="alert">{problem}</p>
-        <div class="actions"><button type="button" onClick={onClose}>Cancel</button><button type="submit" class="primary" disabled={!name.trim() || !reason.trim()}>Copy</button></div>
+        <div class="actions"><button type="button" onClick={onClose}>Cancel</button><button type="submit" class="primary" disabled={isRunning || !name.trim() || !reason.trim()} data-testid="fork-go">Copy</button></div>
       </form>
     </Dialog>
   );
@@ -116,12 +132,12 @@ function useShown<Answer>(): readonly [Answer | null, ApiError | null, (path: st
   return [answer, problem, show];
 }
 
-function State({ document, points }: { readonly document: Doc; readonly points: readonly (readonly [string, string])[] }) {
+function State({ document, points }: { readonly document: Doc; readonly points: Points }) {
   const [at, setAt] = useState("now");
   const [found, problem, show] = useShown<{ readonly state: Json; readonly at: string }>();
   return (
     <>
-      <div class="row"><label class="field">State at <select value={at} onChange={(event) => setAt(event.currentTarget.value)}>{points.map(([value, text]) => <option key={value} value={value}>{text}</option>)}</select></label>
+      <div class="row"><PointChoice label="State at" value={at} points={points} onChange={setAt} />
         <Act right="document.state" onClick={() => show(`documents/${part(document.document_id)}/state`, { at })} testId="show-state">Show</Act></div>
       <Problem problem={problem} />
       {found && <div class="tree" tabIndex={0} role="region" aria-label="State" data-testid="state"><JsonTree value={found.state} /></div>}
@@ -129,16 +145,13 @@ function State({ document, points }: { readonly document: Doc; readonly points: 
   );
 }
 
-function Compare({ document, points }: { readonly document: Doc; readonly points: readonly (readonly [string, string])[] }) {
+function Compare({ document, points }: { readonly document: Doc; readonly points: Points }) {
   const [from, setFrom] = useState(points[1]?.[0] ?? "now");
   const [to, setTo] = useState("now");
   const [found, problem, show] = useShown<{ readonly differences: readonly Difference[] }>();
-  const choice = (label: string, value: string, set: (value: string) => void) => (
-    <label class="field">{label} <select value={value} onChange={(event) => set(event.currentTarget.value)}>{points.map(([point, text]) => <option key={point} value={point}>{text}</option>)}</select></label>
-  );
   return (
     <>
-      <div class="row">{choice("From", from, setFrom)}{choice("To", to, setTo)}
+      <div class="row"><PointChoice label="From" value={from} points={points} onChange={setFrom} /><PointChoice label="To" value={to} points={points} onChange={setTo} />
         <Act right="document.state" onClick={() => show(`documents/${part(document.document_id)}/diff`, { from, to })} testId="show-diff">Compare</Act></div>
       <Problem problem={problem} />
       {found && <Differences differences={found.differences} from="From" to="To" />}
@@ -158,7 +171,8 @@ function Checkpoints({ checkpoints, onRestore }: { readonly checkpoints: readonl
   );
 }
 
-export function DocumentPanel({ document }: { readonly document: Doc }) {
+/** `onChanged`: the documents of the session are not as they were. */
+export function DocumentPanel({ document, onChanged }: { readonly document: Doc; readonly onChanged: () => void }) {
   const [view, setView] = useState("checkpoints");
   const [restoring, setRestoring] = useState<Checkpoint | null>(null);
   const [isForking, setForking] = useState(false);
@@ -173,8 +187,8 @@ export function DocumentPanel({ document }: { readonly document: Doc }) {
       {view === "checkpoints" && data && <Checkpoints checkpoints={checkpoints} onRestore={setRestoring} />}
       {view === "state" && <State document={document} points={points} />}
       {view === "compare" && data && <Compare document={document} points={points} />}
-      {restoring && <Restore document={document} checkpoint={restoring} onClose={() => setRestoring(null)} onDone={() => { setRestoring(null); reload(); }} />}
-      {isForking && <Fork document={document} onClose={() => setForking(false)} onDone={() => setForking(false)} />}
+      {restoring && <Restore document={document} checkpoint={restoring} onClose={() => setRestoring(null)} onDone={() => { setRestoring(null); reload(); onChanged(); }} />}
+      {isForking && <Fork document={document} points={points} onClose={() => setForking(false)} onDone={() => { setForking(false); onChanged(); }} />}
     </Panel>
   );
 }

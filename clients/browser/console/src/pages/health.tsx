@@ -42,17 +42,23 @@ function askToAcknowledge({ rule, meaning }: Alert, onDone: () => void): void {
     run: async (reason) => { await post(`alerts/${part(rule)}/acknowledge`, { reason }); tell("Noted."); onDone(); } });
 }
 
+const measured = (value: number | null, unit: string): string => unit === "B" ? bytes(value) : `${number(value, 2)}${unit && ` ${unit}`}`;
+
+/** Who looks after it, or when people are told again: until then its cool-down keeps it quiet. */
+function Care({ alert }: { readonly alert: Alert }) {
+  if (alert.acknowledged_by) return <span class="hint"><b>{alert.acknowledged_by}</b> looks after it: {alert.note}. It is not told again until it is over.</span>;
+  return <span class="hint">Nobody looks after it.{alert.told_again_at && <> If it lasts, it is told again <Ago at={alert.told_again_at} />.</>}</span>;
+}
+
 function Alerts({ alerts, onDone }: { readonly alerts: readonly Alert[]; readonly onDone: () => void }) {
-  if (!alerts.length) return null;
   return (
     <Panel title="Alerts" testId="alerts">
-      <ul class="list">
+      {alerts.length ? <ul class="list">
         {alerts.map((alert) => (
-          <li key={alert.rule}><span class="grow"><b>{named(alert.rule)}</b> <Badge state={alert.severity} /> {alert.meaning} <span class="hint">{number(alert.value, 2)} {alert.unit}, limit {number(alert.threshold, 2)}, since <Ago at={alert.since} />
-            {alert.acknowledged_by && `, ${alert.acknowledged_by} looks after it: ${alert.note}`}</span></span>
+          <li key={alert.rule} data-rule={alert.rule}><span class="grow"><b>{named(alert.rule)}</b> <Badge state={alert.severity} /> {alert.meaning} <span class="hint">{measured(alert.value, alert.unit)}, limit {measured(alert.threshold, alert.unit)}, since <Ago at={alert.since} />.</span> <Care alert={alert} /></span>
             {!alert.acknowledged_by && <Act right="alert.acknowledge" onClick={() => askToAcknowledge(alert, onDone)} testId="acknowledge">Acknowledge</Act>}</li>
         ))}
-      </ul>
+      </ul> : <Empty>No alert is active in the process that answers this page.</Empty>}
     </Panel>
   );
 }

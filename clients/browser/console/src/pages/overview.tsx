@@ -7,7 +7,7 @@ import { follow } from "../live";
 import { type Loaded, useLoaded } from "../loading";
 import type { Overview as Answer, OverviewEvent } from "../model";
 import { Ago, Choice, Empty, Panel, Problem } from "../parts/basics";
-import { Chart, type Line } from "../parts/chart";
+import { Chart, type Line, loadDrawing } from "../parts/chart";
 import { everyMs } from "../preferences";
 import { href, query, setQuery } from "../router";
 import { columns, extended, type History, SPANS } from "../series";
@@ -47,6 +47,7 @@ export function useOverview(): Loaded<Answer> {
   const window = chosenSpan();
   const loaded = useLoaded<Answer>("overview", { window }, REFRESH_MS[window] ?? 0);
   const { update, data } = loaded;
+  useEffect(loadDrawing, []);
   useEffect(() => (data ? follow({
     parts: ["overview"], query: { every_ms: everyMs.value }, on: { overview: (event: OverviewEvent) => update((before) => withEvent(before, event)) },
   }) : undefined), [data === null, update, everyMs.value]);

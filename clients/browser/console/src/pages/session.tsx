@@ -106,7 +106,7 @@ export function SessionPage({ id }: { readonly id: string }) {
           <Panel title="Documents"><Documents documents={data.documents} isTruncated={data.documents_truncated ?? false} chosen={chosen} /></Panel></div>
         <TimelinePanel id={id} session={data.session} />
       </div>
-      {document && <DocumentPanel key={document.document_id} document={document} />}
+      {document && <DocumentPanel key={document.document_id} document={document} onChanged={reload} />}
     </>
   );
 }

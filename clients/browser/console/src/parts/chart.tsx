@@ -1,6 +1,7 @@
 // A live chart (uPlot): colours from the page, one cursor for all charts of a page, gaps as gaps.
+import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { clock } from "../format";
 import { theme } from "../preferences";
 import type { Columns } from "../series";
@@ -9,7 +10,17 @@ export interface Line { readonly name: string; readonly label: string; /** A cus
 interface Given { readonly title: string; readonly lines: readonly Line[]; readonly data: Columns; readonly seconds: number; readonly until: number; readonly shown: (value: number | null) => string }
 
 const HEIGHT = 160;
-const CURSORS = uPlot.sync("console");
+/** What draws is a file of its own (`drawing.ts`): pages without charts do not load it. */
+const drawing = signal<typeof uPlot | null>(null);
+const isLost = signal(false);
+
+/** Called as soon as it is known that there will be charts, while their data is under way. */
+export function loadDrawing(): void {
+  if (drawing.peek() && !isLost.peek()) return;
+  isLost.value = false;
+  import("../drawing").then((loaded) => { drawing.value = loaded.default; }, () => { isLost.value = true; });
+}
+
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
 /** A custom property as a colour that a canvas understands: `light-dark()` is decided by the browser. */
@@ -29,7 +40,7 @@ function options(given: Given, width: number, element: HTMLElement): uPlot.Optio
     width,
     height: HEIGHT,
     pxAlign: 1,
-    cursor: { sync: { key: CURSORS.key }, drag: { x: false, y: false }, points: { size: 6 } },
+    cursor: { sync: { key: "console" }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
     hooks: { setCursor: [showLatest] },
     scales: { x: { time: true }, y: { range: (_chart, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
@@ -52,13 +63,15 @@ export function Chart(given: Given) {
   const drawn = useRef<uPlot | null>(null);
   const latest = useRef(given);
   latest.current = given;
+  const Drawing = drawing.value;
   const shape = `${theme.value} ${given.title} ${given.seconds} ${given.lines.map(({ name }) => name).join()}`;
 
   useEffect(() => {
+    if (!Drawing) return;
     const element = place.current!;
     const draw = (): void => {
       drawn.current?.destroy();
-      drawn.current = new uPlot(options(latest.current, element.clientWidth, element), latest.current.data, element);
+      drawn.current = new Drawing(options(latest.current, element.clientWidth, element), latest.current.data, element);
       fit(drawn.current, latest.current);
     };
     draw();
@@ -74,7 +87,7 @@ export function Chart(given: Given) {
       drawn.current?.destroy();
       drawn.current = null;
     };
-  }, [shape]);
+  }, [shape, Drawing]);
 
   useEffect(() => {
     if (!drawn.current) return;
@@ -87,6 +100,7 @@ export function Chart(given: Given) {
     <figure class="chart">
       <figcaption>{given.title}</figcaption>
       <div ref={place} role="img" aria-label={`${given.title}: ${last}`} />
+      {!Drawing && <p class="hint">{last}{isLost.value && <>. The charts could not be loaded. <button type="button" class="quiet" onClick={loadDrawing}>Try again</button></>}</p>}
     </figure>
   );
 }

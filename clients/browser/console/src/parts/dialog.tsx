@@ -2,6 +2,7 @@
 import { type Signal, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { ApiError } from "../api";
 
 export interface Question {
   /** "End 3 sessions?" */
@@ -16,6 +17,10 @@ export interface Question {
   readonly needsReason?: boolean;
   /** Runs when it was confirmed. A rejection is shown in the dialog, which stays. */
   readonly run: (reason: string) => Promise<void>;
+  /** The same question of another number: there are more by now than were asked about. */
+  readonly again?: (count: number) => Question;
+  /** What was typed as the reason before it had to be asked again, and why it had to be. */
+  readonly before?: { readonly reason: string; readonly problem: string };
 }
 
 /** More than so many at once have to be typed. */
@@ -35,7 +40,12 @@ export function Dialog({ label, onClose, children, isWide = false }: { readonly 
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
-  return <dialog ref={element} aria-label={label} class={isWide ? "wide" : ""} onCancel={(event) => { event.preventDefault(); onClose(); }}>{children}</dialog>;
+  // A second Escape closes a dialog whatever its page says of the first (the HTML standard's close watchers): one that waits for an answer is shown again.
+  const closed = (): void => {
+    element.current?.showModal();
+    if (element.current) onClose();
+  };
+  return <dialog ref={element} aria-label={label} class={isWide ? "wide" : ""} onCancel={(event) => { event.preventDefault(); onClose(); }} onClose={closed}>{children}</dialog>;
 }
 
 export function Confirmation() {
@@ -43,10 +53,10 @@ export function Confirmation() {
   return asked && <Asked key={asked.title} {...asked} />;
 }
 
-function Asked({ title, text, action, isDangerous, typed, needsReason = true, run }: Question) {
-  const [reason, setReason] = useState("");
+function Asked({ title, text, action, isDangerous, typed, needsReason = true, run, again, before }: Question) {
+  const [reason, setReason] = useState(before?.reason ?? "");
   const [words, setWords] = useState("");
-  const [problem, setProblem] = useState("");
+  const [problem, setProblem] = useState(before?.problem ?? "");
   const [isRunning, setRunning] = useState(false);
   const isReady = (!needsReason || reason.trim().length > 0) && (typed === undefined || words.trim() === typed) && !isRunning;
   const close = (): void => { if (!isRunning) question.value = null; };
@@ -59,6 +69,11 @@ function Asked({ title, text, action, isDangerous, typed, needsReason = true, ru
       await run(reason.trim());
       question.value = null;
     } catch (error) {
+      const count = again && error instanceof ApiError && error.code === "confirmation_needed" ? Number(error.fields["count"]) : NaN;
+      if (again && count > 0) {
+        question.value = { ...again(count), before: { reason, problem: "Their number has changed meanwhile. Confirm this one." } };
+        return;
+      }
       setProblem(error instanceof Error ? error.message : String(error));
       setRunning(false);
     }
