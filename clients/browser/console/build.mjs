@@ -12,7 +12,7 @@ const GOAL = 40 * 1024;
 /** Bytes of gzip, minified. `budget`: what it had when it was last looked at, and 2 %. `isLater`: only pages with charts load it, so it is no part of the goal. */
 const FILES = {
   "console.js": { budget: 33_900 },
-  "console.css": { budget: 5_020 },
+  "console.css": { budget: 5_110 },
   "drawing.js": { budget: 23_800, isLater: true },
 };
 /** What of others is in the files. */

@@ -8,7 +8,6 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Final
 
-from pydantic import SecretStr
 from starlette.responses import Response
 
 from sessile import __version__
@@ -25,24 +24,17 @@ async def settings(call: Call) -> Response:
     shown = values.model_dump(mode="json") | {"database_url": values.database_shown}
     described = []
     for name, field in type(values).model_fields.items():
-        is_secret = _is_secret(getattr(values, name))
+        is_secret = "SecretStr" in str(field.annotation)
         described.append(
             {
                 "name": name,
-                "value": _SECRET if is_secret else shown[name],
+                "value": (_SECRET if getattr(values, name) else None) if is_secret else shown[name],
                 "is_default": name not in values.model_fields_set,
-                "is_secret": is_secret or "SecretStr" in str(field.annotation),
+                "is_secret": is_secret,
                 "text": " ".join((field.description or "").split()),
             }
         )
     return ok({"settings": described})
-
-
-def _is_secret(value: Any) -> bool:
-    """Whether there is one to hide; one that is not set is null, or an empty list."""
-    if isinstance(value, tuple):
-        return bool(value) and isinstance(value[0], SecretStr)
-    return isinstance(value, SecretStr)
 
 
 async def about(call: Call) -> Response:

@@ -41,11 +41,13 @@ class Ring:
             self._open = []
 
     def series(self, now_s: float) -> dict[str, Any]:
-        """Every step of the window up to now, with nulls where nothing was measured."""
+        """Every step of the window up to now, with nulls where nothing was measured; the step of now only when it was measured, for it is not over."""
         known = dict(self._points)
         if self._open:
             known[self._open_at] = tuple(_mean(self._open, name) for name in SERIES)
         last = int(now_s) // self.step_s * self.step_s
+        if last not in known:
+            last -= self.step_s
         steps = [last - self.step_s * back for back in range(self._kept - 1, -1, -1)]
         gap = (None,) * len(SERIES)
         rows = [known.get(step, gap) for step in steps]

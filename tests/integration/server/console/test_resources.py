@@ -295,7 +295,8 @@ async def test_settings_are_told_without_secrets() -> None:
         by_name = {one["name"]: one for one in told["settings"]}
         assert set(by_name) == set(Settings.model_fields)
         assert (by_name["service_key"]["value"], by_name["service_key"]["is_secret"]) == ("set", True)
-        assert by_name["redis_url"]["value"] is None
+        for unset in ("redis_url", "encryption_keys", "alert_webhook_url"):
+            assert (by_name[unset]["value"], by_name[unset]["is_secret"]) == (None, True), unset
         assert by_name["idle_timeout_s"]["is_default"] is True
         assert SECRET not in json.dumps(told)
         about = await admin.json("/about")

@@ -94,7 +94,7 @@ function Details({ event }: { readonly event: AuditEvent }) {
         {event.document_id && <Fact name="Document"><code>{event.document_id}</code></Fact>}
         <Fact name="Stream"><code>{event.stream}</code> <span class="hint">position {number(event.position)}</span></Fact>
         <Fact name="Hash"><code>{event.hash}</code></Fact>
-        {Object.entries(rest).map(([name, value]) => <Fact key={name} name={name}>{isObject(value) || Array.isArray(value) ? <pre>{JSON.stringify(value, null, 2)}</pre> : String(value)}</Fact>)}
+        {Object.entries(rest).map(([name, value]) => <Fact key={name} name={name.replaceAll("_", " ")}>{isObject(value) || Array.isArray(value) ? <pre>{JSON.stringify(value, null, 2)}</pre> : String(value)}</Fact>)}
       </dl>
       {changed && <Differences differences={changed} from="Before" to="After" />}
     </div>
@@ -108,7 +108,7 @@ function Event({ event }: { readonly event: AuditEvent }) {
     <li class="event" data-type={event.type}>
       <details onToggle={(toggled) => setOpen(toggled.currentTarget.open)}>
         <summary><span class="event-what"><b>{typeof action === "string" ? action : event.type.replaceAll("_", " ")}</b>{event.user_id && <> {event.user_id}</>}</span>
-          <span class="hint event-who">{event.by && `by ${event.by}`}{event.reason && `: ${event.reason}`}</span><Ago at={event.at} /></summary>
+          <span class="hint event-who">{[event.by && `by ${event.by}`, event.reason].filter(Boolean).join(": ")}</span><Ago at={event.at} /></summary>
         {isOpen && <Details event={event} />}
       </details>
     </li>

@@ -58,7 +58,7 @@ function PickAll() {
 
 const COLUMNS: readonly Column<Row>[] = [
   { name: "pick", label: <PickAll />, cell: (row) => <Pick row={row} /> },
-  { name: "user", label: "User", cell: (row) => <a href={href("sessions", row.session_id)} class="user">{row.user_id ?? <i>anonymous</i>}</a> },
+  { name: "user", label: "User", cell: (row) => <a href={href("sessions", row.session_id)} class="user" title={row.user_id ?? undefined}>{row.user_id ?? <i>anonymous</i>}</a> },
   { name: "state", label: "State", cell: (row) => <Badge state={row.state} /> },
   { name: "seen", label: "Last seen", cell: (row) => <Ago at={row.last_seen_at} /> },
   { name: "device", label: "Device", gives: 1, cell: (row) => row.device ?? "–" },

@@ -16,12 +16,21 @@ const isLost = signal(false);
 
 /** Called as soon as it is known that there will be charts, while their data is under way. */
 export function loadDrawing(): void {
-  if (drawing.peek() && !isLost.peek()) return;
+  if (drawing.peek()) return;
   isLost.value = false;
   import("../drawing").then((loaded) => { drawing.value = loaded.default; }, () => { isLost.value = true; });
 }
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");
+
+/** Of the numbers beside a chart: what one decimal place can say. */
+const STEPS = Array.from({ length: 14 }, (_none, power) => [1, 2, 5].map((step) => step * 10 ** (power - 1))).flat();
+
+/** Moments between two gaps, which no line shows. */
+function alone(chart: uPlot, series: number): number[] {
+  const values = chart.data[series]!;
+  return [...values.keys()].filter((at) => (values[at] ?? null) !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null);
+}
 
 /** A custom property as a colour that a canvas understands: `light-dark()` is decided by the browser. */
 function colourOf(element: HTMLElement, name: string): string {
@@ -43,15 +52,15 @@ function options(given: Given, width: number, element: HTMLElement): uPlot.Optio
     cursor: { sync: { key: "console" }, drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
     hooks: { setCursor: [showLatest] },
-    scales: { x: { time: true }, y: { range: (_chart, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    scales: { x: { time: true }, y: { range: (_chart, _low, high) => [0, high > 0 ? Math.max(high * 1.1, 0.5) : 1] } },
     axes: [
       { ...axis, size: 32, values: (_chart, splits) => splits.map((at) => clock(at * 1000).slice(0, given.seconds > 3600 ? 5 : 8)), space: given.seconds > 3600 ? 60 : 80 },
-      { ...axis, size: 58, values: (_chart, splits) => splits.map((value) => shown(value)) },
+      { ...axis, size: 58, incrs: STEPS, values: (_chart, splits) => splits.map((value) => shown(value)) },
     ],
     series: [
       { label: "Time", value: (_chart, at) => (at === null ? "–" : clock(at * 1000)) },
       ...given.lines.map(({ label, colour: name, isFilled }) => ({
-        label, stroke: colour(name), width: 2, spanGaps: false, points: { show: false }, value: (_chart: uPlot, value: number | null) => shown(value),
+        label, stroke: colour(name), width: 2, spanGaps: false, points: { show: true, size: 5, width: 1, fill: colour(name), filter: alone }, value: (_chart: uPlot, value: number | null) => shown(value),
         ...(isFilled && { fill: colour(`${name}-soft`) }),
       })),
     ],
