@@ -6,7 +6,7 @@ import platform
 import re
 from functools import cache
 from importlib import metadata
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 

@@ -57,9 +57,10 @@ async def test_a_resync_gives_the_sessions_own_sockets_their_documents_whole() -
             connected(server.socket_url, cookie=mine.token) as peer,
             connected(server.socket_url, cookie=other.token) as elsewhere,
         ):
-            for one in (peer, elsewhere):
-                await one.open(notes)
-                first = await one.expect("initial_state")
+            await peer.open(notes)
+            await elsewhere.open(notes)
+            await elsewhere.expect("initial_state")
+            first = await peer.expect("initial_state")
             told = await http.post(path, json={"reason": "test"}, headers=headers)
             assert told.status_code == 200, told.text
             again = await peer.expect("initial_state")
