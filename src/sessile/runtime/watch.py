@@ -36,12 +36,11 @@ def make_telemetry(settings: Settings, clock: Clock) -> Telemetry:
 
 
 async def look_at(store: Store, cached: SessionCache | None) -> Health:
-    """Asks the store for something, and says how long that took. The pool is as it was before it asked: afterwards whoever it waited for has gone. Raises StoreUnavailable."""
-    pool = pool_of(store)
+    """Asks the store for something, and says how long that took. Raises StoreUnavailable."""
     began = time.perf_counter()
     await store.read(_look)
     taken_ms = (time.perf_counter() - began) * 1000
-    return Health(taken_ms, pool, None if cached is None else cached.status())
+    return Health(taken_ms, store.pool(), None if cached is None else cached.status())
 
 
 def pool_of(store: Store) -> PoolStatus | None:
@@ -85,7 +84,7 @@ class Watch:
         if self._rounds_ended_s is not None:
             lag_s = max(0.0, now_s - self._rounds_ended_s - self._settings.health_interval_s)
         self._telemetry.connect()
-        pool = pool_of(self._store)
+        pool = pool_of(self._store)  # before it asks: afterwards whoever it waited for has gone
         try:
             health: Health | None = await look_at(self._store, self._cached)
         except StoreUnavailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from scripts.drill_machine import clock_of_this_process
 from scripts.tls_front import TlsFront
 from sessile.model.document import Actor
 from sessile.model.platform import PlatformEntry
 from sessile.model.session import EndReason
+from sessile.testing.servers import PostgresServer, RedisServer
 from tests.integration.cli.conftest import Place
 from tests.integration.server.running import process_on
 
@@ -270,3 +273,29 @@ def test_an_id_is_quoted_for_the_shell(sqlite: Place) -> None:
     assert shlex.split(found["cure"])[-1] == awkward
     follow(sqlite, found["cure"])
     assert findings(sqlite, status=0) == []
+
+
+def test_which_clock_is_wrong_is_told_where_there_are_three(postgres: Place) -> None:
+    with clock_of_this_process(-90):
+        (found,) = findings(postgres, status=2)
+    assert (found["check"], found["cure"]) == ("clock", "timedatectl set-ntp true")
+    assert found["what"].startswith("This machine's clock is 90.")
+    alone = {name: value for name, value in postgres.environment.items() if name != "SESSILE_REDIS_URL"}
+    with clock_of_this_process(90):
+        (found,) = findings(dataclasses.replace(postgres, environment=alone), status=2)
+    assert "which of them is wrong is not to be seen from here" in found["what"]
+
+
+def test_a_role_that_may_make_no_temporary_tables_is_no_full_disk(
+    postgres: Place, servers: tuple[PostgresServer, RedisServer]
+) -> None:
+    name = postgres.database_url.rpartition("/")[2]
+    for statement in (
+        f"CREATE ROLE {name}_clerk LOGIN",
+        f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC',
+        f"GRANT USAGE ON SCHEMA sessile TO {name}_clerk",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA sessile TO {name}_clerk",
+    ):
+        servers[0].run_sql(statement, name)
+    url = postgres.database_url.replace("sessile@", f"{name}_clerk@")
+    assert findings(postgres, status=0, SESSILE_DATABASE_URL=url) == []
