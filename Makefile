@@ -6,12 +6,16 @@ CLIENT := clients/browser
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench reference clean
+.PHONY: help setup programs demo test soak check bench reference clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready-dev $(CLIENT)/node_modules/.package-lock.json ## everything for development: venv, Node packages, Chromium, PostgreSQL, Redis, nginx
+setup: ## everything for development: venv, Node packages, Chromium, PostgreSQL, Redis, nginx
+	@$(MAKE) --no-print-directory --jobs=2 $(CLIENT)/node_modules/.package-lock.json programs
+
+# Beside the virtual environment, which takes longest.
+programs:
 	@sh scripts/ensure_browser.sh
 	@sh scripts/ensure_servers.sh
 

@@ -16,9 +16,11 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "clients" / "browser"
@@ -35,13 +37,14 @@ MEMORY_MIN_BYTES = 6 * 1024**3
 PACED = tuple(f"tests/{name}" for name in ("deployment", "e2e", "faults", "nodes", "soak"))
 """Folders whose tests look at the clock; tests/conftest.py names the same."""
 COUNTED = ("failed", "passed", "skipped", "errors")
-AGAIN_MAX = 5
+AGAIN_MAX = 10
 """So many failed tests are run once more, alone. More than that is no accident of a busy machine."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command. `junit` is where it leaves its counts; `unchanged` is a folder that it must leave as it was; `again` runs what failed, and only that."""
+    """One command. `junit` is where it leaves its counts; `unchanged` is a folder that it must leave as it was; `again` runs what failed, and only that.
+    What is `aside` has a processor to itself for what the others leave of it: they wait for servers now and then."""
 
     name: str
     command: Sequence[str]
@@ -50,6 +53,7 @@ class Step:
     junit: Path | None = None
     unchanged: Path | None = None
     again: Sequence[str] = ()
+    is_aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def steps(group: str) -> list[Step]:
         "check": [
             Step("ruff check", (str(TOOLS / "ruff"), "check", ".")),
             Step("ruff format", (str(TOOLS / "ruff"), "format", "--check", ".")),
-            Step("mypy", (PYTHON, "-m", "mypy", *typed)),
+            Step("mypy", (PYTHON, "-m", "mypy", *typed), is_aside=True),
             Step("lint-imports", (str(TOOLS / "lint-imports"),)),
             Step("tsc", ("npm", "run", "--silent", "check"), cwd=CLIENT),
         ],
@@ -98,6 +102,7 @@ def steps(group: str) -> list[Step]:
                 ),
                 cwd=CLIENT,
                 junit=RESULTS / "vitest.xml",
+                is_aside=True,
             ),
             Step("bundle is built from its source", ("npm", "run", "--silent", "build"), cwd=CLIENT, unchanged=BUNDLE),
             Step(
@@ -126,15 +131,19 @@ def steps(group: str) -> list[Step]:
     }[group]
 
 
-def run(step: Step, time_left_s: float) -> Outcome:
-    """Run one step in a process group of its own, stopped after `time_left_s` seconds. Its output goes where ours goes."""
-    print(f"\n-- {step.name}", flush=True)
+def run(step: Step, time_left_s: float, output: IO[bytes] | None = None) -> Outcome:
+    """Run one step in a process group of its own, stopped after `time_left_s` seconds. Its output goes to `output`, or where ours goes."""
+    if output is None:
+        print(f"\n-- {step.name}", flush=True)
+    else:
+        output.write(f"\n-- {step.name}\n".encode())
+        output.flush()
     if step.junit is not None:
         step.junit.parent.mkdir(parents=True, exist_ok=True)
         step.junit.unlink(missing_ok=True)
     before = digest(step.unchanged)
     started = time.monotonic()
-    problem = _execute(step, time_left_s)
+    problem = _execute(step, time_left_s, output)
     counts: Mapping[str, int] = {}
     if step.junit is not None and step.junit.exists():
         counts = junit_counts(step.junit.read_text(encoding="utf-8"))
@@ -168,14 +177,14 @@ def _once_more(step: Step, first: Outcome, time_left_s: float) -> Outcome:
     return replace(first, problem=None, counts=counts, unsteady=names)
 
 
-def _execute(step: Step, time_left_s: float) -> str | None:
+def _execute(step: Step, time_left_s: float, output: IO[bytes] | None = None) -> str | None:
     if time_left_s <= 0:
         return "not run: the time was up"
     with _scratch() as scratch:
         environment = {**os.environ, **scratch, **step.environment}
         # The tests start a few hundred processes: each would compile all of it anew.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        return _execute_in(step, time_left_s, environment)
+        return _execute_in(step, time_left_s, environment, output)
 
 
 @contextmanager
@@ -193,10 +202,16 @@ def _scratch() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _execute_in(step: Step, time_left_s: float, environment: Mapping[str, str]) -> str | None:
+def _execute_in(step: Step, time_left_s: float, environment: Mapping[str, str], output: IO[bytes] | None) -> str | None:
     try:
         process = subprocess.Popen(
-            step.command, cwd=step.cwd, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+            step.command,
+            cwd=step.cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            start_new_session=True,
         )
     except OSError as error:
         return f"could not be started: {error}"
@@ -254,7 +269,7 @@ def junit_failed(document: str) -> list[str]:
     return [f"{case.get('classname', '')}::{case.get('name', '')}" for case in failed]
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
+def summary(outcomes: Sequence[Outcome], duration_s: float) -> str:
     """One line a step and a last line in pytest's form. A step that failed without a failed test counts as one failure."""
     lines = ["", "== steps =="]
     totals = dict.fromkeys(COUNTED, 0)
@@ -274,8 +289,22 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     if not any(outcome.counts for outcome in outcomes):
         totals["passed"] = sum(outcome.problem is None for outcome in outcomes)
     counted = ", ".join(f"{totals[kind]} {kind}" for kind in COUNTED if totals[kind])
-    duration_s = sum(outcome.duration_s for outcome in outcomes)
     return "\n".join([*lines, f"===== {counted} in {duration_s:.2f}s ====="])
+
+
+def run_all(todo: Sequence[Step], ends_at: float) -> list[Outcome]:
+    """All of them, one after the other; those that are aside beside the others, and what they said at the end. Outcomes in the given order."""
+    with ThreadPoolExecutor(1) as thread, tempfile.TemporaryFile() as told:
+        aside = {
+            number: thread.submit(lambda step: run(step, ends_at - time.monotonic(), told), step)
+            for number, step in enumerate(todo)
+            if step.is_aside
+        }
+        done = {number: run(step, ends_at - time.monotonic()) for number, step in enumerate(todo) if not step.is_aside}
+        done |= {number: outcome.result() for number, outcome in aside.items()}
+        told.seek(0)
+        print(told.read().decode(errors="replace"), flush=True)
+    return [done[number] for number in range(len(todo))]
 
 
 def main(groups: Sequence[str]) -> int:
@@ -283,10 +312,10 @@ def main(groups: Sequence[str]) -> int:
     if not groups or not set(groups) <= set(TIME_LIMIT_S):
         print(f"usage: verify.py {'|'.join(TIME_LIMIT_S)} ...", file=sys.stderr)
         return 2
-    ends_at = time.monotonic() + max(TIME_LIMIT_S[group] for group in groups)
-    todo = [step for group in groups for step in steps(group)]
-    outcomes = [run(step, ends_at - time.monotonic()) for step in todo]
-    print(summary(outcomes), flush=True)
+    began = time.monotonic()
+    ends_at = began + max(TIME_LIMIT_S[group] for group in groups)
+    outcomes = run_all([step for group in groups for step in steps(group)], ends_at)
+    print(summary(outcomes, time.monotonic() - began), flush=True)
     return 1 if any(outcome.problem for outcome in outcomes) else 0
 
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sessile.testing.servers import PostgresServer, RedisServer, ServerMissing
+from tests.made_once import made_once
 from tests.sqlite_template import copied_databases
 from tests.virtual_time import VirtualTimeLoop
 
@@ -99,7 +100,7 @@ def require() -> Callable[[str], str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _copied_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with copied_databases(tmp_path_factory.mktemp("sqlite")):
+    with copied_databases(tmp_path_factory.mktemp("sqlite")), made_once():
         yield
 
 

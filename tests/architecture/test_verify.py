@@ -82,13 +82,13 @@ def test_the_summary_ends_like_pytests() -> None:
         verify.Outcome("mypy", "exit status 1", {}, 2.0),
         verify.Outcome("pytest", None, {"failed": 0, "passed": 7, "skipped": 2, "errors": 0}, 3.0),
     ]
-    assert verify.summary(outcomes).splitlines() == [
+    assert verify.summary(outcomes, 5).splitlines() == [
         "",
         "== steps ==",
         "ok   ruff (1.0 s)",
         "FAIL mypy (2.0 s): exit status 1",
         "ok   pytest (3.0 s): 7 passed, 2 skipped",
-        "===== 1 failed, 7 passed, 2 skipped in 6.00s =====",
+        "===== 1 failed, 7 passed, 2 skipped in 5.00s =====",
     ]
 
 
@@ -96,6 +96,17 @@ def test_the_summary_ends_like_pytests() -> None:
 def test_the_exit_status(monkeypatch: pytest.MonkeyPatch, code: str, status: int) -> None:
     monkeypatch.setattr(verify, "steps", lambda group: [python(code), python("pass")])
     assert verify.main(["check", "test"]) == status
+
+
+def test_what_is_aside_runs_beside_the_others_and_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    met = "import pathlib, time\nwhile not pathlib.Path('met').exists(): time.sleep(0.01)"
+    aside = python(f"{met}\nprint('seen')\nraise SystemExit(1)", cwd=tmp_path, is_aside=True)
+    todo = [aside, python("import pathlib; pathlib.Path('met').touch(); print('left')", cwd=tmp_path)]
+    monkeypatch.setattr(verify, "steps", lambda group: todo)
+    assert verify.main(["test"]) == 1
+    assert [line for line in capfd.readouterr().out.splitlines() if line in {"seen", "left"}] == ["left", "seen"]
 
 
 @pytest.mark.parametrize("groups", [[], ["everything"]])
@@ -143,7 +154,7 @@ def test_what_failed_runs_once_more_and_is_named_when_it_passes(tmp_path: Path) 
     outcome = verify.run(failing_once(tmp_path, UNSTEADY), 60)
     assert (outcome.problem, outcome.counts["passed"], outcome.counts["failed"]) == (None, 2, 0)
     assert [name.rpartition("::")[2] for name in outcome.unsteady] == ["test_first"]
-    assert "unsteady (failed among the others, passed alone)" in verify.summary([outcome])
+    assert "unsteady (failed among the others, passed alone)" in verify.summary([outcome], 1)
 
 
 def test_what_fails_twice_has_failed(tmp_path: Path) -> None:

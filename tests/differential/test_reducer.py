@@ -19,7 +19,7 @@ from tests.differential.comparing import Difference, Tally, compared
 from tests.differential.node import Program, bundled
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
-SEQUENCES = 120_000 if IS_SOAK else 4_000
+SEQUENCES = 120_000 if IS_SOAK else 2_000
 SEQUENCES_OF_A_PLANT = 3_000
 BATCH = 10_000
 BATCH_OF_A_PLANT = 300

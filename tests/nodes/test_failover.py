@@ -20,7 +20,7 @@ ROUNDS = 5 if IS_SOAK else 1
 ENDS_MIN = 3
 PLANTED_TRIES = 3
 HELD_S = 1.5
-"""Twice as long on a slow machine: a sentinel promotes no replica that was apart from its master for much longer than four seconds."""
+"""Twice as long on a slow machine: a sentinel promotes no replica that was apart from its master for much longer than ten seconds."""
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,8 @@ async def converged(those: Sequence[Writer]) -> None:
             for change in writer.changes:
                 await change.durable
         for writer in those:
+            await writer.document.synchronized()
+        for writer in those:  # only now: what a device showed before it heard of a restore may be as long
             while len(writer.lines()) < len(made):  # noqa: ASYNC110 - whether it is all there is known only here
                 await asyncio.sleep(0.02)
             await writer.document.synchronized()

@@ -104,7 +104,7 @@ class Lane:
     sleep: Callable[[float], Awaitable[None]]
     run: Callable[[Any], Any]
 
-    async def until(self, check: Callable[[], Awaitable[Any]], within_s: float = 10.0) -> Any:
+    async def until(self, check: Callable[[], Awaitable[Any]], within_s: float = 30.0) -> Any:
         """What `check` returns as soon as it is true; an unavailable cache is asked again. Raises TimeoutError."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:

@@ -177,7 +177,8 @@ async def test_another_user_than_expected_closes_with_4503() -> None:
 
 @shows_security("C-11")
 async def test_sockets_without_a_credential_are_few_per_address() -> None:
-    async with served() as server, AsyncExitStack() as open_ones:
+    # None of them is sent away for its silence before the last one has come.
+    async with served(hello_timeout_s=60) as server, AsyncExitStack() as open_ones:
         for _ in range(UNPROVEN_PER_ADDRESS_MAX):
             await open_ones.enter_async_context(connected(server.socket_url))
         status, problem = await refused(server)

@@ -118,9 +118,9 @@ def test_jitter_repeats_with_the_seed(echo: EchoServer) -> None:
 
     first, again, other = delays(1), delays(1), delays(2)
     assert statistics.stdev(first) > 0.005
-    # Less jitter between runs than within one: the median, because a busy machine may hold up any single one.
-    assert statistics.median(abs(a - b) for a, b in zip(first, again, strict=True)) < 0.01
-    assert statistics.median(abs(a - b) for a, b in zip(first, other, strict=True)) > 0.01
+    # Less between two runs with a seed than between two seeds: the median, because a busy machine may hold up any single one.
+    same = statistics.median(abs(a - b) for a, b in zip(first, again, strict=True))
+    assert same < statistics.median(abs(a - b) for a, b in zip(first, other, strict=True))
 
 
 def test_half_open_is_silence_and_no_error(proxy: FaultProxy, echo: EchoServer) -> None:

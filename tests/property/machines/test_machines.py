@@ -19,15 +19,15 @@ SESSIONS = "sessile.engine.sessions:SessionEngine."
 PLANTED: list[tuple[Machine, str, str, str]] = [
     (HandoffMachine, "sessile.engine.principals:PrincipalEngine._set_limit", "max(0, len(live) - allowed)", "len(live) - allowed"),
     (HandoffMachine, f"{SESSIONS}_standing", "if retired.principal_changed:", "if False:"),
-    (HandoffMachine, "sessile.engine.logins:Logins._clocks_of", "wishes or (session.is_remembered and not was_anonymous)", "wishes"),
     (HandoffMachine, "sessile.engine.handoff:HandoffEngine._confirm", "or now >= handoff.expires_at", ""),
     (HandoffMachine, "sessile.stores.sql.sessions:_live", "sessions.c.idle_expires_at > now", "sessions.c.idle_expires_at.is_not(None)"),
     (DocumentMachine, "sessile.engine.changes:ChangeEngine._replay", "if stored.operations_hash != operations_hash(change):", "if False:"),
     (DocumentMachine, "sessile.stores.memory.documents:MemoryDocumentRows.delete_changes", "change.version > up_to", "change.version >= up_to"),
-    (DocumentMachine, "sessile.engine.checkpoints:CheckpointEngine._restore", "document.version != expected_version", "False"),
 ]  # fmt: skip
 
 DEEP: list[tuple[Machine, str, str, str]] = [
+    (HandoffMachine, "sessile.engine.logins:Logins._clocks_of", "wishes or (session.is_remembered and not was_anonymous)", "wishes"),
+    (DocumentMachine, "sessile.engine.checkpoints:CheckpointEngine._restore", "document.version != expected_version", "False"),
     (HandoffMachine, "sessile.model.maintenance:Maintenance.is_over", "now >= self.until", "False"),
     (HandoffMachine, "sessile.engine.logins:Logins.with_new_token", "if principal_changed:", "if False:"),
     (HandoffMachine, "sessile.stores.sql.sessions:SqlSessionRows.ended_before", "sessions.c.ended_at < moment", "sessions.c.ended_at <= moment"),

@@ -13,10 +13,10 @@ from sessile.testing.servers.server_set import ServerSet
 
 NAME: Final = "sessile"
 """What the sentinels call the master."""
-_DOWN_AFTER_MS: Final = 500
+_DOWN_AFTER_MS: Final = 1000
 _FAILOVER_TIMEOUT_MS: Final = 2000
 """A sentinel that took part in a failover begins none for twice as long."""
-_HOLD_MAX_S: Final = 4.0
+_HOLD_MAX_S: Final = 8.0
 """A sentinel promotes no replica that was apart from its master for longer than ten times `down-after-milliseconds`."""
 _REPLICA: Final = "replica"
 """The account with which replicas connect, so that it can be locked: name and password."""
@@ -63,7 +63,7 @@ class RedisSentinel(RedisProcess):
 
 
 class RedisSentinelSet(ServerSet):
-    """A master, its replicas, and sentinels that promote one of them when the master is gone: after about two seconds. Raises ServerMissing."""
+    """A master, its replicas, and sentinels that promote one of them when the master is gone: after about three seconds. Raises ServerMissing."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class RedisSentinelSet(ServerSet):
         return self.wait_for_failover()
 
     def hold_replication(self) -> None:
-        """From now on the master acknowledges writes that no replica gets: until `release_replication`, or a failover within four seconds loses them."""
+        """From now on the master acknowledges writes that no replica gets: until `release_replication`, or a failover within eight seconds loses them."""
         self._wait_for_rest()
         master = self.master
         # Not by SIGSTOP of the replicas: what waits in their sockets would be read when they go on.
