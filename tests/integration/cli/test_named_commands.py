@@ -23,14 +23,16 @@ from tests.integration.cli.conftest import Place
 
 pytestmark = pytest.mark.server
 HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to"
-PAGES: Final = ("operate.md", "troubleshoot.md", "deploy.md", "upgrade.md", "restore.md", "telemetry.md")
+PAGES: Final = (
+    "operate.md", "troubleshoot.md", "deploy.md", "upgrade.md", "restore.md", "telemetry.md", "console.md", "django.md", "documents.md", "move-in.md", "run.md",
+)  # fmt: skip
 _FENCED: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _INLINE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _PYTHON: Final = frozenset({"import", "bench"})
 """Words that are no command of ours where they begin a piece of code without `sessile` before them."""
 USAGE_ERROR: Final[Any] = typer.BadParameter.__bases__[0]
 """Of Click, or of Typer's own copy of it."""
-OF_OTHERS: Final[Mapping[str, str]] = {"--capture": "python -m scripts.drill"}
+OF_OTHERS: Final[Mapping[str, str]] = {"--capture": "python -m scripts.drill", "--root-path": "uvicorn"}
 """Options of other programs, in sections that name commands of ours as well."""
 
 
@@ -146,21 +148,28 @@ def commands_of(section: Section) -> list[list[str]]:
     return found
 
 
+def around_of(section: Section) -> list[list[str]]:
+    """All that it names: in its text, with what is given to it or without, and in its blocks."""
+    alone = [[code] for code in section.inline if code in COMMANDS]
+    return [*commands_of(section), *alone, *(shlex.split(line, comments=True) for line in section.blocks)]
+
+
 def faults(text: str) -> list[str]:
     """What the running text says of commands, and is not so."""
     found = []
-    for section in sections(text):
+    parts = list(sections(text))
+    of_page = options_named([words for part in parts for words in around_of(part)])
+    for section in parts:
         named = commands_of(section)
         found += [f"`{' '.join(words)}`: {why}" for words in named if (why := refused(words)) is not None]
-        around = [*named, *([code] for code in section.inline if code in COMMANDS)]
-        around += [shlex.split(line, comments=True) for line in section.blocks]
+        around = around_of(section)
         if not around:
             continue
-        known, groups = options_named(around), {words[0] for words in around if words}
+        groups = {words[0] for words in around if words}
         for code in section.inline:
             first, *more = code.split()
-            if first.startswith("--") and first not in known and first not in OF_OTHERS:
-                found.append(f"`{code}` ({section.title}): no command that is named there has it")
+            if first.startswith("--") and first not in of_page and first not in OF_OTHERS:
+                found.append(f"`{code}` ({section.title}): no command that is named on the page has it")
             elif first not in COMMANDS:  # a verb whose group was named before, and not what is given to it
                 homes = [option_names(command_of(name, first)) for name in groups if first in verbs(name)]
                 given = {word for word in more if word.startswith("--")}
@@ -188,7 +197,7 @@ def test_each_command_in_the_text_is_one(page: str) -> None:
         ("`sessile documents restore ID --path /a`", "Missing argument"),
         ("`documents restore ID CHECKPOINT --dry`", "No such option"),
         ("`sessile documents list`, then `show ID --stat`", "show has no --stat"),
-        ("`sessile sweep` with `--everything`", "no command that is named there has it"),
+        ("`sessile sweep` with `--everything`", "no command that is named on the page has it"),
         ("`sessile platforms explain USER [PLATFORM] --deep`", "No such option"),
         ("broken over\na line: `sessile audit\nverify --all`", "No such option"),
     ],

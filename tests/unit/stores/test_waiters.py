@@ -23,10 +23,10 @@ def test_who_waits_is_counted_until_it_has_one_or_gives_up(tmp_path: Path) -> No
     got = threading.Event()
 
     def ask() -> None:
-        with waiters.connected(engine):
+        with waiters.connect(engine):
             got.set()
 
-    with waiters.connected(engine):
+    with waiters.connect(engine):
         assert waiters.number == 0
         thread = threading.Thread(target=ask)
         thread.start()
@@ -40,7 +40,7 @@ def test_who_waits_is_counted_until_it_has_one_or_gives_up(tmp_path: Path) -> No
     impatient = engine.pool
     assert isinstance(impatient, QueuePool)
     impatient._timeout = 0
-    with waiters.connected(engine), pytest.raises(PoolTimeoutError), waiters.connected(engine):
+    with waiters.connect(engine), pytest.raises(PoolTimeoutError), waiters.connect(engine):
         pass
     assert waiters.number == 0
     engine.dispose()

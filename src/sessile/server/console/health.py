@@ -41,7 +41,7 @@ class Components:
         pool = None if health is None else health.pool
         if pool is not None:
             is_full = pool.in_use >= pool.size_max
-            facts = {"size": pool.size, "in_use": pool.in_use, "size_max": pool.size_max}
+            facts = {"size": pool.size, "in_use": pool.in_use, "size_max": pool.size_max, "waiting": pool.waiting}
             self._put(now, "pool", "degraded" if is_full else "ok", facts)
         if health is not None:
             self._put(now, "redis", *_redis(health.cache))

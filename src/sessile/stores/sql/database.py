@@ -90,13 +90,13 @@ class SqliteDatabase:
     def write(self, work: Callable[[Connection], T]) -> T:
         """`work` in one transaction that holds SQLite's write lock from its beginning."""
         # The lock keeps the threads of this process in a fair queue; SQLite's own busy handler only polls.
-        with self._write_lock, self.errors(), self._waiters.connected(self._engine) as connection:
+        with self._write_lock, self.errors(), self._waiters.connect(self._engine) as connection:
             writing = connection.execution_options(sessile_write=True)
             with writing.begin():
                 return work(writing)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        with self.errors(), self._waiters.connected(self._engine) as connection:
+        with self.errors(), self._waiters.connect(self._engine) as connection:
             transaction = connection.begin()
             try:
                 return work(connection)

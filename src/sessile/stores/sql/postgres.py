@@ -221,7 +221,7 @@ class BlockingPostgresStore(_PostgresStore):
                 with (
                     errors(),
                     repeatable(tries_left),
-                    self._waiters.connected(self._engine) as connection,
+                    self._waiters.connect(self._engine) as connection,
                     connection.begin(),
                 ):
                     written = self._write_on(connection, work, args)
@@ -239,7 +239,7 @@ class BlockingPostgresStore(_PostgresStore):
         raise AssertionError("the last try returns or raises")
 
     async def read(self, work: Callable[..., T], *args: Any) -> T:
-        with errors(), self._waiters.connected(self._engine) as connection:
+        with errors(), self._waiters.connect(self._engine) as connection:
             viewing = connection.execution_options(isolation_level="REPEATABLE READ")
             transaction = viewing.begin()
             try:
@@ -248,7 +248,7 @@ class BlockingPostgresStore(_PostgresStore):
                 transaction.rollback()
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
-        with errors(), self._waiters.connected(self._engine) as connection, connection.begin():
+        with errors(), self._waiters.connect(self._engine) as connection, connection.begin():
             connection.execute(_OF_APPLICATION)
             return work(connection)
 

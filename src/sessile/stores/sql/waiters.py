@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
@@ -17,15 +15,12 @@ class Waiters:
         self._lock = threading.Lock()
         self.number = 0
 
-    @contextmanager
-    def connected(self, engine: Engine) -> Iterator[Connection]:
+    def connect(self, engine: Engine) -> Connection:
         """`engine.connect()`, counted until the pool gives one. Raises what that raises."""
         with self._lock:
             self.number += 1
         try:
-            connection = engine.connect()
+            return engine.connect()
         finally:
             with self._lock:
                 self.number -= 1
-        with connection:
-            yield connection
