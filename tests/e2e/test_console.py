@@ -217,9 +217,11 @@ def _copied(console: Console, tab: Tab) -> None:
 
 
 def _synchronized_anew(console: Console, tab: Tab) -> None:
+    document_id = tab.document_id
+
     def is_whole(payload: str | bytes) -> bool:
         frame = json.loads(payload)
-        return bool(frame["type"] == "initial_state" and frame["document_id"] == tab.document_id)
+        return bool(frame["type"] == "initial_state" and frame["document_id"] == document_id)
 
     console.get("resync").click()
     with tab.wire.sockets[-1].expect_event("framereceived", is_whole):
