@@ -16,7 +16,7 @@ from sessile.runtime.blocking import SessionManager
 from sessile.runtime.settings import Settings
 from tests.e2e.served import Served, demo_at
 
-ALERT = "memory_high"
+ALERT = "sweep_late"
 _NETWORK = ("Failed to load resource",)
 """What Chromium says on its console when the network fails, which a test does on purpose."""
 
@@ -29,8 +29,8 @@ def token_for(database_url: str, role: Role, name: str = "ada") -> str:
 
 @contextmanager
 def demo_with_console(folder: Path) -> Iterator[Served]:
-    """With an alert that is always on: more memory than a byte."""
-    rules = json.dumps({ALERT: {"threshold": 1, "for_s": 0}})
+    """With an alert that is always on: no sweep at this very moment."""
+    rules = json.dumps({ALERT: {"threshold": 0}})
     with demo_at(folder, SESSILE_CONSOLE="1", SESSILE_ALERT_RULES=rules, SESSILE_HEALTH_INTERVAL_S="1") as server:
         yield server
 

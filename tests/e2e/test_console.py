@@ -22,7 +22,7 @@ from sessile.server.console.sessions import CONFIRM_ABOVE
 from tests.e2e.axe import COLOURS, violations
 from tests.e2e.conftest import RESULTS
 from tests.e2e.cut_proxy import CutProxy
-from tests.e2e.operator_console import Console, demo_with_console, token_for
+from tests.e2e.operator_console import ALERT, Console, demo_with_console, token_for
 from tests.e2e.served import Served
 from tests.e2e.tabs import NAME, TITLE, Device, Tab, new_context
 
@@ -376,7 +376,7 @@ def test_who_may_only_read_is_told_so(
     console.go("Audit")
     expect(console.get("export-csv")).to_have_attribute("aria-disabled", "true")
     console.go("Health")
-    alert = console.get("alerts").get_by_role("listitem").filter(has_text="memory high")
+    alert = console.get("alerts").get_by_role("listitem").filter(has_text=ALERT.replace("_", " "))
     expect(alert).to_contain_text(re.compile(r"Nobody looks after it\. If it lasts, it is told again in \d+ min"))
     expect(console.get("acknowledge")).to_have_attribute("aria-disabled", "true")
     other = new_console(Role.OPERATOR, path="health", name="bob")
