@@ -25,6 +25,8 @@ FREE_WARNING_SHARE: Final = 0.1
 _TRIAL_BYTES: Final = 1024 * 1024
 """A small write still finds room in pages that are there, long after the disk is full."""
 _NO_ROOM: Final = ("disk is full", "no space left", "disk i/o error", "quota exceeded", "file too large")
+_START: Final = "systemctl start postgresql  # where it does not stay up: journalctl -u postgresql, df -h"
+"""Without room for its log it stops, and will not start."""
 _NOT_ALLOWED: Final = "42501"
 _OUTAGE: Final = "Every request is answered 503; nobody is logged out."
 _NO_WRITES: Final = (
@@ -59,7 +61,7 @@ def unreachable(settings: Settings, error: StoreUnavailable) -> Diagnosis:
                 f"createdb --maintenance-db={quote(_shown(url, 'postgres'))} {quote(url.database or '')}",
             )
         if any(sign in known for sign in _REFUSED):
-            return Diagnosis("database", "error", what, _OUTAGE, "systemctl start postgresql")
+            return Diagnosis("database", "error", what, _OUTAGE, _START)
     elif any(sign in known for sign in _NO_ROOM):
         return Diagnosis("database", "error", what, _OUTAGE, making_room(Path(url.database or ".").parent))
     return Diagnosis("database", "error", what, _OUTAGE, "sessile db check")

@@ -100,11 +100,11 @@ def _readiness(url: str) -> Iterator[Diagnosis]:
         told = json.loads(body)
     except ValueError:
         return
-    link = ((told.get("cache") or {}).get("link") or {}).get("state")
-    pool = (told.get("store") or {}).get("pool") or {}
+    link = _within(_within(_within(told, "cache"), "link"), "state")
+    pool = _figures(_within(_within(told, "store"), "pool"))
     if pool and pool["in_use"] >= pool["size_max"] and (status == 503 or pool["waiting"]):
         yield _exhausted(pool, is_away=status == 503)
-    elif status == 503 and told.get("status") == "draining":
+    elif status == 503 and _within(told, "status") == "draining":
         yield Diagnosis(
             "ready", "error", "The service is draining.", "It is being stopped, and takes no work.", "sessile serve"
         )
@@ -113,6 +113,16 @@ def _readiness(url: str) -> Iterator[Diagnosis]:
     elif link == "down":
         why = "The running process has its breaker open: the database answers everything."
         yield Diagnosis("breaker", "warning", "The service's way to Redis is down.", why, "systemctl start redis")
+
+
+def _within(told: Any, name: str) -> Any:
+    """What it has under that name: an application's own page may look in any way."""
+    return told.get(name) if isinstance(told, dict) else None
+
+
+def _figures(pool: Any) -> Mapping[str, int] | None:
+    found = {name: _within(pool, name) for name in ("size", "in_use", "size_max", "waiting")}
+    return found if all(isinstance(value, int) for value in found.values()) else None
 
 
 def _exhausted(pool: Mapping[str, int], *, is_away: bool) -> Diagnosis:

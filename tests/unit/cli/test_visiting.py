@@ -34,6 +34,10 @@ def ready(monkeypatch: pytest.MonkeyPatch, status: int, told: Any) -> list[tuple
             [("breaker", "warning")],
         ),
         (404, {}, []),
+        (200, ["ready"], []),
+        (200, {"status": "ok", "store": "ok", "cache": "redis"}, []),
+        (200, {"status": "ok", "store": {"pool": {"in_use": 9, "size_max": 9}}}, []),
+        (503, "not now", [("ready", "error")]),
     ],
 )
 def test_readiness(status: int, told: Any, found: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
