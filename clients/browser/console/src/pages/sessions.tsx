@@ -132,6 +132,7 @@ export function Sessions() {
   useRowKeys(active, setActive, reload);
   const found = rows.value;
   titleCount.value = found?.total ?? null;
+  const taken = parse(q, QUALIFIERS).terms.find(({ qualifier, value }) => !qualifier && value.includes(":"))?.value;
   const state = parse(q, QUALIFIERS).terms.find(({ qualifier }) => qualifier === "state")?.value ?? "live";
   const choose = (next: string): void => {
     const rest = parse(q, QUALIFIERS).terms.filter(({ qualifier }) => qualifier !== "state");
@@ -147,7 +148,7 @@ export function Sessions() {
       </div>
       {problem?.code !== "invalid_value" && <Problem problem={problem} onRetry={reload} />}
       <Bulk q={q} onDone={() => { select(new Set()); reload(); }} />
-      {found && !found.rows.length ? <Empty>No session matches. {q && <button type="button" onClick={() => setQuery({ q: "" })}>Show all live sessions</button>}</Empty>
+      {found && !found.rows.length ? <Empty>No session matches. {taken && <><code>{taken.split(":")[0]}:</code> is none of the terms there are, so <code>{taken}</code> was taken for a user. </>}{q && <button type="button" onClick={() => setQuery({ q: "" })}>Show all live sessions</button>}</Empty>
         : <Table label="Sessions" rows={found?.rows ?? []} total={found?.total ?? 0} columns={COLUMNS} keyOf={(row) => row.session_id} active={active}
           isSelected={(row) => isAllSelected.value || selected.value.has(row.session_id)} onActivate={(row) => setActive(row.session_id)}
           onEnd={() => setLimitIndex((index) => Math.min(index + 1, LIMITS.length - 1))} />}
