@@ -16,6 +16,8 @@ from sessile.model.wire import iso
 from sessile.server.answers import ok
 from sessile.server.console.table import Call, Route
 
+_BUILDS: Final = re.compile(r"extra == ['\"](?:dev|bench)['\"]")
+"""What the library is built and measured with, and does not run on."""
 _SECRET: Final = "set"  # noqa: S105 - what is shown instead of one
 
 
@@ -59,7 +61,7 @@ def _licences() -> list[dict[str, str]]:
     names = {"sessile"}
     for requirement in metadata.requires("sessile") or ():
         match = re.match(r"[A-Za-z0-9._-]+", requirement)
-        if match is not None:
+        if match is not None and not _BUILDS.search(requirement):
             names.add(match[0])
     found = []
     for name in sorted(names):

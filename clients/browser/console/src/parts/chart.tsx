@@ -106,7 +106,7 @@ export function Chart(given: Given) {
 
   const last = given.lines.map(({ label }, index) => `${label} ${given.shown(given.data[index + 1]?.findLast((value) => value !== null) ?? null)}`).join(", ");
   return (
-    <figure class="chart">
+    <figure class={`chart ${isLost.value ? "lost" : ""}`}>
       <figcaption>{given.title}</figcaption>
       <div ref={place} role="img" aria-label={`${given.title}: ${last}`} />
       {!Drawing && <p class="hint">{last}{isLost.value && <>. The charts could not be loaded. <button type="button" class="quiet" onClick={loadDrawing}>Try again</button></>}</p>}
