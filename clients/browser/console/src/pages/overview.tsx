@@ -23,7 +23,7 @@ const CHARTS: readonly Charted[] = [
 ];
 const REFRESH_MS: Readonly<Record<string, number>> = { "1h": 30_000, "24h": 300_000 };
 const STATES = [["online", "Online"], ["degraded", "Degraded"], ["offline", "Offline"], ["quiet", "Quiet"]] as const;
-const MEANINGS = { online: "a device is connected", degraded: "connected, and behind", offline: "was connected", quiet: "plain HTTP only" };
+const MEANINGS = { online: "a device is connected", degraded: "behind, or just gone", offline: "was connected", quiet: "plain HTTP only" };
 
 export const chosenSpan = (): string => (query.value.get("window") ?? "") in SPANS ? query.value.get("window")! : "5m";
 export const SpanChoice = () => <Choice label="Time span of the charts" value={chosenSpan()} values={Object.entries(SPANS).map(([name, { label }]) => [name, label])} onChange={(window) => setQuery({ window: window === "5m" ? "" : window })} />;
