@@ -14,6 +14,7 @@ from tests.architecture.tree import PACKAGE, ROOT, SOURCE, project_files
 NEEDED = {
     "the browser bundle": "sessile/server/static/sessile.js",
     "the console": "sessile/server/console/static/console.js",
+    "the console's charts": "sessile/server/console/static/drawing.js",
     "the demo's page": "sessile/demo/**/*.html",
     "the migrations' environment": "sessile/stores/sql/migrations/env.py",
     "a migration": "sessile/stores/sql/migrations/versions/*.py",
@@ -70,6 +71,7 @@ def test_a_file_that_is_missing_is_named() -> None:
     assert missing(names, NEEDED) == [
         "the browser bundle",
         "the console",
+        "the console's charts",
         "a migration",
         "the type marker",
         "the licence",

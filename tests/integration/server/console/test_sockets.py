@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 from fastapi import FastAPI
 
+from sessile.engine.operators import Act
 from sessile.integrations.fastapi import Sessile
 from sessile.model.operator_access import Role
+from sessile.runtime.manager import AsyncSessionManager
+from sessile.runtime.settings import Settings
 from tests.integration.server.peer import connected, setting
 from tests.integration.server.running import Running, served, until
 
@@ -47,8 +52,10 @@ async def test_a_socket_shows_with_its_round_trip_and_is_closed_by_an_end() -> N
         await http.aclose()
 
 
-async def test_a_resync_gives_the_sessions_own_sockets_their_documents_whole() -> None:
-    async with served(console=True, database_url="memory://") as server:
+async def test_a_resync_gives_the_sessions_own_sockets_their_documents_whole(tmp_path: Path) -> None:
+    """Asked for in this process, and in another one."""
+    url = f"sqlite:///{tmp_path / 'sessile.db'}"
+    async with served(console=True, database_url=url) as server:
         mine, other = [await server.manager.create_session("bob") for _ in range(2)]
         http, headers = await signed_in(server)
         path = f"/api/console/sessions/{mine.session.session_id}/resync"
@@ -67,6 +74,10 @@ async def test_a_resync_gives_the_sessions_own_sockets_their_documents_whole() -
             assert [again[name] for name in ("version", "epoch", "state")] == [
                 first[name] for name in ("version", "epoch", "state")
             ]
+            async with AsyncSessionManager(Settings(database_url=url)) as another:
+                act = Act(subject="", action="resync", reason="test", by="ada")
+                await another.oversight.resync(mine.session.session_id, [], act)
+                await peer.expect("initial_state")
             await peer.change(setting(1, "/text", "on"))
             assert (await peer.expect("ack"))["verdicts"][0]["verdict"] == "applied"
             update = await elsewhere.expect("state_update")
