@@ -39,7 +39,10 @@ class Nginx(ServerProcess):
         return [*run, "-g", "daemon off;"]
 
     def _answers(self) -> bool:
-        return bool(httpx.get(f"http://127.0.0.1:{self.plain_port}/").status_code)
+        try:
+            return bool(httpx.get(f"http://127.0.0.1:{self.plain_port}/").status_code)
+        except httpx.TransportError:
+            return False
 
 
 @dataclass
