@@ -7,7 +7,10 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.architecture.tree import ROOT
 
@@ -62,8 +65,22 @@ def run(folder: Path, **environment: str) -> dict[str, tuple[str, str]]:
     return outcomes
 
 
-def test_on_a_laptop(tmp_path: Path) -> None:
-    found = run(tmp_path)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, tuple[str, str]]]:
+    """`run`, once for each environment."""
+    known: dict[str, dict[str, tuple[str, str]]] = {}
+
+    def once(**environment: str) -> dict[str, tuple[str, str]]:
+        key = repr(environment)
+        if key not in known:
+            known[key] = run(tmp_path_factory.mktemp("run"), **environment)
+        return known[key]
+
+    return once
+
+
+def test_on_a_laptop(ran: Callable[..., dict[str, tuple[str, str]]]) -> None:
+    found = ran()
     assert {name: outcome for name, (outcome, _) in found.items()} == {
         "test_awaits": "failure",
         "test_sleeps_a_day_in_no_time": "passed",
@@ -76,10 +93,10 @@ def test_on_a_laptop(tmp_path: Path) -> None:
     assert found["test_needs"][1] == "not run: no-such-binary is not installed here"
 
 
-def test_a_missing_binary_is_an_error_in_ci(tmp_path: Path) -> None:
-    assert run(tmp_path, CI="true")["test_needs"][0] == "failure"
+def test_a_missing_binary_is_an_error_in_ci(ran: Callable[..., dict[str, tuple[str, str]]]) -> None:
+    assert ran(CI="true")["test_needs"][0] == "failure"
 
 
-def test_randomness_is_the_seeds(tmp_path: Path) -> None:
-    first, again, other = (run(tmp_path, SESSILE_TEST_SEED=seed)["test_draws"] for seed in ("1", "1", "2"))
-    assert first == again != other
+def test_randomness_is_the_seeds(ran: Callable[..., dict[str, tuple[str, str]]]) -> None:
+    first, again, other = ran(), ran(CI="true"), ran(SESSILE_TEST_SEED="2")
+    assert first["test_draws"] == again["test_draws"] != other["test_draws"]

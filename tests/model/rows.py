@@ -8,12 +8,12 @@ READER = ("W", "R")
 TWO = ("WR", "WR")
 
 SMALL = [
-    Row("a writer and a reader, a write and the revoke", READER, versions=2, checks_return=True),
     Row("a writer and a reader, F of 2", READER, life=2, checks_return=True),
     Row("late calls", READER, epochs=1, late=True),
 ]
 
 LONG = [
+    Row("a writer and a reader, a write and the revoke", READER, versions=2, checks_return=True),
     Row("two that do everything", TWO, checks_return=True),
     Row("two servers", READER, fork=True, checks_return=True),
     Row("looks in the middle of operations", READER, busy_looks=True),

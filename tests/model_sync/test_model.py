@@ -21,8 +21,8 @@ from tests.model_sync.mutants import MUTANTS, Mutant
 from tests.model_sync.world import Budgets, Violation, World
 
 SOAK = os.environ.get("SESSILE_SOAK") == "1"
-WORLDS_MAX = 60_000 if SOAK else 2_000
-WALKS = 20_000 if SOAK else 150
+WORLDS_MAX = 60_000 if SOAK else 1_000
+WALKS = 20_000 if SOAK else 80
 WALKS_OF_MUTANT = 3_000
 WALK_STEPS = 160
 

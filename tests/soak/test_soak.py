@@ -13,7 +13,7 @@ from tests.soak.run import KILLS, Failed, Soak
 pytestmark = pytest.mark.server
 
 IS_SOAK = os.environ.get("SESSILE_SOAK") == "1"
-KILL_COUNT = 50 if IS_SOAK else 6
+KILL_COUNT = 50 if IS_SOAK else 4
 MEDIAN_MAX_S = 20.0
 """Two cores are shared with three other workers here, so it says only that people do come back. The figure is that of `python -m tests.soak`."""
 PLANTED_KILLS = 12

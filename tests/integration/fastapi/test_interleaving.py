@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import random
 
 from fastapi import Depends
@@ -12,7 +13,7 @@ from sessile.integrations.fastapi import CurrentSession, require_user
 from sessile.testing.shows import shows_security
 from tests.integration.fastapi.site import Site, site
 
-USERS = 1000
+USERS = 1000 if os.environ.get("SESSILE_SOAK") == "1" else 300
 AT_ONCE = 50
 here_is: contextvars.ContextVar[str] = contextvars.ContextVar("here_is")
 

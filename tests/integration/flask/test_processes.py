@@ -95,7 +95,7 @@ def check_log(log: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.parametrize("kind", ["waitress", "gevent", "prefork"])
+@pytest.mark.parametrize("kind", ["waitress", "gevent", pytest.param("prefork", marks=pytest.mark.soak)])
 def test_on_a_sqlite_file(tmp_path: Path, kind: str) -> None:
     log = tmp_path / "log"
     with served(kind, log, SESSILE_DATABASE_URL=f"sqlite:///{tmp_path / 's.db'}") as origin:
@@ -117,7 +117,7 @@ def shared() -> Iterator[dict[str, str]]:
         yield {"SESSILE_DATABASE_URL": url, "SESSILE_REDIS_URL": redis.url()}
 
 
-@pytest.mark.parametrize("kind", ["waitress", "prefork"])
+@pytest.mark.parametrize("kind", [pytest.param("waitress", marks=pytest.mark.soak), "prefork"])
 def test_on_postgresql_and_redis(shared: dict[str, str], tmp_path: Path, kind: str) -> None:
     log = tmp_path / "log"
     with served(kind, log, **shared) as origin:

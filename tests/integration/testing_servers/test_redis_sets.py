@@ -10,6 +10,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.sentinel import Sentinel
 
 from sessile.testing.servers import RedisClusterSet, RedisRefused, RedisSentinelSet
+from sessile.testing.servers.process import wait_until
 from sessile.testing.servers.resp import text_of
 from tests.conftest import server_or_skip
 
@@ -89,7 +90,7 @@ def test_held_replication_can_go_on(sentinels: RedisSentinelSet) -> None:
     sentinels.master.run("SET", "late", 1)
     assert sentinels.master.run("WAIT", 1, 100) == 0
     sentinels.release_replication()
-    assert sentinels.master.run("WAIT", 2, 10_000) == 2
+    wait_until(lambda: sentinels.master.run("WAIT", 2, 200) == 2, "both replicas have it")
     assert [replica.run("GET", "late") for replica in sentinels.replicas] == [b"1", b"1"]
 
 
