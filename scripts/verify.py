@@ -70,8 +70,8 @@ class Outcome:
 def steps(group: str) -> list[Step]:
     """The steps of `check`, `test` or `soak`, in order. Raises KeyError for another name."""
     typed = ["src", "scripts", "tests", *(["benchmarks"] if (ROOT / "benchmarks").is_dir() else [])]
-    # A file's tests stay together: they share servers and browsers. Many wait for a server, so six workers keep two cores busy. The order is that of tests/conftest.py.
-    pytest = (PYTHON, "-m", "pytest", "-n", "6", "--dist", "loadfile", "--no-loadscope-reorder")
+    # A file's tests stay together: they share servers and browsers. Many wait for a server, so five workers keep two cores busy. The order is that of tests/conftest.py.
+    pytest = (PYTHON, "-m", "pytest", "-n", "5", "--dist", "loadfile", "--no-loadscope-reorder")
     long = {"SESSILE_SOAK": "1", "HYPOTHESIS_PROFILE": "soak"}
     full = ("-m", "", "-o", "faulthandler_timeout=0")
     return {
