@@ -97,6 +97,8 @@ export class Connection {
   #heardAt_ms = 0;
   #lostAfter_ms = LOST_AFTER_MS;
   #welcomedAt_ms: number | null = null;
+  /** What changed of who is looking between hello and welcome: the server would go on with what the hello said. */
+  #presence: object | null = null;
   #isAfterFailure = false;
   #goaway_ms: number | null = null;
   #grace: unknown = null;
@@ -197,10 +199,12 @@ export class Connection {
     if (this.#timer !== null && this.#socket === null) this.start();
   }
 
-  /** False when there is no connection, or not yet: the hello comes first. Then nothing was sent. */
+  /** False when there is no connection, or not yet: the hello comes first. Then nothing was sent; only who is looking is told when the welcome is there. */
   send(frame: object): boolean {
+    const { type } = frame as { type: string };
+    if (this.#welcomedAt_ms === null && type === "presence") this.#presence = frame;
     if (this.#welcomedAt_ms === null || !this.#write(frame)) return false;
-    if (ANSWERED.has((frame as { type: string }).type)) this.#answerDue ??= this.options.timers.set(() => this.#miss("no_answer"), ANSWER_LATE_MS);
+    if (ANSWERED.has(type)) this.#answerDue ??= this.options.timers.set(() => this.#miss("no_answer"), ANSWER_LATE_MS);
     return true;
   }
 
@@ -265,6 +269,7 @@ export class Connection {
     let hasOpened = false;
     socket.onopen = () => {
       hasOpened = true;
+      this.#presence = null; // the hello says it
       this.options.hello().then(
         (hello) => isCurrent() && this.#write(hello),
         (error: unknown) => {
@@ -339,6 +344,8 @@ export class Connection {
   /** Called by the client when a welcome has been taken in. */
   welcomed(): void {
     this.#setStatus("connected", "welcome");
+    if (this.#presence) this.send(this.#presence);
+    this.#presence = null;
   }
 
   #heardPing(): void {

@@ -160,16 +160,25 @@ describe("loss", () => {
     expect([bench.connection.isOpen, bench.server.sockets.length]).toEqual([true, 1]);
   });
 
-  it("says nothing before the hello, not even on a socket that is open already", async () => {
+  it("says nothing before the hello, not even on a socket that is open already; what has changed of who is looking goes after the welcome", async () => {
     let greet: (hello: object) => void = () => undefined;
     const bench = new Bench({ hello: () => new Promise((resolve) => (greet = resolve)) });
     bench.connection.start();
     await until(() => bench.server.open.length === 1);
     await rest();
-    expect(bench.connection.send({ type: "presence", visible: true })).toBe(false);
+    expect(bench.connection.send({ type: "presence", visible: true, tabs: 1 })).toBe(false);
+    expect(bench.connection.send({ type: "request_sync", document_id: "doc-d", reason: "user" })).toBe(false);
+    greet({ type: "hello", user_id: "u1", device_id: "dev", documents: [] });
+    expect(bench.connection.send({ type: "presence", visible: true, tabs: 2 })).toBe(false);
+    await until(() => bench.connection.isOpen);
+    expect(bench.server.latest.received.slice(1)).toEqual([{ type: "presence", visible: true, tabs: 2 }]);
+    bench.server.latest.shut(1006);
+    expect(bench.connection.send({ type: "presence", visible: false, tabs: 2 })).toBe(false);
+    bench.clock.advance(20_000);
+    await until(() => bench.server.open.length === 1);
     greet({ type: "hello", user_id: "u1", device_id: "dev", documents: [] });
     await until(() => bench.connection.isOpen);
-    expect(bench.server.latest.received.map(({ type }) => type)).toEqual(["hello"]);
+    expect(bench.server.latest.received.map(({ type }) => type)).toEqual(["hello"]); // which says it by itself
   });
 
   it("a waiting try happens at once when the page wakes", async () => {

@@ -382,7 +382,12 @@ def test_many_clients_while_faults_come_and_go(proxy: FaultProxy) -> None:
     for thread in clients:
         thread.start()
     faults = proxy.faults
-    for _ in range(3):
+    met = {"refuse", "reset", "half_open", "latency", "drop_reply", "reset_after"}
+    rounds = 0
+    while rounds < 3 or (
+        not met <= proxy.counts.faults.keys() and rounds < 100
+    ):  # on a busy machine a client may sleep through one
+        rounds += 1
         for fault in (
             faults.refuse,
             faults.reset,
@@ -402,4 +407,4 @@ def test_many_clients_while_faults_come_and_go(proxy: FaultProxy) -> None:
         thread.join()
     assert wrong == []
     until(lambda: proxy.open_connections == 0)
-    assert {"refuse", "reset", "half_open", "latency", "drop_reply", "reset_after"} <= proxy.counts.faults.keys()
+    assert met <= proxy.counts.faults.keys()
