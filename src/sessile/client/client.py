@@ -94,7 +94,7 @@ class Client:
         self.api = Api(transport, self._credential, self)
         """The verbs over HTTP: the session, the user's other sessions and documents, hand-off."""
         self._tab_id = new_id()
-        self._is_visible = True
+        self._is_visible = self._told_visible = True
         self._documents: dict[str, Document] = {}
         self._errands: set[str] = set()
         """Documents that nobody opened here: they have something to send from earlier."""
@@ -248,8 +248,8 @@ class Client:
     def show(self, *, visible: bool) -> None:
         """Whether somebody is looking at what this client shows: the other devices of a document are told, on later connections too."""
         self._is_visible = visible
-        if self._connection.is_open:
-            self._connection.send({"type": "presence", "visible": visible})
+        if self._connection.is_open and self._connection.send({"type": "presence", "visible": visible}):
+            self._told_visible = visible
 
     # -- events -----------------------------------------------------------------------------------------------------
 
@@ -312,6 +312,7 @@ class Client:
             raise ConnectionRefused(
                 FinalCode.WRONG_USER, "The outbox belongs to another anonymous session. Use one file for each."
             )
+        self._told_visible = self._is_visible
         hello: dict[str, Any] = {
             "type": "hello",
             "protocol": PROTOCOL,
@@ -438,6 +439,8 @@ class Client:
         self.failure = None  # an earlier connection may have been refused after `reconnect` had been called
         self._show(session)
         self._connection.welcomed()
+        if self._told_visible is not self._is_visible:  # it changed between hello and welcome
+            self.show(visible=self._is_visible)
         await self._opened(frame)
         named = {entry.get("name") for entry in frame["documents"]}
         for document in tuple(self._documents.values()):

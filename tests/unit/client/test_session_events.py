@@ -202,3 +202,31 @@ async def test_whether_somebody_looks_is_said_now_and_on_every_connection() -> N
         async with asyncio.timeout(5):
             await both.wait()
     assert said == [True, False, False, "p"]
+
+
+async def test_what_changes_between_hello_and_welcome_is_told_after_it() -> None:
+    told: list[bool] = []
+    heard, hidden = asyncio.Event(), asyncio.Event()
+
+    async def only(peer: Peer) -> None:
+        hello = await peer.heard("hello")
+        heard.set()
+        await hidden.wait()
+
+        async def known(_kind: str | None = None) -> dict[str, Any]:
+            return hello
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(peer, "heard", known)
+            await peer.welcome()
+        told.extend([hello["visible"], (await peer.heard("presence"))["visible"]])
+        await stay(peer)
+
+    async with fake_server(only) as server, client_of(server) as client:
+        async with asyncio.timeout(5):
+            await heard.wait()
+            client.show(visible=False)
+            hidden.set()
+            while len(told) < 2:  # noqa: ASYNC110 - what the peer hears tells nobody
+                await asyncio.sleep(0.01)
+    assert told == [True, False]
