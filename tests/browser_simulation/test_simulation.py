@@ -39,7 +39,6 @@ PLANTS: dict[str, tuple[str, str, str]] = {
     "the client keeps a change in memory until it is sent": ("src/outbox.ts", 'await tx.put("outbox", [owner, name, device, entry.seq], entry);', ""),
     "the client does not send again": ("src/sender.ts", "    this.#answered = lastSeq;\n", "    this.#answered = lastSeq; this.#sent = Number.MAX_SAFE_INTEGER;\n"),
     "the client does not know its own echo": (CORE, "change.seq === null ? undefined : this.#ownNumbers.get(change.device_no)", "undefined as string | undefined"),
-    "a leader that hung is believed": ("src/tabs.ts", '(message.kind === "standing" && message.term < this.term)', "false"),
     "a leader that says nothing is never replaced": ("src/tabs.ts", "this.#timer = timers.set(() => this.#leadership?.enter(true), patience_ms", "this.#timer = timers.set(() => undefined, patience_ms"),
 }  # fmt: skip
 """Each is a fault in the client or in the servers that the seeds have to find."""

@@ -3,8 +3,10 @@
 import { afterEach, expect, it } from "vitest";
 import type { Environment } from "../src/environment.js";
 import type { ConnectOptions } from "../src/options.js";
+import type { SiblingMessage, Siblings } from "../src/siblings.js";
+import { Tabs, type TabsHost } from "../src/tabs.js";
 import { Browser, type Tab } from "./browser.js";
-import { rest, until } from "./clock.js";
+import { Clock, rest, until } from "./clock.js";
 import { FakeServer, sessionOf } from "./server.js";
 
 const tabs: Tab[] = [];
@@ -343,4 +345,25 @@ it.each(["leader", "follower"])("when the storage of a %s fails, that tab sends 
   for (const one of [doc, ...docs]) await until(() => one.state["mine"] === 1 && one.state["theirs"] === 2);
   await until(() => server.open.length === 2);
   expect(roles(leader, left, right).filter((each) => each === "leader")).toHaveLength(1);
+});
+
+it("a leader that hung, and says how it stood before it hears that it leads no more, is not believed", async () => {
+  const followed: number[] = [];
+  const standing = { owner: null, session: null, device_id: null, status: { from: "connecting", to: "stopped", reason: "terminal", retry_in_ms: null } };
+  const host = {
+    tabId: "me", isVisible: true, isConnected: true, owner: null, documents: [], standing,
+    connect: () => undefined, roleChanged: () => undefined,
+    follow: async () => { followed.push(tab.term); },
+  } as unknown as TabsHost;
+  const siblings = { isOpen: true, open: () => undefined, close: () => undefined, tell: () => undefined } as unknown as Siblings;
+  const never = { request: () => new Promise<void>(() => undefined) };
+  const tab: Tabs = new Tabs({ locks: never, timers: new Clock(), random: () => 0.5 }, siblings, "g", true, host);
+  tab.enter();
+  tab.heard({ kind: "beat", tab: "new", term: 5, visible: true });
+  tab.heard({ kind: "standing", to: null, term: 4, standing } as SiblingMessage);
+  await rest();
+  expect(followed).toEqual([]);
+  tab.heard({ kind: "standing", to: null, term: 5, standing } as SiblingMessage);
+  await rest();
+  expect(followed).toEqual([5]);
 });
