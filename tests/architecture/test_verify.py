@@ -101,7 +101,8 @@ def test_the_exit_status(monkeypatch: pytest.MonkeyPatch, code: str, status: int
 def test_what_is_aside_runs_beside_the_others_and_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    met = "import pathlib, time\nwhile not pathlib.Path('met').exists(): time.sleep(0.01)"
+    # What would run before the others instead of beside them ends by itself, and says nothing.
+    met = "import pathlib, time\nfor _ in range(2000):\n    if pathlib.Path('met').exists(): break\n    time.sleep(0.01)\nelse: raise SystemExit(2)"
     aside = python(f"{met}\nprint('seen')\nraise SystemExit(1)", cwd=tmp_path, is_aside=True)
     todo = [aside, python("import pathlib; pathlib.Path('met').touch(); print('left')", cwd=tmp_path)]
     monkeypatch.setattr(verify, "steps", lambda group: todo)
